@@ -1,0 +1,40 @@
+# The two commands to begin with: `make faces` and `make test`. They need Python 3.11 or newer, git and make.
+PYTHON ?= python3
+BIN := .venv/bin
+export MPLBACKEND ?= Agg
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+export PYTHONWARNINGS ?= ignore::SyntaxWarning
+
+.PHONY: faces test setup notebooks lock clean
+
+faces: .venv/.done
+	@echo "== drawing 24 new faces with the pretrained bundle"
+	$(BIN)/latentfaces generate --count 24 --seed 7 --out out
+
+test: .venv/.done
+	@echo "== 1/3 are the modules what the notebooks export?"
+	$(BIN)/python tools/check_export.py
+	@echo "== 2/3 running every notebook"
+	$(BIN)/nbdev_test --n_workers 2 --timing
+	@echo "== 3/3 running the tests in tests/"
+	$(BIN)/python -m pytest -q tests
+
+setup: .venv/.done
+
+.venv/.done: requirements.lock setup.py settings.ini
+	@echo "== making .venv from requirements.lock (about 650 MB to download, once)"
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'latentfaces needs Python 3.11 or newer, this is %s: try make PYTHON=python3.11' % sys.version.split()[0])"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+notebooks: .venv/.done
+	$(BIN)/python tools/run_notebooks.py
+
+lock:
+	uv pip compile --universal --python-version 3.11 -q --no-header --no-annotate tools/requirements.in -o requirements.lock
+	sed -i '1i # Exact versions for development, the notebooks and the tests; made by `make lock` from tools/requirements.in.' requirements.lock
+
+clean:
+	rm -rf out _proc _docs
