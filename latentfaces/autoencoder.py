@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['check_size', 'build_encoder', 'build_decoder', 'build_autoencoder']
 
-# %% ../nbs/02_autoencoder.ipynb #179f3006
+# %% ../nbs/02_autoencoder.ipynb #4d3fa7e9
 import keras
 from keras import layers
 
-# %% ../nbs/02_autoencoder.ipynb #48ce5ad0
+# %% ../nbs/02_autoencoder.ipynb #2ed180ee
 def check_size(
     size: int,      # side of the square images, pixels
     n_layers: int,  # number of strided layers, each of which halves the side
@@ -21,7 +21,7 @@ def check_size(
     raise ValueError(f"expected an image size that {n_layers} strided layers can halve without a remainder, a multiple of {step}, "
                      f"got {size}: use {below} or {below + step}")
 
-# %% ../nbs/02_autoencoder.ipynb #e40e41a1
+# %% ../nbs/02_autoencoder.ipynb #d39e7072
 def _activated(x, layer, batch_norm, dtype):
     "Apply a convolution `layer`, then batch normalisation if asked for, then the leaky rectifier."
     x = layer(x)
@@ -47,7 +47,7 @@ def build_encoder(
     z = layers.Dense(latent_dim, dtype=dtype, name="z_linear")(x)
     return keras.Model(inputs, layers.Activation("linear", dtype="float32", name="z")(z), name="encoder")
 
-# %% ../nbs/02_autoencoder.ipynb #d32621d1
+# %% ../nbs/02_autoencoder.ipynb #9fb298f2
 def build_decoder(
     size: int = 64,                           # side of the square images, pixels
     latent_dim: int = 256,                    # number of latent dimensions (z_dim)
@@ -55,6 +55,7 @@ def build_decoder(
     kernel_size: int = 4,                     # side of the convolution kernels, pixels
     batch_norm: bool = False,                 # normalise each hidden convolution's output over the batch?
     dtype: str = "float32",                   # precision policy of the layers
+    clip: bool = True,                        # keep pixels in [0, 1]? False for training
 ) -> keras.Model:
     "The decoder: z-vectors, (n_faces, latent_dim), to images in [0, 1], (n_faces, size, size, 3); raises ValueError for a size that does not divide."
     side = check_size(size, len(filters))
@@ -65,10 +66,11 @@ def build_decoder(
     for n_filters in filters[-2::-1]:
         conv = layers.Conv2DTranspose(n_filters, kernel_size, strides=2, padding="same", dtype=dtype)
         x = _activated(x, conv, batch_norm, dtype)
-    x = layers.Conv2DTranspose(3, kernel_size, strides=2, padding="same", dtype=dtype)(x)
-    return keras.Model(inputs, layers.Activation("sigmoid", dtype="float32", name="faces")(x), name="decoder")
+    x = layers.Conv2DTranspose(3, kernel_size, strides=2, padding="same", dtype=dtype, bias_initializer=keras.initializers.Constant(0.5))(x)
+    last = layers.ReLU(max_value=1.0, dtype="float32", name="faces") if clip else layers.Activation("linear", dtype="float32", name="faces")
+    return keras.Model(inputs, last(x), name="decoder")
 
-# %% ../nbs/02_autoencoder.ipynb #b0b045bb
+# %% ../nbs/02_autoencoder.ipynb #34dbdea2
 def build_autoencoder(
     encoder: keras.Model,  # images to z
     decoder: keras.Model,  # z to images

@@ -6,7 +6,7 @@
 __all__ = ['FILES', 'FORMAT', 'PRETRAINED', 'in_batches', 'Bundle', 'sha256', 'save_bundle', 'load_bundle',
            'reconstruction_error', 'measure', 'train_bundle']
 
-# %% ../nbs/04_latents.ipynb #24a6c693
+# %% ../nbs/04_latents.ipynb #00a0c63b
 import hashlib
 import io
 import json
@@ -23,7 +23,7 @@ import numpy as np
 
 from .data import check_images, load_images, split_indices
 
-# %% ../nbs/04_latents.ipynb #7aaf417a
+# %% ../nbs/04_latents.ipynb #05187ffd
 FILES = ("encoder.keras", "decoder.keras", "latents.npz", "history.csv")
 FORMAT = 1
 PRETRAINED = Path(__file__).parent / "pretrained" if "__file__" in globals() else None
@@ -38,7 +38,7 @@ def in_batches(
     starts = range(0, max(len(rows), 1), batch_size)
     return np.concatenate([np.asarray(function(rows[s:s + batch_size])) for s in starts])
 
-# %% ../nbs/04_latents.ipynb #a362a6cb
+# %% ../nbs/04_latents.ipynb #48f5cb9e
 class Bundle:
     "Encoder, decoder, z-points and how they came about."
 
@@ -84,7 +84,7 @@ class Bundle:
 
     def __repr__(self): return f"Bundle({len(self.z):,} z-points in {self.latent_dim} dimensions, from {self.path or 'memory'})"
 
-# %% ../nbs/04_latents.ipynb #e872bc6d
+# %% ../nbs/04_latents.ipynb #65e3615d
 def _to_float(images): return images.astype(np.float32) / 255 if images.dtype == np.uint8 else images.astype(np.float32)
 
 
@@ -108,7 +108,7 @@ def _load_network(folder, name, config):
     if sides != expected: raise ValueError(f"expected an {name} between {expected[0]} and {expected[1]}, got {sides}: get the bundle again")
     return network
 
-# %% ../nbs/04_latents.ipynb #9b8972c7
+# %% ../nbs/04_latents.ipynb #0741dcc8
 def sha256(path: Path) -> str:
     "SHA-256 sum of a file, as hexadecimal digits."
     with Path(path).open("rb") as file: return hashlib.file_digest(file, "sha256").hexdigest()
@@ -124,7 +124,7 @@ def _write_files(bundle, folder):
                               "n_points": len(bundle.z), "sha256": {name: sha256(folder / name) for name in FILES}}
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
-# %% ../nbs/04_latents.ipynb #871cd8a1
+# %% ../nbs/04_latents.ipynb #46f26528
 def _replaceable(folder):
     "Is this folder absent, empty, or one that a training or a bundle wrote?"
     ours = {*FILES, "config.json", "checkpoint.npz", "model_card.md"}
@@ -149,7 +149,7 @@ def save_bundle(
         for rest in (part, part.with_suffix(".old")): shutil.rmtree(rest, ignore_errors=True)
     return path
 
-# %% ../nbs/04_latents.ipynb #c11b1ef6
+# %% ../nbs/04_latents.ipynb #9efcd6b3
 def _read_config(folder):
     "The config of a bundle whose files are all there and unchanged; raises with one sentence otherwise."
     if not folder.is_dir(): raise FileNotFoundError(f"expected a bundle's folder, got {folder}, which is not there: train one with `latentfaces train`")
@@ -157,7 +157,7 @@ def _read_config(folder):
     if missing: raise FileNotFoundError(f"expected a whole bundle in {folder}, got one without {', '.join(missing)}: finish its training with --resume, or get it again")
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        known, sums = config["format"] == FORMAT, config["sha256"]
+        known, sums, _ = config["format"] == FORMAT, dict(config["sha256"]), (config["size"], config["latent_dim"])
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"expected the settings of a bundle in {folder / 'config.json'}, got a damaged file ({error}): get the bundle again") from error
     if not known: raise ValueError(f"expected a bundle of format {FORMAT} in {folder}, got format {config['format']}: use the version of latentfaces that wrote it")
@@ -177,7 +177,7 @@ def load_bundle(
         raise ValueError(f"expected z-points of shape (n, {config['latent_dim']}) and n names in {folder}, got {z.shape} and {len(names)}: get the bundle again")
     return Bundle(z, names, config, history=(folder / "history.csv").read_text(encoding="utf-8"), path=folder)
 
-# %% ../nbs/04_latents.ipynb #00fd2831
+# %% ../nbs/04_latents.ipynb #182656cf
 def _versions():
     "Versions of what took part in a training."
     names = ("latentfaces", "keras", "numpy", "tensorflow", "tensorflow-cpu", "torch", "jax")
@@ -198,7 +198,7 @@ def reconstruction_error(
         return ((_to_float(rows) - painted).astype(np.float64) ** 2).mean((1, 2, 3))
     return float(in_batches(errors, images).mean())
 
-# %% ../nbs/04_latents.ipynb #12b1bc18
+# %% ../nbs/04_latents.ipynb #e7b5aadd
 def measure(
     bundle: Bundle,        # freshly trained
     train: np.ndarray,     # the images it was trained on
@@ -210,7 +210,7 @@ def measure(
     return {"train_mse": reconstruction_error(bundle, train[:len(held_out)]), "held_out_mse": held,
             "pixel_pca_mse": pca, "ratio_to_pixel_pca": held / pca}
 
-# %% ../nbs/04_latents.ipynb #4ebae9c8
+# %% ../nbs/04_latents.ipynb #862b3024
 def _describe(source, crop, random_state, recipe, history, train, held):
     "What config.json says about the data, the recipe and the circumstances."
     import keras

@@ -1,0 +1,37 @@
+"Fixtures: a folder of drawn faces, a tiny bundle trained on them, and the real images where LATENTFACES_CELEBA names them."
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+TINY = dict(size=16, held_out=12, epochs=3, latent_dim=4, filters=(4, 8), batch_size=16, progress=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    "Keep the image cache of the tests away from the user's."
+    os.environ["LATENTFACES_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def face_folder(tmp_path_factory) -> Path:
+    "120 drawn faces as PNG files."
+    from latentfaces.data import synthetic_faces
+    folder = tmp_path_factory.mktemp("faces")
+    for i, face in enumerate(synthetic_faces(120, size=16, random_state=0)[0]): Image.fromarray(face).save(folder / f"{i:03d}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(face_folder, tmp_path_factory):
+    "A bundle of a tiny network, trained for three epochs."
+    from latentfaces.bundle import train_bundle
+    return train_bundle(face_folder, tmp_path_factory.mktemp("tiny") / "bundle", **TINY)
+
+
+@pytest.fixture(scope="session")
+def celeba() -> Path:
+    "The folder of real CelebA images, or a skip that says how to run the test."
+    if "LATENTFACES_CELEBA" not in os.environ: pytest.skip("LATENTFACES_CELEBA does not name a CelebA folder")
+    return Path(os.environ["LATENTFACES_CELEBA"])
