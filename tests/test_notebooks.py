@@ -1,0 +1,80 @@
+"The rules for notebooks: small, executed, cleaned, with short exported cells whose imports stand alone."
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "nbs").glob("[!_.]*.ipynb"))
+
+
+def code_cells(path): return [c for c in json.loads(path.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "code"]
+
+
+def source(cell): return "".join(cell["source"])
+
+
+def exported(path): return [source(c) for c in code_cells(path) if re.match(r"#\|\s*export", source(c))]
+
+
+def is_import_cell(text): return all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in ast.parse(text).body)
+
+
+def test_the_chapters_are_there():
+    assert {"index", "01_data", "02_autoencoder", "03_training", "04_latents", "08_pca", "10_sampling", "11_generation", "plots", "cli"} <= {p.stem for p in NOTEBOOKS}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+class TestNotebook:
+    def test_opens_with_a_title_and_a_purpose(self, path):
+        first = next(c for c in json.loads(path.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "markdown")
+        assert re.match(r"# \S.*\n> \S.*", source(first))
+
+    def test_is_small(self, path): assert path.stat().st_size < 1e6
+
+    def test_is_executed_without_errors(self, path):
+        shown = [o for c in code_cells(path) for o in c["outputs"]]
+        assert not [o for o in shown if o["output_type"] == "error"]
+        if path.stem not in ("cli",): assert shown
+
+    def test_says_nothing_of_where_it_ran(self, path):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"/(work|root|home|tmp)/\w", text)
+
+    def test_leaves_no_warnings_behind(self, path):
+        errors = [o for c in code_cells(path) for o in c["outputs"] if o.get("name") == "stderr"]
+        assert not errors
+
+    def test_exported_cells_are_short_and_imports_stand_alone(self, path):
+        for text in exported(path):
+            assert len([line for line in text.splitlines() if line.strip()]) <= 46, text[:200]
+            if not is_import_cell(text):
+                assert not [node for node in ast.parse(text).body if isinstance(node, (ast.Import, ast.ImportFrom))], text[:200]
+
+
+def test_exported_cells_are_short_on_the_whole():
+    lengths = sorted(len([line for line in text.splitlines() if line.strip()]) - 1 for path in NOTEBOOKS for text in exported(path) if not is_import_cell(text))
+    assert lengths[len(lengths) // 2] <= 14
+
+
+def functions():
+    for path in sorted((ROOT / "latentfaces").glob("[!_]*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef): yield pytest.param(node, id=f"{path.stem}.{node.name}")
+
+
+@pytest.mark.parametrize("node", list(functions()))
+def test_functions_are_short(node):
+    assert node.end_lineno - node.lineno < 45
+
+
+def public():
+    for path in sorted((ROOT / "latentfaces").glob("[!_]*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"): yield pytest.param(node, id=f"{path.stem}.{node.name}")
+
+
+@pytest.mark.parametrize("node", list(public()))
+def test_every_public_name_has_a_docstring(node): assert ast.get_docstring(node)
