@@ -1,0 +1,423 @@
+"Samplers: the pair conditions, the laws against rejection and against the literal loop, seeds, equivariance, bad input."
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+from scipy import integrate, special, stats
+from scipy.spatial.distance import cdist
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.estimator_checks import check_estimator
+
+from latentfaces.distributions import half_widths
+from latentfaces.pca import LatentPCA
+from latentfaces.sampling import (
+    EllipticSampler, GaussianSampler, IndependentSampler, UniformSampler, _random_pairs, _repair, _spike_share, _spike_weights,
+    _violated_pairs, draw_sequential, draw_uniform)
+
+SAMPLERS = [EllipticSampler(), EllipticSampler(method="sequential"), UniformSampler(), UniformSampler(bound=None), IndependentSampler(), GaussianSampler()]
+
+
+def cloud(n=400, d=12, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((n, d)) * np.exp(-np.arange(d) / 6) @ np.linalg.qr(rng.standard_normal((d, d)))[0] + rng.normal(0, 2, d)
+
+
+def worst_pair(u):
+    "The largest u_i^2 + u_j^2 over all pairs, pair by pair as the definition says."
+    if u.shape[1] == 1: return (u**2)[:, 0]
+    return np.max([u[:, i]**2 + u[:, j]**2 for i, j in itertools.combinations(range(u.shape[1]), 2)], axis=0)
+
+
+def literal_pair_loop(n_vectors, k, rng):
+    """The published algorithm, word for word: uniform start, all pairs in a random order of its own for every vector,
+
+    a coin for which of the two is second, and the second drawn anew in [-c, c] where the pair is outside its ellipse.
+    """
+    pairs = np.array(list(itertools.combinations(range(k), 2)))
+    vectors = np.empty((n_vectors, k))
+    for u in vectors:
+        u[:] = rng.uniform(-1, 1, k)
+        for i, j in rng.permuted(pairs[rng.permutation(len(pairs))], axis=1):
+            if u[i]**2 + u[j]**2 > 1:
+                c = math.sqrt(1 - u[i]**2)
+                u[j] = rng.uniform(-c, c)
+    return vectors
+
+
+STATISTICS = {
+    "first component": lambda u: u[:, 0],
+    "last component": lambda u: u[:, -1],
+    "a sum, with sign": lambda u: u[:, 0] + u[:, -1],
+    "largest": lambda u: np.abs(u).max(axis=1),
+    "second largest": lambda u: np.sort(np.abs(u), axis=1)[:, -2],
+    "smallest": lambda u: np.abs(u).min(axis=1),
+    "length": lambda u: np.linalg.norm(u, axis=1),
+    "joint: product of squares": lambda u: u[:, 0]**2 * u[:, 1]**2,
+}
+
+
+def assert_same_law(a, b):
+    "Kolmogorov-Smirnov for each statistic; Bonferroni keeps the chance of a false alarm at one in ten thousand."
+    p = {name: stats.ks_2samp(f(a), f(b)).pvalue for name, f in STATISTICS.items()}
+    assert min(p.values()) > 1e-4 / len(p), p
+
+
+def assert_same_joint_law(a, b, rng, permutations=100):
+    "Permutation test of the energy distance between the magnitudes, which sees any difference of their joint laws."
+    distance = cdist(np.abs(np.r_[a, b]), np.abs(np.r_[a, b]))
+
+    def energy(first, second):
+        return 2 * distance[np.ix_(first, second)].mean() - distance[np.ix_(first, first)].mean() - distance[np.ix_(second, second)].mean()
+
+    index, n = np.arange(len(distance)), len(a)
+    shuffled = [energy(mixed[:n], mixed[n:]) for mixed in (rng.permutation(index) for _ in range(permutations))]
+    assert energy(index[:n], index[n:]) <= max(shuffled)
+
+
+# The region and its closed form
+
+def test_volumes_against_quadrature():
+    for k in [1, 2, 3, 4, 7, 20, 50, 105, 256]:
+        spikes = 2 * k * integrate.quad(lambda m: (2 * math.sqrt(1 - m * m)) ** (k - 1), math.sqrt(0.5), 1, epsabs=0, epsrel=1e-12)[0]
+        assert _spike_share(k) == pytest.approx(spikes / (spikes + 2 ** (k / 2)), rel=1e-9)
+    assert _spike_share(2) == pytest.approx(1 - 2 / math.pi, rel=1e-14), "caps of the disc"
+
+
+def test_volumes_against_the_hypergeometric_form():
+    for k in [1, 2, 5, 105, 1_000, 10_000, 1_000_000]:
+        ratio = k / (k + 1) * special.hyp2f1(1, 0.5, (k + 3) / 2, -1)
+        assert _spike_share(k) == pytest.approx(ratio / (1 + ratio), rel=1e-9)
+        assert np.all(np.isfinite(_spike_weights(k)[1])) and _spike_weights(k)[1][-1] < 1e-18 * _spike_weights(k)[1].sum()
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 20, 105, 1_000])
+def test_heights_of_spikes_follow_their_density(k):
+    # 1 - m^2 is a Beta((k + 1) / 2, 1/2) variable, given that it is below 1/2.
+    u = draw_uniform(6_000, k, np.random.default_rng(k))
+    s = 1 - (u**2).max(axis=1)
+    s, law = s[s < 0.5], stats.beta((k + 1) / 2, 0.5)
+    assert stats.kstest(s, lambda x: law.cdf(x) / law.cdf(0.5)).pvalue > 1e-4
+
+
+def test_share_of_spikes_drawn():
+    for k in [2, 105]:
+        u = draw_uniform(50_000, k, np.random.default_rng(k))
+        spikes = np.sum((u**2).max(axis=1) > 0.5)
+        assert stats.binomtest(int(spikes), len(u), _spike_share(k)).pvalue > 1e-4
+
+
+def test_one_component_is_uniform_and_two_are_the_disc():
+    for draw in (draw_uniform, draw_sequential):
+        assert stats.kstest(draw(20_000, 1, np.random.default_rng(0))[:, 0], stats.uniform(-1, 2).cdf).pvalue > 1e-4
+    u = draw_uniform(40_000, 2, np.random.default_rng(1))
+    assert stats.kstest((u**2).sum(axis=1), "uniform").pvalue > 1e-4, "squared radius of the uniform disc"
+    assert stats.kstest(np.arctan2(*u.T), stats.uniform(-np.pi, 2 * np.pi).cdf).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("k", [2, 3, 4])
+def test_uniform_agrees_with_rejection(k):
+    rng = np.random.default_rng(100 + k)
+    candidates = rng.uniform(-1, 1, (150_000, k))
+    truth = candidates[worst_pair(candidates) <= 1]
+    ours = draw_uniform(len(truth), k, rng)
+    assert_same_law(truth, ours)
+    assert_same_joint_law(truth[:600], ours[:600], rng)
+    cells = [np.histogramdd(np.abs(u), bins=4, range=[(0, 1)] * k)[0].ravel() for u in (truth, ours)]
+    filled = np.sum(cells, axis=0) > 20
+    assert stats.chi2_contingency([c[filled] for c in cells]).pvalue > 1e-4
+    assert np.all(cells[1][cells[0] == 0] < 5), "nothing where rejection has nothing"
+
+
+@pytest.mark.parametrize("k, n", [(2, 6_000), (3, 6_000), (5, 4_000), (12, 1_500), (40, 250)])
+def test_sequential_has_the_law_of_the_literal_loop(k, n):
+    rng = np.random.default_rng(200 + k)
+    truth, ours = literal_pair_loop(n, k, rng), draw_sequential(20_000, k, rng)
+    assert_same_law(truth, ours)
+    assert_same_joint_law(truth[:600], ours[:600], rng)
+
+
+def test_the_tests_of_law_can_fail():
+    "Uniform and sequential are different laws, and so is a loop without the coin."
+    rng = np.random.default_rng(5)
+    with pytest.raises(AssertionError): assert_same_law(draw_uniform(6_000, 5, rng), draw_sequential(20_000, 5, rng))
+    with pytest.raises(AssertionError): assert_same_joint_law(draw_uniform(600, 12, rng), draw_sequential(600, 12, rng), rng)
+    no_coin = rng.uniform(-1, 1, (4_000, 5))
+    for u in no_coin:
+        for p in rng.permutation(10):
+            i, j = list(itertools.combinations(range(5), 2))[p]
+            if u[i]**2 + u[j]**2 > 1: u[j] = rng.uniform(-1, 1) * math.sqrt(1 - u[i]**2)
+    with pytest.raises(AssertionError): assert_same_law(no_coin, draw_sequential(20_000, 5, rng))
+
+
+def test_any_number_of_random_visits_gives_the_same_law():
+    "The lemma behind the fast form: listing the violated pairs at once, or after many random visits."
+    def draw(n_batches, rng):
+        u = rng.uniform(-1, 1, (15_000, 6))
+        w = u**2
+        for _ in range(n_batches): _repair(w, *_random_pairs(*w.shape, 6, rng), rng)
+        _repair(w, *_violated_pairs(w, rng), rng)
+        return np.copysign(np.sqrt(w), u)
+    rng = np.random.default_rng(6)
+    at_once = draw(0, rng)
+    for n_batches in (1, 20): assert_same_law(at_once, draw(n_batches, rng))
+
+
+def test_components_are_exchangeable_and_symmetric():
+    for draw in (draw_uniform, draw_sequential):
+        u = draw(30_000, 7, np.random.default_rng(7))
+        assert stats.kstest(u[:, 0], -u[:, 0]).pvalue > 1e-4
+        assert min(stats.ks_2samp(u[:15_000, 0], u[15_000:, j]).pvalue for j in range(7)) > 1e-4
+        assert abs(np.corrcoef(u.T) - np.eye(7)).max() < 0.03
+
+
+def test_every_vector_has_an_order_of_its_own():
+    """With one order of the pairs for all vectors of a batch, some components would be larger than others throughout it.
+
+    (Correlation 0.04 between the sizes of two vectors for four components, so about nine standard errors here.)
+    """
+    p = [stats.ttest_rel(w[:, 0], w[:, 1]).pvalue for w in (draw_sequential(2_000, 4, np.random.default_rng(seed))**2 for seed in range(20))]
+    assert stats.kstest(p, "uniform").pvalue > 1e-4
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 40), k=st.integers(1, 60), method=st.sampled_from([draw_uniform, draw_sequential]))
+def test_every_pair_of_scaled_components_is_in_the_disc(seed, n, k, method):
+    u = method(n, k, np.random.default_rng(seed))
+    assert u.shape == (n, k) and u.dtype == np.float64
+    assert np.all(worst_pair(u) <= 1 + 1e-12)
+
+
+@pytest.mark.parametrize("draw, k", [(draw_uniform, 5_000), (draw_sequential, 600)])
+def test_thousands_of_components(draw, k):
+    u = draw(40, k, np.random.default_rng(0))
+    largest = np.sort(u**2, axis=1)[:, -2:].sum(axis=1)
+    assert np.all(largest <= 1 + 1e-12) and np.all(np.isfinite(u)) and largest.max() > 0.9
+
+
+# The estimators
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=str)
+def test_is_a_scikit_learn_estimator(sampler):
+    results = check_estimator(sampler, on_fail=None)  # no check is expected to fail
+    assert {r["status"] for r in results} <= {"passed", "skipped"}, [r for r in results if r["status"] == "failed"]
+    assert sum(r["status"] == "passed" for r in results) > 30
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n_components=st.one_of(st.integers(1, 12), st.sampled_from([0.5, 0.9, None])),
+       factor=st.floats(1e-6, 1e6), level=st.floats(1e-6, 1e6), width=st.sampled_from(["fwhm", "std"]), method=st.sampled_from(["uniform", "sequential"]))
+def test_every_pair_of_every_vector_is_in_its_ellipse(seed, n_components, factor, level, width, method):
+    z = cloud(200, 12, seed)
+    sampler = EllipticSampler(n_components, level, factor, width, method, random_state=seed).fit(z)
+    vectors = sampler.sample(30)
+    pca = LatentPCA(12).fit(z)
+    scores, k = pca.transform(vectors), sampler.n_components_
+    a = half_widths(pca.transform(z), width, level)[:k]
+    # Rounding on the way to z and back is relative to the mean, so tiny ellipses get that much room.
+    slack = 1e-12 * (1 + np.abs(pca.mean_).max())
+    x = np.maximum(np.abs(scores[:, :k]) - slack, 0)
+    assert np.all(worst_pair(x / (factor * a)) <= 1 + 1e-9)
+    assert np.allclose(scores[:, k:], 0, atol=slack + 1e-12 * factor * a.max()), "dropped components sit at the mean"
+    assert vectors.shape == (30, 12) and vectors.dtype == np.float64 and np.all(np.isfinite(vectors.astype(np.float32)))
+
+
+def test_the_half_widths_are_those_of_the_principal_axes():
+    z = cloud(5_000)
+    sampler = EllipticSampler(5, level=2, width="std").fit(z)
+    assert np.allclose(sampler.half_widths_, 2 * np.sqrt(LatentPCA(5).fit(z).explained_variance_))
+    reached = np.abs(sampler.pca_.transform(sampler.sample(60_000, random_state=0))).max(axis=0)
+    assert np.all(reached <= 0.7 * sampler.half_widths_) and np.all(reached > 0.65 * sampler.half_widths_)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=str)
+def test_same_seed_same_vectors(sampler):
+    z = cloud()
+    fixed, fresh = clone(sampler).set_params(random_state=3).fit(z), clone(sampler).fit(z)
+    assert np.array_equal(fixed.sample(5), fixed.sample(5)), "an int gives the same at every call"
+    assert np.array_equal(fixed.sample(5), fresh.sample(5, random_state=3)), "the argument does what the parameter does"
+    assert np.array_equal(fixed.sample(5, random_state=4), fresh.sample(5, random_state=4)), "and wins over it"
+    assert not np.array_equal(fixed.sample(5, random_state=4), fixed.sample(5))
+    assert not np.array_equal(fresh.sample(5), fresh.sample(5)), "None is fresh"
+    for kind in (np.random.default_rng, np.random.RandomState):
+        going, again = kind(8), kind(8)
+        first, second = fresh.sample(5, random_state=going), fresh.sample(5, random_state=going)
+        assert not np.array_equal(first, second), "a generator goes on"
+        assert np.array_equal(first, fresh.sample(5, random_state=again)) and np.array_equal(second, fresh.sample(5, random_state=again))
+    assert np.array_equal(fresh.sample(3, random_state=np.random.SeedSequence(5)), fresh.sample(3, random_state=5))
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=str)
+def test_the_global_seed_is_neither_read_nor_moved(sampler):
+    np.random.seed(0)
+    before = np.random.get_state()[1].copy()
+    fitted = clone(sampler).fit(cloud())
+    a = fitted.sample(2)
+    np.random.seed(0)
+    assert not np.array_equal(a, fitted.sample(2)) and np.array_equal(before, np.random.get_state()[1])
+
+
+@pytest.mark.parametrize("sampler", [s for s in SAMPLERS if not (isinstance(s, UniformSampler) and s.bound)], ids=str)
+@pytest.mark.parametrize("scale, shift", [(1, 100), (1e-4, 0), (1e5, -3), (1e-8, 1e-8)])
+def test_shifted_and_scaled_data_give_shifted_and_scaled_vectors(sampler, scale, shift):
+    z = cloud()
+    a = clone(sampler).fit(z).sample(20, random_state=0)
+    b = clone(sampler).fit(z * scale + shift).sample(20, random_state=0)
+    assert np.allclose(b, a * scale + shift, rtol=1e-6, atol=1e-6 * scale)
+
+
+@pytest.mark.parametrize("sampler", [EllipticSampler(), EllipticSampler(method="sequential"), GaussianSampler()], ids=str)
+def test_rotated_data_give_rotated_vectors(sampler):
+    z, turn = cloud(), np.linalg.qr(np.random.default_rng(1).standard_normal((12, 12)))[0]
+    plain, turned = clone(sampler).fit(z), clone(sampler).fit(z @ turn)
+    a = plain.pca_.transform(plain.sample(20, random_state=0))
+    b = plain.pca_.transform(turned.sample(20, random_state=0) @ turn.T)
+    # The sign of an axis is fixed in the coordinates at hand, so a rotation may mirror it; the law is symmetric.
+    assert np.allclose(np.abs(a), np.abs(b), atol=1e-7)
+
+
+def test_factor_and_method_need_no_new_fit():
+    z = cloud()
+    sampler = EllipticSampler(factor=0.5).fit(z)
+    other = clone(sampler).set_params(factor=0.8, method="sequential").fit(z)
+    assert np.array_equal(sampler.set_params(factor=0.8, method="sequential").sample(4, random_state=0), other.sample(4, random_state=0))
+    small, large = [clone(other).set_params(factor=f).fit(z).sample(4, random_state=0) - z.mean(axis=0) for f in (0.4, 0.8)]
+    assert np.allclose(2 * small, large)
+
+
+def test_refitting_forgets():
+    for sampler in SAMPLERS:
+        again = clone(sampler).fit(cloud(50, 5)).fit(cloud(60, 8, 1))
+        assert np.array_equal(again.sample(3, random_state=0), clone(sampler).fit(cloud(60, 8, 1)).sample(3, random_state=0))
+
+
+def test_gaussian_has_mean_and_covariance():
+    z = cloud()
+    for truncation in (0.5, 1.0, 1.3):
+        sampler = GaussianSampler(truncation).fit(z)
+        vectors = sampler.sample(100_000, random_state=0)
+        assert np.allclose(sampler.covariance_, np.cov(z.T)) and np.allclose(sampler.mean_, z.mean(axis=0))
+        assert np.allclose(np.cov(vectors.T), truncation**2 * np.cov(z.T), atol=0.02 * truncation**2 * np.cov(z.T).max())
+        assert np.allclose(vectors.mean(axis=0), z.mean(axis=0), atol=0.02)
+        whitened = np.linalg.solve(np.linalg.cholesky(np.cov(z.T)), (vectors[:20_000] - z.mean(axis=0)).T) / truncation
+        assert stats.kstest((whitened**2).sum(axis=0), stats.chi2(12).cdf).pvalue > 1e-4
+
+
+def test_independent_sampler():
+    z = cloud()
+    vectors = IndependentSampler().fit(z).sample(50_000, random_state=0)
+    assert abs(np.corrcoef(vectors.T) - np.eye(12)).max() < 0.03
+    for j in range(12): assert stats.kstest(vectors[:, j], stats.norm(z[:, j].mean(), z[:, j].std(ddof=1)).cdf).pvalue > 1e-4
+
+
+def test_uniform_samplers():
+    z = cloud()
+    cube, own = UniformSampler(2).fit(z).sample(20_000, random_state=0), UniformSampler(None).fit(z).sample(20_000, random_state=0)
+    for j in range(12):
+        assert stats.kstest(cube[:, j], stats.uniform(-2, 4).cdf).pvalue > 1e-4
+        assert stats.kstest(own[:, j], stats.uniform(z[:, j].min(), np.ptp(z[:, j])).cdf).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=str)
+@pytest.mark.parametrize("n, d", [(8, 30), (2, 5), (30, 1), (2, 1)])
+def test_few_points_and_few_dimensions(sampler, n, d):
+    z = cloud(n, d)
+    vectors = clone(sampler).fit(z).sample(7, random_state=0)
+    assert vectors.shape == (7, d) and np.all(np.isfinite(vectors))
+    if isinstance(sampler, (EllipticSampler, GaussianSampler)):
+        assert np.linalg.matrix_rank(vectors - z.mean(axis=0), tol=1e-6) <= n - 1, "only where the points vary"
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=str)
+def test_constant_components_stay_constant(sampler):
+    z = np.insert(cloud(), 3, 0.1, axis=1)
+    vectors = clone(sampler).fit(z).sample(50, random_state=0)
+    if getattr(sampler, "bound", None) is None: assert np.allclose(vectors[:, 3], 0.1, atol=1e-9)
+    assert np.all(np.isfinite(vectors)) and np.all(vectors.std(axis=0)[[0, 1, 2, 4]] > 0)
+    if hasattr(sampler, "n_components"): assert clone(sampler).set_params(n_components=None).fit(z).n_components_ == 12
+
+
+def test_float32_points():
+    z = cloud().astype(np.float32)
+    for sampler in SAMPLERS:
+        assert np.allclose(clone(sampler).fit(z).sample(4, random_state=0), clone(sampler).fit(z.astype(float)).sample(4, random_state=0), rtol=1e-5, atol=1e-6)
+
+
+# Bad input: one sentence each, and nothing half-fitted
+
+BAD_POINTS = [
+    (np.ones(5), ValueError, "Reshape your data to .*got an array of shape \\(5,\\)"),
+    (np.ones((2, 3, 4)), ValueError, "Reshape your data"),
+    (np.where(np.arange(400)[:, None] == 7, np.nan, cloud()), ValueError, "NaN or infinite values in 1 of 400 z-points, the first in row 7"),
+    (np.where(np.arange(400)[:, None] == 7, np.inf, cloud()), ValueError, "NaN or infinite values in 1 of 400 z-points, the first in row 7"),
+    (cloud()[:1], ValueError, "1 sample"),
+    (cloud()[:, :0], ValueError, "0 feature"),
+]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=str)
+@pytest.mark.parametrize("z, error, message", BAD_POINTS)
+def test_bad_points(sampler, z, error, message):
+    sampler = clone(sampler)
+    with pytest.raises(error, match=message) as caught: sampler.fit(z)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(NotFittedError): sampler.sample()
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=str)
+def test_sampling_before_fitting(sampler):
+    with pytest.raises(NotFittedError, match=f"this {type(sampler).__name__} has not been fitted yet: call fit\\(z\\) before sample"): clone(sampler).sample(3)
+
+
+@pytest.mark.parametrize("sampler, error, message", [
+    (EllipticSampler(factor=0), ValueError, "factor must be a positive number, got 0"),
+    (EllipticSampler(factor=-0.7), ValueError, "factor must be a positive number, got -0.7"),
+    (EllipticSampler(factor=np.nan), ValueError, "factor must be a positive number, got nan"),
+    (EllipticSampler(factor="0.7"), TypeError, "factor must be a positive number, got '0.7'"),
+    (EllipticSampler(level=0), ValueError, "level must be a positive number, got 0"),
+    (EllipticSampler(level=-2), ValueError, "level must be a positive number, got -2"),
+    (EllipticSampler(width="hwhm"), ValueError, 'width must be "fwhm" or "std", got \'hwhm\''),
+    (EllipticSampler(method="loop"), ValueError, 'method must be "uniform" or "sequential", got \'loop\''),
+    (EllipticSampler(n_components=13), ValueError, "n_components=13 is not between 1 and 12, the most that 400 z-points in 12 dimensions can have"),
+    (EllipticSampler(n_components=0), ValueError, "n_components=0 is not between 1 and 12"),
+    (EllipticSampler(n_components=1.5), ValueError, "between 0 and 1, got 1.5"),
+    (GaussianSampler(n_components=13), ValueError, "n_components=13 is not between 1 and 12"),
+    (GaussianSampler(truncation=0), ValueError, "truncation must be a positive number, got 0"),
+    (GaussianSampler(truncation=-1), ValueError, "truncation must be a positive number, got -1"),
+    (UniformSampler(bound=0), ValueError, "bound must be a positive number, got 0"),
+    (UniformSampler(bound="range"), TypeError, "bound must be a positive number, got 'range'"),
+], ids=str)
+def test_bad_parameters(sampler, error, message):
+    with pytest.raises(error, match=message): sampler.fit(cloud())
+    with pytest.raises(NotFittedError): sampler.sample()
+
+
+@pytest.mark.parametrize("sampler", [EllipticSampler, GaussianSampler])
+def test_more_components_than_the_points_have(sampler):
+    with pytest.raises(ValueError, match="n_components=9 is not between 1 and 6, the most that 6 z-points in 12 dimensions can have"): sampler(n_components=9).fit(cloud(6))
+    with pytest.raises(ValueError, match="n_components=6 asks for more axes than the 5 along which these z-points vary: ask for at most 5"): sampler(n_components=6).fit(cloud(6))
+    with pytest.raises(ValueError, match="n_components=13 asks for more axes than the 12 along which"): sampler(n_components=13).fit(np.insert(cloud(), 3, 0.1, axis=1))
+    with pytest.raises(ValueError, match="all 9 z-points are the same point"): sampler().fit(np.full((9, 4), 0.1))
+
+
+def test_a_spike_in_the_density():
+    z = cloud()
+    z[:300] = z[0]
+    with pytest.raises(ValueError, match='number density along principal axis 1 is a spike.*use width="std"'): EllipticSampler().fit(z)
+    assert np.all(np.isfinite(EllipticSampler(width="std").fit(z).sample(5)))
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=str)
+def test_bad_sample_arguments(sampler):
+    fitted = clone(sampler).fit(cloud())
+    for n in (0, -1, 2.5, "3", True, None):
+        with pytest.raises(ValueError, match="n_samples must be an integer of at least 1, got"): fitted.sample(n)
+    for seed in ("seven", 1.5, True):
+        with pytest.raises(TypeError, match="random_state must be None, an integer, a numpy Generator or a RandomState, got"): fitted.sample(2, random_state=seed)
+    with pytest.raises(ValueError, match="random_state must not be negative, got -3"): fitted.sample(2, random_state=-3)
+    assert fitted.sample(np.int64(2)).shape == (2, 12)
+    if isinstance(sampler, EllipticSampler):
+        with pytest.raises(ValueError, match="factor must be a positive number, got 0"): fitted.set_params(factor=0).sample()
