@@ -6,7 +6,7 @@
 __all__ = ['FILES', 'FORMAT', 'PRETRAINED', 'in_batches', 'Bundle', 'sha256', 'save_bundle', 'load_bundle',
            'reconstruction_error', 'measure', 'train_bundle']
 
-# %% ../nbs/04_latents.ipynb #00a0c63b
+# %% ../nbs/04_latents.ipynb #7211308a
 import hashlib
 import io
 import json
@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .data import check_images, load_images, split_indices
+from .data import check_images, load_images, split_indices, to_float
 
-# %% ../nbs/04_latents.ipynb #05187ffd
+# %% ../nbs/04_latents.ipynb #2f57852a
 FILES = ("encoder.keras", "decoder.keras", "latents.npz", "history.csv")
 FORMAT = 1
 PRETRAINED = Path(__file__).parent / "pretrained" if "__file__" in globals() else None
@@ -38,7 +38,7 @@ def in_batches(
     starts = range(0, max(len(rows), 1), batch_size)
     return np.concatenate([np.asarray(function(rows[s:s + batch_size])) for s in starts])
 
-# %% ../nbs/04_latents.ipynb #48f5cb9e
+# %% ../nbs/04_latents.ipynb #2c9b5f79
 class Bundle:
     "Encoder, decoder, z-points and how they came about."
 
@@ -69,7 +69,7 @@ class Bundle:
         "z-vectors, float32 (n, latent_dim), of images, uint8 or float in [0, 1], (n, size, size, 3); raises ValueError for others."
         check_images(images)
         _check_shape("images", images, self.encoder.input_shape)
-        return in_batches(lambda rows: self.encoder.predict_on_batch(_to_float(rows)), images, batch_size)
+        return in_batches(lambda rows: self.encoder.predict_on_batch(to_float(rows)), images, batch_size)
 
     def decode(self, z: np.ndarray, batch_size: int = 256) -> np.ndarray:
         "Images, float32 in [0, 1], (n, size, size, 3), of z-vectors, (n, latent_dim); raises ValueError for NaN or another shape."
@@ -84,10 +84,7 @@ class Bundle:
 
     def __repr__(self): return f"Bundle({len(self.z):,} z-points in {self.latent_dim} dimensions, from {self.path or 'memory'})"
 
-# %% ../nbs/04_latents.ipynb #65e3615d
-def _to_float(images): return images.astype(np.float32) / 255 if images.dtype == np.uint8 else images.astype(np.float32)
-
-
+# %% ../nbs/04_latents.ipynb #329e6f2a
 def _check_shape(what, array, expected):
     "Raise ValueError unless the rows of `array` have the shape that a network expects."
     if array.shape[1:] == tuple(expected[1:]) and array.ndim == len(expected): return
@@ -108,7 +105,7 @@ def _load_network(folder, name, config):
     if sides != expected: raise ValueError(f"expected an {name} between {expected[0]} and {expected[1]}, got {sides}: get the bundle again")
     return network
 
-# %% ../nbs/04_latents.ipynb #0741dcc8
+# %% ../nbs/04_latents.ipynb #fb8242b8
 def sha256(path: Path) -> str:
     "SHA-256 sum of a file, as hexadecimal digits."
     with Path(path).open("rb") as file: return hashlib.file_digest(file, "sha256").hexdigest()
@@ -124,7 +121,7 @@ def _write_files(bundle, folder):
                               "n_points": len(bundle.z), "sha256": {name: sha256(folder / name) for name in FILES}}
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
-# %% ../nbs/04_latents.ipynb #46f26528
+# %% ../nbs/04_latents.ipynb #e27bd986
 def _replaceable(folder):
     "Is this folder absent, empty, or one that a training or a bundle wrote?"
     ours = {*FILES, "config.json", "checkpoint.npz", "model_card.md"}
@@ -149,7 +146,7 @@ def save_bundle(
         for rest in (part, part.with_suffix(".old")): shutil.rmtree(rest, ignore_errors=True)
     return path
 
-# %% ../nbs/04_latents.ipynb #9efcd6b3
+# %% ../nbs/04_latents.ipynb #c8e3bb1e
 def _read_config(folder):
     "The config of a bundle whose files are all there and unchanged; raises with one sentence otherwise."
     if not folder.is_dir(): raise FileNotFoundError(f"expected a bundle's folder, got {folder}, which is not there: train one with `latentfaces train`")
@@ -177,7 +174,7 @@ def load_bundle(
         raise ValueError(f"expected z-points of shape (n, {config['latent_dim']}) and n names in {folder}, got {z.shape} and {len(names)}: get the bundle again")
     return Bundle(z, names, config, history=(folder / "history.csv").read_text(encoding="utf-8"), path=folder)
 
-# %% ../nbs/04_latents.ipynb #182656cf
+# %% ../nbs/04_latents.ipynb #f6f404c2
 def _versions():
     "Versions of what took part in a training."
     names = ("latentfaces", "keras", "numpy", "tensorflow", "tensorflow-cpu", "torch", "jax")
@@ -194,11 +191,11 @@ def reconstruction_error(
 ) -> float:
     "Mean squared error of the reconstructions, per pixel channel, in float64."
     def errors(rows):
-        painted = bundle.decoder.predict_on_batch(bundle.encoder.predict_on_batch(_to_float(rows)))
-        return ((_to_float(rows) - painted).astype(np.float64) ** 2).mean((1, 2, 3))
+        painted = bundle.decoder.predict_on_batch(bundle.encoder.predict_on_batch(to_float(rows)))
+        return ((to_float(rows) - painted).astype(np.float64) ** 2).mean((1, 2, 3))
     return float(in_batches(errors, images).mean())
 
-# %% ../nbs/04_latents.ipynb #e7b5aadd
+# %% ../nbs/04_latents.ipynb #7186717e
 def measure(
     bundle: Bundle,        # freshly trained
     train: np.ndarray,     # the images it was trained on
@@ -210,7 +207,7 @@ def measure(
     return {"train_mse": reconstruction_error(bundle, train[:len(held_out)]), "held_out_mse": held,
             "pixel_pca_mse": pca, "ratio_to_pixel_pca": held / pca}
 
-# %% ../nbs/04_latents.ipynb #862b3024
+# %% ../nbs/04_latents.ipynb #636ecc1a
 def _describe(source, crop, random_state, recipe, history, train, held):
     "What config.json says about the data, the recipe and the circumstances."
     import keras

@@ -5,15 +5,16 @@
 # %% auto #0
 __all__ = ['generate', 'train', 'parser', 'main']
 
-# %% ../nbs/cli.ipynb #f9a80dcb
+# %% ../nbs/cli.ipynb #c7522e79
 import argparse
+import contextlib
 import os
 import sys
-from pathlib import Path
+from importlib import import_module
 
 import latentfaces
 
-# %% ../nbs/cli.ipynb #4d3678f7
+# %% ../nbs/cli.ipynb #96adb52e
 def generate(args: argparse.Namespace) -> None:
     "Draw faces and write faces.png and faces.npz."
     from latentfaces.bundle import load_bundle
@@ -25,7 +26,7 @@ def generate(args: argparse.Namespace) -> None:
     settings = {"sampler": args.sampler, "components": args.components, "factor": args.factor, "seed": args.seed}
     for path in write_faces(args.out, faces, z, settings): print(f"wrote {path}")
 
-# %% ../nbs/cli.ipynb #a7d29f9d
+# %% ../nbs/cli.ipynb #49973998
 def _share_or_count(text):
     "A whole number of components, or a share of the variance between 0 and 1."
     number = float(text)
@@ -49,7 +50,7 @@ def _add_generate(commands):
     p.add_argument("--out", default="out", metavar="DIR", help="folder for faces.png and faces.npz")
     p.set_defaults(run=generate)
 
-# %% ../nbs/cli.ipynb #066155a4
+# %% ../nbs/cli.ipynb #1aec62ee
 def train(args: argparse.Namespace) -> None:
     "Train on a source of images and write a bundle."
     from latentfaces.bundle import train_bundle
@@ -59,7 +60,7 @@ def train(args: argparse.Namespace) -> None:
     print(f"wrote {bundle.path}: held-out error {scores['held_out_mse']:.6f}, "
           f"{scores['ratio_to_pixel_pca']:.3f} times that of PCA of the pixels with {bundle.latent_dim} components")
 
-# %% ../nbs/cli.ipynb #7ce6064c
+# %% ../nbs/cli.ipynb #88c5f5dc
 def _filters(text):
     "Filters of the strided layers, written as 32-64-128-256."
     return tuple(int(part) for part in text.split("-"))
@@ -90,7 +91,7 @@ def _add_train(commands):
     p.add_argument("--quiet", action="store_true", help="show no progress bar")
     p.set_defaults(run=train)
 
-# %% ../nbs/cli.ipynb #d22b97cb
+# %% ../nbs/cli.ipynb #fc5d0f49
 def parser() -> argparse.ArgumentParser:
     "The parser of the `latentfaces` command."
     p = argparse.ArgumentParser(prog="latentfaces", description=latentfaces.__doc__.splitlines()[0],
@@ -102,10 +103,23 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
+@contextlib.contextmanager
+def _no_greetings():
+    "Keep what TensorFlow writes to standard error while it is imported, before any setting can stop it, from the reader."
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try: yield
+    finally:
+        os.dup2(kept, 2)
+        for descriptor in (kept, nowhere): os.close(descriptor)
+
+
 def main(argv=None) -> int:
     "Run the command line; returns the exit status."
     args = parser().parse_args(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _no_greetings(): import_module("keras")
     try: args.run(args)
     except (ValueError, TypeError, OSError, FloatingPointError) as error:
         print(f"latentfaces: {error}", file=sys.stderr)

@@ -5,9 +5,8 @@
 # %% auto #0
 __all__ = ['generate_faces', 'make_sampler', 'write_faces']
 
-# %% ../nbs/11_generation.ipynb #3aa8fb0b
+# %% ../nbs/11_generation.ipynb #f86baa1e
 import json
-import os
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -15,10 +14,11 @@ import numpy as np
 from sklearn.base import clone
 
 from .bundle import Bundle
-from .plots import plot_faces, save_figure
+from .data import replace_file
+from .plots import plot_faces
 from .sampling import EllipticSampler, GaussianSampler, IndependentSampler, UniformSampler
 
-# %% ../nbs/11_generation.ipynb #378c551a
+# %% ../nbs/11_generation.ipynb #bf5518bf
 def generate_faces(
     bundle: Bundle,      # decoder and z-points
     sampler=None,        # a sampler, fitted or not; None is EllipticSampler()
@@ -32,7 +32,7 @@ def generate_faces(
     z = sampler.sample(n, random_state=random_state).astype(np.float32)
     return bundle.decode(z), z
 
-# %% ../nbs/11_generation.ipynb #4a1daf18
+# %% ../nbs/11_generation.ipynb #f0a8968a
 def make_sampler(
     name: str,        # "elliptic", "sequential", "gaussian", "independent" or "uniform"
     components=0.9,   # principal components that vary: a count, or a share of the variance (elliptic, sequential)
@@ -57,12 +57,10 @@ def write_faces(
     "Write faces.png, labelled with the settings, and faces.npz with z and the settings; each whole or not at all."
     folder = Path(folder).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
-    ax = plot_faces(faces, columns, title=", ".join(f"{key} {value}" for key, value in settings.items()))
-    picture = save_figure(ax.figure, folder / "faces.png", dpi=150)
-    plt.close(ax.figure)
-    vectors, part = folder / "faces.npz", folder / f".faces.{os.getpid()}.part"
-    try:
-        with part.open("wb") as file: np.savez(file, z=z, faces=np.rint(faces * 255).astype(np.uint8), settings=np.array(json.dumps(settings)))
-        os.replace(part, vectors)
-    finally: part.unlink(missing_ok=True)
+    picture, vectors = folder / "faces.png", folder / "faces.npz"
+    figure = plot_faces(faces, columns, title=", ".join(f"{key} {value}" for key, value in settings.items())).figure
+    replace_file(picture, lambda file: figure.savefig(file, format="png", dpi=150))
+    plt.close(figure)
+    arrays = {"z": z, "faces": np.rint(faces * 255).astype(np.uint8), "settings": np.array(json.dumps(settings))}
+    replace_file(vectors, lambda file: np.savez(file, **arrays))
     return picture, vectors
