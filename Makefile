@@ -5,7 +5,7 @@ export MPLBACKEND ?= Agg
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PYTHONWARNINGS ?= ignore::SyntaxWarning
 
-.PHONY: faces test setup notebooks lock clean
+.PHONY: faces test setup notebooks docs preview lock clean
 
 faces: .venv/.done
 	@echo "== drawing 24 new faces with the pretrained bundle"
@@ -31,6 +31,13 @@ setup: .venv/.done
 
 notebooks: .venv/.done
 	$(BIN)/python tools/run_notebooks.py
+
+docs: .venv/.done
+	$(BIN)/python tools/docs.py
+
+preview: docs
+	@echo "== http://127.0.0.1:8000 (Ctrl-C ends it)"
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _docs 8000
 
 lock:
 	uv pip compile --universal --python-version 3.11 -q --no-header --no-annotate tools/requirements.in -o requirements.lock

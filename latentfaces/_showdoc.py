@@ -2,6 +2,7 @@
 import ast
 import inspect
 import io
+import re
 import textwrap
 import tokenize
 from pathlib import Path
@@ -43,7 +44,7 @@ def _comments(
 def _type(annotation) -> str:
     "A type as it is written in the source."
     plain = isinstance(annotation, type) and not hasattr(annotation, "__args__")
-    return annotation.__name__ if plain else str(annotation).replace("typing.", "").replace("latentfaces.", "")
+    return annotation.__name__ if plain else re.sub(r"\b(?:[a-z_]\w*\.)+", "", str(annotation))
 
 
 def _row(*cells: str) -> str: return "| " + " | ".join(c.replace("|", "\\|").replace("<", "&lt;") for c in cells) + " |"

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['check_size', 'build_encoder', 'build_decoder', 'build_autoencoder']
 
-# %% ../nbs/02_autoencoder.ipynb #4d3fa7e9
+# %% ../nbs/02_autoencoder.ipynb #7bd8322a
 import keras
 from keras import layers
 
-# %% ../nbs/02_autoencoder.ipynb #2ed180ee
+# %% ../nbs/02_autoencoder.ipynb #763d85fd
 def check_size(
     size: int,      # side of the square images, pixels
     n_layers: int,  # number of strided layers, each of which halves the side
@@ -21,14 +21,14 @@ def check_size(
     raise ValueError(f"expected an image size that {n_layers} strided layers can halve without a remainder, a multiple of {step}, "
                      f"got {size}: use {below} or {below + step}")
 
-# %% ../nbs/02_autoencoder.ipynb #d39e7072
+# %% ../nbs/02_autoencoder.ipynb #dfd9bfff
 def _activated(x, layer, batch_norm, dtype):
     "Apply a convolution `layer`, then batch normalisation if asked for, then the leaky rectifier."
     x = layer(x)
     if batch_norm: x = layers.BatchNormalization(dtype=dtype)(x)
     return layers.LeakyReLU(negative_slope=0.2, dtype=dtype)(x)
 
-
+# %% ../nbs/02_autoencoder.ipynb #c97f8d76
 def build_encoder(
     size: int = 64,                           # side of the square images, pixels
     latent_dim: int = 256,                    # number of latent dimensions (z_dim)
@@ -47,7 +47,7 @@ def build_encoder(
     z = layers.Dense(latent_dim, dtype=dtype, name="z_linear")(x)
     return keras.Model(inputs, layers.Activation("linear", dtype="float32", name="z")(z), name="encoder")
 
-# %% ../nbs/02_autoencoder.ipynb #9fb298f2
+# %% ../nbs/02_autoencoder.ipynb #0aaeb516
 def build_decoder(
     size: int = 64,                           # side of the square images, pixels
     latent_dim: int = 256,                    # number of latent dimensions (z_dim)
@@ -70,7 +70,7 @@ def build_decoder(
     last = layers.ReLU(max_value=1.0, dtype="float32", name="faces") if clip else layers.Activation("linear", dtype="float32", name="faces")
     return keras.Model(inputs, last(x), name="decoder")
 
-# %% ../nbs/02_autoencoder.ipynb #34dbdea2
+# %% ../nbs/02_autoencoder.ipynb #36ed21a0
 def build_autoencoder(
     encoder: keras.Model,  # images to z
     decoder: keras.Model,  # z to images

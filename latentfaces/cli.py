@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['generate', 'train', 'parser', 'main']
 
-# %% ../nbs/cli.ipynb #c7522e79
+# %% ../nbs/cli.ipynb #e37c4faf
 import argparse
 import contextlib
 import os
@@ -14,7 +14,7 @@ from importlib import import_module
 
 import latentfaces
 
-# %% ../nbs/cli.ipynb #96adb52e
+# %% ../nbs/cli.ipynb #186d73bc
 def generate(args: argparse.Namespace) -> None:
     "Draw faces and write faces.png and faces.npz."
     from latentfaces.bundle import load_bundle
@@ -26,13 +26,13 @@ def generate(args: argparse.Namespace) -> None:
     settings = {"sampler": args.sampler, "components": args.components, "factor": args.factor, "seed": args.seed}
     for path in write_faces(args.out, faces, z, settings): print(f"wrote {path}")
 
-# %% ../nbs/cli.ipynb #49973998
+# %% ../nbs/cli.ipynb #6be303a5
 def _share_or_count(text):
     "A whole number of components, or a share of the variance between 0 and 1."
     number = float(text)
     return number if 0 < number < 1 else int(text)
 
-
+# %% ../nbs/cli.ipynb #8fac8b73
 def _add_generate(commands):
     "Options of `latentfaces generate`."
     p = commands.add_parser("generate", help="draw new faces", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -50,7 +50,7 @@ def _add_generate(commands):
     p.add_argument("--out", default="out", metavar="DIR", help="folder for faces.png and faces.npz")
     p.set_defaults(run=generate)
 
-# %% ../nbs/cli.ipynb #1aec62ee
+# %% ../nbs/cli.ipynb #fd382d64
 def train(args: argparse.Namespace) -> None:
     "Train on a source of images and write a bundle."
     from latentfaces.bundle import train_bundle
@@ -60,12 +60,12 @@ def train(args: argparse.Namespace) -> None:
     print(f"wrote {bundle.path}: held-out error {scores['held_out_mse']:.6f}, "
           f"{scores['ratio_to_pixel_pca']:.3f} times that of PCA of the pixels with {bundle.latent_dim} components")
 
-# %% ../nbs/cli.ipynb #88c5f5dc
+# %% ../nbs/cli.ipynb #d1a4cde2
 def _filters(text):
     "Filters of the strided layers, written as 32-64-128-256."
     return tuple(int(part) for part in text.split("-"))
 
-
+# %% ../nbs/cli.ipynb #decf031c
 def _add_train(commands):
     "Options of `latentfaces train`."
     p = commands.add_parser("train", help="train an autoencoder on your images", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -91,7 +91,7 @@ def _add_train(commands):
     p.add_argument("--quiet", action="store_true", help="show no progress bar")
     p.set_defaults(run=train)
 
-# %% ../nbs/cli.ipynb #fc5d0f49
+# %% ../nbs/cli.ipynb #961e997a
 def parser() -> argparse.ArgumentParser:
     "The parser of the `latentfaces` command."
     p = argparse.ArgumentParser(prog="latentfaces", description=latentfaces.__doc__.splitlines()[0],
@@ -102,7 +102,7 @@ def parser() -> argparse.ArgumentParser:
     _add_train(commands)
     return p
 
-
+# %% ../nbs/cli.ipynb #30cbda15
 @contextlib.contextmanager
 def _no_greetings():
     "Keep what TensorFlow writes to standard error while it is imported, before any setting can stop it, from the reader."
@@ -114,7 +114,7 @@ def _no_greetings():
         os.dup2(kept, 2)
         for descriptor in (kept, nowhere): os.close(descriptor)
 
-
+# %% ../nbs/cli.ipynb #c5361f5e
 def main(argv=None) -> int:
     "Run the command line; returns the exit status."
     args = parser().parse_args(argv)

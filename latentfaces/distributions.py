@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FWHM_PER_SIGMA', 'check_latents', 'check_positive', 'number_density', 'half_widths']
 
-# %% ../nbs/05_distributions.ipynb #b9d75c3e
+# %% ../nbs/05_distributions.ipynb #e2736108
 from numbers import Real
 
 import numpy as np
@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.sparse import issparse
 from sklearn.utils import check_array
 
-# %% ../nbs/05_distributions.ipynb #4eb81567
+# %% ../nbs/05_distributions.ipynb #65a98ae7
 def check_latents(
     z,  # z-points, array-like of shape (n_points, latent_dim)
     min_points: int = 2,  # how many there must be
@@ -33,7 +33,7 @@ def check_latents(
         raise ValueError(f"NaN or infinite values in {bad.sum()} of {len(points)} z-points, the first in row {bad.argmax()}: leave these rows out")
     return points
 
-# %% ../nbs/05_distributions.ipynb #1bb9229c
+# %% ../nbs/05_distributions.ipynb #dd253ef1
 def check_positive(
     name: str,  # what to call it in the message
     value,  # what to look at
@@ -43,7 +43,7 @@ def check_positive(
     if not 0 < value < np.inf: raise ValueError(f"{name} must be a positive number, got {value!r}")
     return float(value)
 
-# %% ../nbs/05_distributions.ipynb #7c7ff443
+# %% ../nbs/05_distributions.ipynb #48a5e4b3
 #: Full width at half maximum of a Gaussian, in units of its standard deviation.
 FWHM_PER_SIGMA = np.sqrt(8 * np.log(2))
 _IQR_PER_SIGMA = 1.3489795003921634
@@ -60,7 +60,7 @@ def _bandwidth(n_points, generosity=1.0):
     "Bandwidth in units of the spread: Scott's rule, times a factor where the smoothing is taken out again."
     return min(1.0, generosity * 1.06 * n_points**-0.2)
 
-# %% ../nbs/05_distributions.ipynb #de55cad6
+# %% ../nbs/05_distributions.ipynb #88257881
 def _smoothed(values, centre, spread, bandwidth, reach=6):
     "Grid in units of the spread around the centre, and the density of the values on it."
     step = bandwidth / _STEPS_PER_BANDWIDTH
@@ -74,7 +74,7 @@ def _smoothed(values, centre, spread, bandwidth, reach=6):
     density = gaussian_filter1d(counts, _STEPS_PER_BANDWIDTH, mode="constant", truncate=6)
     return step * np.arange(-half, half + 1), density / (len(values) * step)
 
-
+# %% ../nbs/05_distributions.ipynb #2a3291ba
 def number_density(
     values,  # values of one component, shape (n_points,)
     bandwidth: float | None = None,  # of the Gaussian smoothing, in units of the component's spread; None is Scott's rule
@@ -91,7 +91,7 @@ def number_density(
     points, density = _smoothed(column, centre, spread, h)
     return centre + spread * points, density / spread
 
-# %% ../nbs/05_distributions.ipynb #ca48bc1a
+# %% ../nbs/05_distributions.ipynb #8d4a4174
 def _crossings(points, density):
     "First and last place where the density passes half its maximum, interpolated between grid points."
     half = density.max() / 2
@@ -101,7 +101,7 @@ def _crossings(points, density):
     right = np.interp(half, density[last:last + 2][::-1], points[last:last + 2][::-1])
     return left, right
 
-
+# %% ../nbs/05_distributions.ipynb #59cd28f6
 def _full_width_at_half_maximum(values):
     "Full width of the number density of one component at half its maximum; 0 where it is a spike."
     centre, spread = _centre_and_spread(values)
@@ -112,7 +112,7 @@ def _full_width_at_half_maximum(values):
     added = FWHM_PER_SIGMA**2 * bandwidth**2 * (1 + 1 / (6 * _STEPS_PER_BANDWIDTH**2))
     return spread * np.sqrt(max((right - left) ** 2 - added, 0.0))
 
-# %% ../nbs/05_distributions.ipynb #7ca03be5
+# %% ../nbs/05_distributions.ipynb #cd803996
 def half_widths(
     z,  # z-points (or their principal-axis coordinates), shape (n_points, n_components)
     width: str = "fwhm",  # "fwhm": from the half-maximum of the number density; "std": from the standard deviation

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['generate_faces', 'make_sampler', 'write_faces']
 
-# %% ../nbs/11_generation.ipynb #f86baa1e
+# %% ../nbs/11_generation.ipynb #7877f27e
 import json
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from .data import replace_file
 from .plots import plot_faces
 from .sampling import EllipticSampler, GaussianSampler, IndependentSampler, UniformSampler
 
-# %% ../nbs/11_generation.ipynb #bf5518bf
+# %% ../nbs/11_generation.ipynb #ffca79a9
 def generate_faces(
     bundle: Bundle,      # decoder and z-points
     sampler=None,        # a sampler, fitted or not; None is EllipticSampler()
@@ -32,7 +32,7 @@ def generate_faces(
     z = sampler.sample(n, random_state=random_state).astype(np.float32)
     return bundle.decode(z), z
 
-# %% ../nbs/11_generation.ipynb #f0a8968a
+# %% ../nbs/11_generation.ipynb #4b2d620c
 def make_sampler(
     name: str,        # "elliptic", "sequential", "gaussian", "independent" or "uniform"
     components=0.9,   # principal components that vary: a count, or a share of the variance (elliptic, sequential)
@@ -46,7 +46,7 @@ def make_sampler(
         raise ValueError(f"expected one of the samplers elliptic, sequential, {', '.join(others)}, got {name!r}: choose one of these")
     return others[name]
 
-
+# %% ../nbs/11_generation.ipynb #4c54a4a7
 def write_faces(
     folder,              # folder to write into, made if need be
     faces: np.ndarray,   # float in [0, 1], (n, size, size, 3)

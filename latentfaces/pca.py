@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LatentPCA']
 
-# %% ../nbs/08_pca.ipynb #0f03b381
+# %% ../nbs/08_pca.ipynb #629448b7
 from numbers import Integral, Real
 
 import numpy as np
@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .distributions import check_latents
 
-# %% ../nbs/08_pca.ipynb #8afe138b
+# %% ../nbs/08_pca.ipynb #1a72254b
 _BLOCK = 8192
 
 
@@ -28,7 +28,7 @@ def _blocks(
         rows = slice(start, start + _BLOCK)
         yield rows, points[rows].astype(np.float64) - mean
 
-
+# %% ../nbs/08_pca.ipynb #102ade38
 def _mean_and_covariance(points):
     "Mean and covariance (ddof=1) in float64, exact to rounding however far the mean is from zero."
     mean, d = points.mean(axis=0, dtype=np.float64), points.shape[1]
@@ -39,7 +39,7 @@ def _mean_and_covariance(points):
     residual /= len(points)
     return mean + residual, (products - len(points) * np.outer(residual, residual)) / (len(points) - 1)
 
-# %% ../nbs/08_pca.ipynb #6e7ea97e
+# %% ../nbs/08_pca.ipynb #94807edf
 def _axes_of_many(points):
     "Mean, variances and axes (rows) from the covariance: for at least as many points as dimensions."
     mean, covariance = _mean_and_covariance(points)
@@ -59,12 +59,12 @@ def _with_fixed_signs(axes):
     largest = np.abs(axes).argmax(axis=1)
     return np.ascontiguousarray(axes * np.sign(axes[np.arange(len(axes)), largest])[:, None])
 
-# %% ../nbs/08_pca.ipynb #f539261c
+# %% ../nbs/08_pca.ipynb #9c48c669
 def _rank(variance):
     "Number of axes along which the points vary by more than rounding."
     return int(np.sum(variance > variance.max() * len(variance) * np.finfo(np.float64).eps))
 
-
+# %% ../nbs/08_pca.ipynb #94f7fae9
 def _count_axes(n_components, variance, shape):
     "Number of axes meant by a count, a share of the variance or None."
     if n_components is None: return len(variance)
@@ -79,7 +79,7 @@ def _count_axes(n_components, variance, shape):
         raise ValueError(f"n_components={n_components} is not between 1 and {len(variance)}, the most that {shape[0]} z-points in {shape[1]} dimensions can have")
     return int(n_components)
 
-# %% ../nbs/08_pca.ipynb #8ac0f73a
+# %% ../nbs/08_pca.ipynb #a5547dea
 class LatentPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Principal axes of z-points, in float64 and with fixed signs: `fit`, `transform`, `inverse_transform`.
 

@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['face_grid', 'plot_faces', 'plot_ellipse', 'plot_cloud']
 
-# %% ../nbs/plots.ipynb #7fa9897f
+# %% ../nbs/plots.ipynb #cff59117
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.patches import Ellipse
 
-# %% ../nbs/plots.ipynb #be4d8226
+# %% ../nbs/plots.ipynb #a17e6e29
 def face_grid(
     faces: np.ndarray,   # uint8 or float in [0, 1], (n, size, size, 3)
     columns: int = 10,   # faces per row
@@ -28,7 +28,7 @@ def face_grid(
         grid[top:top + height, left:left + width] = face
     return grid
 
-# %% ../nbs/plots.ipynb #9c3dcd3c
+# %% ../nbs/plots.ipynb #16d9c71a
 def plot_faces(
     faces: np.ndarray,      # uint8 or float in [0, 1], (n, size, size, 3)
     columns: int = 10,      # faces per row
@@ -53,7 +53,7 @@ def plot_faces(
     ax.set_anchor("W")
     return ax
 
-# %% ../nbs/plots.ipynb #c2cb8c44
+# %% ../nbs/plots.ipynb #244f11c0
 def plot_ellipse(
     center,           # (2,) middle of the ellipse
     covariance,       # (2, 2) covariance matrix of the two components
@@ -68,7 +68,7 @@ def plot_ellipse(
     style = {"fill": False, "edgecolor": "crimson", "linewidth": 1.5} | style
     return ax.add_patch(Ellipse(center, width, height, angle=angle_degrees, **style))
 
-
+# %% ../nbs/plots.ipynb #5f367c51
 def plot_cloud(
     points: np.ndarray,      # z-points in two components, (n, 2)
     vectors: np.ndarray,     # generated vectors in the same two components, (m, 2)

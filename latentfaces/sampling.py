@@ -6,7 +6,7 @@
 __all__ = ['draw_uniform', 'draw_sequential', 'LatentSampler', 'EllipticSampler', 'UniformSampler', 'IndependentSampler',
            'GaussianSampler']
 
-# %% ../nbs/10_sampling.ipynb #d1fa6ad2
+# %% ../nbs/10_sampling.ipynb #70a45b4c
 from numbers import Integral
 
 import numpy as np
@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .distributions import check_latents, check_positive, half_widths
 from .pca import LatentPCA
 
-# %% ../nbs/10_sampling.ipynb #dba8d856
+# %% ../nbs/10_sampling.ipynb #c529355b
 def _spike_weights(n_components):
     "Exponents and weights of the powers of s = 1 - m^2 of which the density of a spike's height m is a mixture."
     j = np.arange(64)
@@ -30,7 +30,7 @@ def _spike_share(n_components):
     ratio = n_components / np.sqrt(8) * _spike_weights(n_components)[1].sum()
     return ratio / (1 + ratio)
 
-# %% ../nbs/10_sampling.ipynb #3e8214c2
+# %% ../nbs/10_sampling.ipynb #a5e106bc
 def draw_uniform(
     n_vectors: int,  # how many
     n_components: int,  # components of each, K
@@ -53,7 +53,7 @@ def draw_uniform(
     u[spikes, rng.integers(n_components, size=len(spikes))] = np.sqrt(1 - s) * rng.choice([-1.0, 1.0], len(spikes))
     return u
 
-# %% ../nbs/10_sampling.ipynb #ccde7692
+# %% ../nbs/10_sampling.ipynb #b6e85421
 def _repair(
     w,  # squared components, one vector per row, contiguous; changed in place
     i,  # for each pair, where in the flattened w its first component is; pairs of one vector stand together
@@ -70,7 +70,7 @@ def _repair(
         turn = np.flatnonzero(np.diff(i // k, prepend=-1))
         flat[j[turn]] = (1 - flat[i[turn]]) * rng.random(len(turn)) ** 2
 
-# %% ../nbs/10_sampling.ipynb #2cb96f25
+# %% ../nbs/10_sampling.ipynb #bdc5a937
 def _random_pairs(n_vectors, k, n_pairs, rng):
     "For each vector `n_pairs` ordered pairs, all with the same probability: places i and j in the flattened array."
     first = rng.integers(k, size=(n_vectors, n_pairs))
@@ -79,7 +79,7 @@ def _random_pairs(n_vectors, k, n_pairs, rng):
     start = k * np.arange(n_vectors)[:, None]
     return (first + start).ravel(), (second + start).ravel()
 
-
+# %% ../nbs/10_sampling.ipynb #381bc73a
 def _violated_pairs(w, rng):
     "All violated pairs of the vectors in the rows of w, in random order within each vector: places i and j."
     vector, big = np.nonzero(w > 0.5)
@@ -94,7 +94,7 @@ def _violated_pairs(w, rng):
     heads = rng.random(len(order)) < 0.5
     return start + np.where(heads, big, other), start + np.where(heads, other, big)
 
-# %% ../nbs/10_sampling.ipynb #82c6b061
+# %% ../nbs/10_sampling.ipynb #5dc46753
 def draw_sequential(
     n_vectors: int,  # how many
     n_components: int,  # components of each, K
@@ -117,7 +117,7 @@ def draw_sequential(
         u[start:start + size] = np.copysign(np.sqrt(w), u[start:start + size])
     return u
 
-# %% ../nbs/10_sampling.ipynb #34ee37d1
+# %% ../nbs/10_sampling.ipynb #5b2a946d
 def _generator(random_state):
     "A NumPy Generator from None (fresh), an int or SeedSequence (always the same), a Generator (goes on) or a RandomState (goes on)."
     if isinstance(random_state, np.random.RandomState):
@@ -128,7 +128,7 @@ def _generator(random_state):
         raise ValueError(f"random_state must not be negative, got {random_state}")
     return np.random.default_rng(random_state)
 
-# %% ../nbs/10_sampling.ipynb #e6a7d58c
+# %% ../nbs/10_sampling.ipynb #e8a14de0
 class LatentSampler(BaseEstimator):
     """What all samplers share. A sampler defines `_fit(points)`, which learns, and `_sample(n_samples, rng)`, which draws.
 
@@ -151,7 +151,7 @@ class LatentSampler(BaseEstimator):
             raise ValueError(f"n_samples must be an integer of at least 1, got {n_samples!r}")
         return self._sample(int(n_samples), _generator(self.random_state if random_state is None else random_state))
 
-# %% ../nbs/10_sampling.ipynb #4ee72fad
+# %% ../nbs/10_sampling.ipynb #bd2fed6a
 def _along_axes(u, lengths, pca):
     "z-vectors at the mean plus u_i * lengths_i along each axis i, shape (n_vectors, latent_dim)."
     z = u @ (lengths[:, None] * pca.components_)
@@ -166,7 +166,7 @@ def _varying_axes(points, n_components):
     if n_components is None: return LatentPCA(pca.rank_).fit(points)
     raise ValueError(f"n_components={n_components} asks for more axes than the {pca.rank_} along which these z-points vary: ask for at most {pca.rank_} (constant or dependent components add no axis)")
 
-# %% ../nbs/10_sampling.ipynb #8be5503b
+# %% ../nbs/10_sampling.ipynb #a567f0b1
 class EllipticSampler(LatentSampler):
     """z-vectors of which every pair of principal components lies in its ellipse: (x_i / (f a_i))^2 + (x_j / (f a_j))^2 <= 1.
 
@@ -204,7 +204,7 @@ class EllipticSampler(LatentSampler):
         u = self._method()(n_samples, self.n_components_, rng)
         return _along_axes(u, self.factor * self.half_widths_, self.pca_)
 
-# %% ../nbs/10_sampling.ipynb #788bb8c2
+# %% ../nbs/10_sampling.ipynb #52b6f431
 class UniformSampler(LatentSampler):
     """Every component uniform and independent: in the cube [-bound, bound], or between its own smallest and largest value.
 
@@ -224,7 +224,7 @@ class UniformSampler(LatentSampler):
     def _sample(self, n_samples, rng):
         return self.low_ + (self.high_ - self.low_) * rng.random((n_samples, len(self.low_)))
 
-# %% ../nbs/10_sampling.ipynb #4d623d26
+# %% ../nbs/10_sampling.ipynb #b3ac9735
 class IndependentSampler(LatentSampler):
     """Every component Gaussian and independent, with its own mean and standard deviation: correlations are ignored.
 
@@ -242,7 +242,7 @@ class IndependentSampler(LatentSampler):
     def _sample(self, n_samples, rng):
         return self.mean_ + self.std_ * rng.standard_normal((n_samples, len(self.mean_)))
 
-# %% ../nbs/10_sampling.ipynb #7bdcdde6
+# %% ../nbs/10_sampling.ipynb #420915f0
 class GaussianSampler(LatentSampler):
     """The multivariate normal distribution with mean and full covariance of the z-points, its spread multiplied by `truncation`.
 

@@ -13,7 +13,7 @@ BIN = Path(sys.executable).parent
 
 
 # TensorFlow writes these to standard error before any setting can stop it.
-GREETING = re.compile(r"\s*$|WARNING: All log messages before absl|[IWE]\d{4} \d\d:\d\d:")
+GREETING = re.compile(r"\s*$|WARNING: All log messages before absl|WARNING:tensorflow:|[IWE]\d{4} \d\d:\d\d:")
 
 
 def drop_greetings(book: Path) -> None:
@@ -37,7 +37,7 @@ def main() -> int:
     env.pop("MPLBACKEND", None)  # the kernel's inline backend draws the figures
     for b in books:
         start = time.perf_counter()
-        run = subprocess.run([BIN / "jupyter", "nbconvert", "--log-level=ERROR", "--to", "notebook", "--execute", "--inplace", b], env=env, cwd=ROOT)
+        run = subprocess.run([BIN / "jupyter", "nbconvert", "--log-level=ERROR", "--to", "notebook", "--execute", "--CoalesceStreamsPreprocessor.enabled=True", "--inplace", b], env=env, cwd=ROOT)
         if run.returncode: return run.returncode
         drop_greetings(b)
         print(f"{b.name}: {time.perf_counter() - start:.0f} s", flush=True)

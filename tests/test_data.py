@@ -1,0 +1,880 @@
+"""Images and attributes read from files: every kind of bad input, the cache, the worker processes, the drawn faces.
+
+All files are made here, but for the tests at the end: they read CelebA from the folder that the environment variable
+LATENTFACES_CELEBA names, and are skipped without it.
+"""
+import errno
+import io
+import os
+import resource
+import struct
+import subprocess
+import sys
+import time
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from latentfaces import data, imagefile
+from latentfaces.data import check_images, load_attributes, load_images, load_partition, split_indices, synthetic_faces, synthetic_portraits
+
+CELEBA = os.environ.get("LATENTFACES_CELEBA")
+needs_celeba = pytest.mark.skipif(not CELEBA, reason="set LATENTFACES_CELEBA to a folder with CelebA to run this test")
+quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    "A cache folder of the test's own."
+    folder = tmp_path / "the cache"
+    monkeypatch.setenv("LATENTFACES_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def portraits():
+    "Drawn faces in CelebA's format, 178x218."
+    return synthetic_portraits(24, random_state=3)
+
+
+def encoded(image, format="JPEG", **options) -> bytes:
+    out = io.BytesIO()
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(out, format, **options)
+    return out.getvalue()
+
+
+def write_zip(path, entries: dict, compression=zipfile.ZIP_STORED):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in entries.items(): archive.writestr(name, content)
+    return path
+
+
+def celeba_zip(path, images, **options):
+    return write_zip(path, {f"img_align_celeba/{i:06d}.jpg": encoded(image, quality=90) for i, image in enumerate(images, 1)}, **options)
+
+
+def write_folder(path, files: dict):
+    for name, content in files.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(content)
+    return path
+
+
+def plain_loop(files: list, size=64, crop=140):
+    "What load_images has to give, as anybody would write it."
+    out = np.empty((len(files), size, size, 3), np.uint8)
+    for i, content in enumerate(files):
+        image = Image.open(io.BytesIO(content)).convert("RGB")
+        side = min(crop * image.width / 178, image.width, image.height)
+        left, top = (image.width - side) / 2, (image.height - side) / 2
+        out[i] = np.asarray(image.resize((size, size), Image.BICUBIC, box=(left, top, left + side, top + side)))
+    return out
+
+
+def load(source, **options):
+    "Images, of a call that gives no warning."
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return load_images(source, progress=False, **options)
+
+
+def load_with_warning(source, match, **options):
+    "The pair (images, names), of a call that gives exactly one warning."
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = load_images(source, return_names=True, progress=False, **options)
+    assert len(caught) == 1, [str(w.message) for w in caught]
+    assert match in str(caught[0].message)
+    assert caught[0].filename == __file__, "the warning should point to the caller"
+    return result
+
+
+# ---------------------------------------------------------------- sources and layouts
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_zip_gives_what_a_plain_loop_gives(tmp_path, portraits, compression):
+    path = celeba_zip(tmp_path / "img_align_celeba.zip", portraits, compression=compression)
+    images, names = load(path, return_names=True)
+    assert isinstance(images, np.memmap) and images.dtype == np.uint8 and not images.flags.writeable
+    assert names.tolist() == [f"{i:06d}.jpg" for i in range(1, 25)]
+    with zipfile.ZipFile(path) as archive: files = [archive.read(name) for name in sorted(archive.namelist())]
+    np.testing.assert_array_equal(images, plain_loop(files))
+
+
+def test_the_same_from_zip_folder_and_a_folder_that_holds_either(tmp_path, portraits):
+    files = {f"img_align_celeba/{i:06d}.jpg": encoded(image) for i, image in enumerate(portraits, 1)}
+    path = write_zip(tmp_path / "a" / "img_align_celeba.zip", files)
+    nested = {f"img_align_celeba/{name}": content for name, content in files.items()}  # as in Kaggle's copy
+    write_folder(tmp_path / "b", files)
+    write_folder(tmp_path / "c", nested)
+    expected, expected_names = load(path, return_names=True)
+    for source in (tmp_path / "a", str(tmp_path / "b"), tmp_path / "b" / "img_align_celeba", tmp_path / "c"):
+        images, names = load(source, return_names=True)
+        np.testing.assert_array_equal(images, expected)
+        assert names.tolist() == expected_names.tolist()
+
+
+def test_half_size_copies_have_the_same_framing(tmp_path):
+    ramp = np.broadcast_to(np.linspace(0, 255, 178)[None, :, None], (218, 178, 3)).astype(np.uint8)
+    whole = load(write_zip(tmp_path / "1.zip", {"000001.png": encoded(ramp, "PNG")}))
+    half = Image.fromarray(ramp).resize((89, 109), Image.BOX)
+    halved = load(write_zip(tmp_path / "2.zip", {"000001.png": encoded(half, "PNG")}))
+    assert np.abs(whole.astype(int) - halved).max() <= 3
+    assert abs(whole[0, 0, 0, 0] - 255 * 19 / 177) < 4  # the crop starts 19 pixels from the left
+
+
+def test_any_tree_of_images_and_its_default_crop(tmp_path):
+    wide = np.zeros((40, 100, 3), np.uint8)
+    wide[:, 30:70] = 200  # the largest centred square
+    tree = write_folder(tmp_path / "t", {"b/two.PNG": encoded(wide, "PNG"), "a/one.jpeg": encoded(wide, quality=95), "c.webp": encoded(wide, "WEBP", lossless=True),
+                                         "notes.txt": b"", ".hidden/x.png": b"", "._d.png": b"", "__MACOSX/e.png": b""})
+    images, names = load(tree, return_names=True, size=32)
+    assert names.tolist() == ["a/one.jpeg", "b/two.PNG", "c.webp"]
+    assert images[:, 4:-4, 4:-4].min() > 190
+    narrower = load(tree, size=32, crop=40)
+    assert narrower.shape == images.shape and narrower.min() > 190
+
+
+def test_six_digit_names_alone_do_not_make_celeba(tmp_path):
+    square = write_folder(tmp_path / "frames", {f"{i:06d}.jpg": encoded(np.full((50, 50, 3), 9 * i, np.uint8)) for i in range(3)})
+    listing = data.FolderSource(square).listing()
+    assert data._with_crop(data.FolderSource(square), listing)[1] == 178
+
+
+def test_other_files_beside_celebas_are_left_out_and_named(tmp_path, portraits):
+    files = {f"img_align_celeba/{i:06d}.jpg": encoded(image) for i, image in enumerate(portraits[:4], 1)}
+    path = write_zip(tmp_path / "img_align_celeba.zip", files | {"overview.png": encoded(portraits[0], "PNG")})
+    images, names = load_with_warning(path, "left out 1 of 5 files")
+    assert len(images) == len(names) == 4
+
+
+def test_order_limit_and_seed_of_the_cache(tmp_path, portraits):
+    files = [(f"img_align_celeba/{i:06d}.jpg", encoded(image)) for i, image in enumerate(portraits, 1)]
+    path = write_zip(tmp_path / "z.zip", dict(reversed(files)))
+    images, names = load(path, return_names=True, limit=5)
+    assert names.tolist() == [f"{i:06d}.jpg" for i in range(1, 6)]
+    np.testing.assert_array_equal(images, load(path)[:5])
+    np.testing.assert_array_equal(images, load(path, cache=False, limit=5))
+
+
+def test_links_in_circles_end(tmp_path):
+    tree = write_folder(tmp_path / "t", {"a/one.png": encoded(np.zeros((9, 9, 3), np.uint8), "PNG")})
+    (tree / "a" / "up").symlink_to(tree, target_is_directory=True)
+    (tree / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    images, names = load_with_warning(tree, "gone.png (no such file or directory)")
+    assert names.tolist() == ["a/one.png"]
+
+
+def test_a_pipe_with_the_name_of_an_image_does_not_block(tmp_path):
+    tree = write_folder(tmp_path / "t", {"one.png": encoded(np.zeros((9, 9, 3), np.uint8), "PNG")})
+    os.mkfifo(tree / "pipe.png")
+    assert len(load_with_warning(tree, "pipe.png (not a file)")[0]) == 1
+
+
+# ---------------------------------------------------------------- image files of every kind
+
+@pytest.fixture(scope="module")
+def face(portraits): return Image.fromarray(portraits[5]).resize((89, 109))
+
+
+def one(tmp_path, content, **options): return load(write_folder(tmp_path / "one", {"x.jpg": content}), **options)[0].astype(int)
+
+
+def test_modes_become_rgb(tmp_path, face):
+    grey = np.asarray(face.convert("L"))
+    expected = plain_loop([encoded(face, "PNG")], crop=178)[0].astype(int)
+    expected_grey = plain_loop([encoded(face.convert("L"), "PNG")], crop=178)[0].astype(int)
+    kinds = {"L": encoded(face.convert("L"), "PNG"), "1": encoded(face.convert("1"), "PNG"), "P": encoded(face.quantize(256), "PNG"), "CMYK": encoded(face.convert("CMYK"), quality=98),
+             "YCCK or RGB": encoded(face, quality=98), "16": encoded(Image.fromarray(grey.astype(np.uint16) * 257), "PNG"), "LA": encoded(face.convert("LA"), "PNG"),
+             "RGBA": encoded(face.convert("RGBA"), "PNG"), "WebP": encoded(face, "WEBP", quality=98), "WebP alpha": encoded(face.convert("RGBA"), "WEBP", lossless=True)}
+    images, names = load(write_folder(tmp_path / "kinds", {f"{name}.png": content for name, content in kinds.items()}), return_names=True)
+    assert len(images) == len(kinds)
+    for image, name in zip(images.astype(int), names):
+        wanted = expected_grey if name.removesuffix(".png") in ("L", "1", "16", "LA") else expected
+        assert np.abs(image - wanted).mean() < (45 if name == "1.png" else 6), name
+
+
+def test_16_bits_are_cut_to_the_upper_8(tmp_path):
+    values = np.array([[0, 255, 256, 32768, 65535]] * 5, np.uint16)
+    image = one(tmp_path, encoded(Image.fromarray(values), "PNG"), size=5)
+    np.testing.assert_array_equal(image[0, :, 0], [0, 0, 1, 128, 255])
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA", "P", "RGB", "L"])
+def test_transparent_pixels_are_white(tmp_path, mode):
+    if mode == "P": content = encoded(Image.new("RGB", (20, 20), (9, 9, 9)).quantize(4), "PNG", transparency=0)
+    elif mode == "PA": content = encoded(Image.new("RGBA", (20, 20), (9, 9, 9, 0)).quantize(4), "PNG")
+    elif mode == "RGB": content = encoded(Image.new("RGB", (20, 20), (1, 2, 3)), "PNG", transparency=(1, 2, 3))
+    elif mode == "L": content = encoded(Image.new("L", (20, 20), 7), "PNG", transparency=7)
+    else: content = encoded(Image.new(mode, (20, 20), (5,) * (len(mode) - 1) + (0,)), "PNG")
+    assert one(tmp_path, content).min() == 255
+
+
+def test_half_transparent_pixels_are_mixed_with_white(tmp_path):
+    image = one(tmp_path, encoded(Image.new("RGBA", (20, 20), (0, 0, 0, 128)), "PNG"))
+    assert set(np.unique(image)) <= {126, 127, 128}
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_exif_orientation_is_applied(tmp_path, orientation, format):
+    scene = np.zeros((60, 60, 3), np.uint8)
+    scene[:20, :20] = 255, 0, 0
+    scene[40:, :20] = 0, 255, 0
+    undo = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_90", 7: "TRANSVERSE", 8: "ROTATE_270"}
+    stored = Image.fromarray(scene)
+    if orientation in undo: stored = stored.transpose(Image.Transpose[undo[orientation]])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = one(tmp_path, encoded(stored, format, exif=exif), size=6)
+    assert image[0, 0, 0] > 150 and image[5, 0, 1] > 150 and image[0, 5].max() < 60 and image[5, 5].max() < 60
+
+
+def test_broken_exif_does_not_cost_the_image(tmp_path):
+    image = one(tmp_path, encoded(np.full((20, 20, 3), 77, np.uint8), exif=b"Exif\0\0" + b"II*\0\xff\xff\xff\xff" + b"\x12\x01" * 9))
+    assert abs(image.mean() - 77) < 2
+
+
+def test_tiny_images_are_enlarged(tmp_path):
+    image = one(tmp_path, encoded(np.full((1, 1, 3), 200, np.uint8), "PNG"), size=8, crop=20)
+    assert image.shape == (8, 8, 3) and (image == 200).all()
+    assert one(tmp_path / "2", encoded(np.full((1, 3000, 3), 90, np.uint8), "PNG"), size=8).shape == (8, 8, 3)
+
+
+def png_of(width, height) -> bytes:
+    "A PNG that promises many pixels in few bytes."
+    def chunk(kind, body): return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zipfile.crc32(kind + body))
+    import zlib
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+
+
+BAD = {
+    "truncated.jpg": encoded(np.random.default_rng(0).integers(0, 255, (90, 90, 3), dtype=np.uint8))[:3000],
+    "truncated.png": encoded(np.random.default_rng(0).integers(0, 255, (90, 90, 3), dtype=np.uint8), "PNG")[:3000],
+    "truncated.webp": encoded(np.random.default_rng(0).integers(0, 255, (90, 90, 3), dtype=np.uint8), "WEBP")[:1000],
+    "header_only.jpg": encoded(np.zeros((90, 90, 3), np.uint8))[:20],
+    "zero.jpg": b"",
+    "page.jpg": b"<!DOCTYPE html><title>404</title>",
+    "noise.png": bytes(range(256)) * 8,
+    "gif.jpg": encoded(Image.new("P", (9, 9)), "GIF"),
+    "bomb.png": png_of(10_000, 10_000),
+    "big_bomb.png": png_of(60_000, 60_000),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_each_unreadable_file_is_skipped_and_named(tmp_path, name):
+    good = encoded(np.full((30, 30, 3), 50, np.uint8))
+    folder = write_folder(tmp_path / "f", {"a.jpg": good, f"b_{name}": BAD[name], "c.jpg": good})
+    images, names = load_with_warning(folder, f"left out 1 of 3 files in {folder}: b_{name} (")
+    assert names.tolist() == ["a.jpg", "c.jpg"] and images.shape == (2, 64, 64, 3)
+    assert np.abs(images.astype(int) - 50).max() <= 1
+
+
+def test_all_unreadable_files_together_give_one_warning_and_again_from_the_cache(tmp_path):
+    files = dict(BAD) | {f"good{i}.jpg": encoded(np.full((30, 30, 3), i, np.uint8)) for i in range(100)}
+    folder = write_folder(tmp_path / "f", files)
+    for _ in range(2):
+        images, names = load_with_warning(folder, f"left out {len(BAD)} of {len(files)} files")
+        assert names.tolist() == sorted(name for name in files if name.startswith("good"))
+        assert [round(image.mean()) for image in images] == [int(name[4:-4]) for name in names]
+
+
+def test_the_same_in_a_zip(tmp_path):
+    files = {f"x/{name}": content for name, content in BAD.items()} | {"x/good.jpg": encoded(np.zeros((30, 30, 3), np.uint8))}
+    images, names = load_with_warning(write_zip(tmp_path / "z.zip", files), f"left out {len(BAD)} of {len(BAD) + 1} files")
+    assert names.tolist() == ["x/good.jpg"]
+
+
+def test_nothing_readable_is_an_error_and_leaves_nothing(tmp_path, cache):
+    folder = write_folder(tmp_path / "f", BAD)
+    with pytest.raises(ValueError, match=f"none of the {len(BAD)} images in .*/f could be read: big_bomb.png"): load(folder)
+    assert list(cache.iterdir()) == []
+
+
+@given(content=st.binary(max_size=300), start=st.sampled_from([b"", b"\xff\xd8\xff\xe0\x00\x10JFIF\0", b"\x89PNG\r\n\x1a\n", b"RIFF\x20\0\0\0WEBPVP8 "]))
+@quick
+def test_no_bytes_break_the_decoder(content, start):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pixels, checksums, failed = imagefile.decode_range(lambda item: item, [start + content], (0, 1), 8, 140)
+    assert (len(pixels), len(checksums), len(failed)) in [(192, 1, 0), (0, 0, 1)]
+    assert all(reason for reason in failed.values())
+
+
+@given(size=st.tuples(st.integers(1, 70), st.integers(1, 70)), quality=st.integers(5, 100), options=st.fixed_dictionaries(
+    {}, optional={"progressive": st.just(True), "subsampling": st.integers(0, 2), "optimize": st.just(True), "dpi": st.just((72, 72)), "icc_profile": st.just(b"x" * 500), "comment": st.just(b"hello"),
+                  "restart_marker_rows": st.just(1), "exif": st.just(b"Exif\0\0")}), seed=st.integers(0, 9))
+@quick
+def test_the_short_way_gives_pillows_pixels(size, quality, options, seed):
+    noise = Image.fromarray(np.random.default_rng(seed).integers(0, 255, (4, 4, 3), dtype=np.uint8)).resize(size)
+    content = encoded(noise, quality=quality, **options)
+    short = imagefile._plain_jpeg(content)
+    assert (short is None) == ("exif" in options)
+    if short: assert short.size == size and short.tobytes() == Image.open(io.BytesIO(content)).tobytes()
+
+
+@given(at=st.integers(2, 700), value=st.integers(0, 255), cut=st.integers(0, 60))
+@quick
+def test_damaged_jpegs_are_read_as_pillow_reads_them_or_not_at_all(at, value, cut):
+    content = bytearray(encoded(np.random.default_rng(0).integers(0, 255, (24, 24, 3), dtype=np.uint8)))
+    content[at] = value
+    content = bytes(content[:len(content) - cut])
+    try: expected = imagefile.load_rgb(content)
+    except Exception: expected = None
+    short = imagefile._plain_jpeg(content)
+    if short: assert expected is not None and short.tobytes() == expected.tobytes()
+
+
+@given(cut=st.integers(0, 3999), flips=st.lists(st.integers(0, 3999), max_size=4))
+@quick
+def test_damaged_zip_entries_never_give_pixels(tmp_path, cut, flips):
+    content = np.random.default_rng(1).integers(0, 255, 4000, dtype=np.uint8).tobytes()
+    damaged = bytearray(content)
+    for flip in flips: damaged[flip] ^= 255
+    path = write_zip(tmp_path / "d.zip", {"x.jpg": content})
+    raw = path.read_bytes()
+    path.write_bytes(raw.replace(content, bytes(damaged)))
+    entry = data.ZipSource(path).listing().items[0]
+    if bytes(damaged) == content: assert imagefile.ZipReader(path)(entry) == content
+    else:
+        with pytest.raises(ValueError, match="damaged zip entry"): imagefile.ZipReader(path)(entry)
+    path.write_bytes(raw[:cut])
+    with pytest.raises(ValueError, match="damaged zip entry"): imagefile.ZipReader(path)(entry)
+
+
+@given(width=st.integers(1, 5000), height=st.integers(1, 5000), crop=st.floats(1, 178))
+@quick
+def test_crop_box_is_a_centred_square_inside(width, height, crop):
+    left, top, right, bottom = imagefile.crop_box(width, height, crop)
+    assert right - left == pytest.approx(bottom - top) and right - left >= 0.999
+    assert -1e-9 <= left and right <= width + 1e-9 and -1e-9 <= top and bottom <= height + 1e-9
+    assert left + right == pytest.approx(width) and top + bottom == pytest.approx(height)
+    if crop == 178: assert right - left == min(width, height)
+
+
+# ---------------------------------------------------------------- zips and folders that are not as they should be
+
+def test_a_damaged_entry_costs_that_entry(tmp_path, portraits):
+    path = celeba_zip(tmp_path / "z.zip", portraits)
+    with zipfile.ZipFile(path) as archive: entry = archive.infolist()[7]
+    raw = bytearray(path.read_bytes())
+    raw[entry.header_offset + 2000] ^= 255
+    path.write_bytes(raw)
+    images, names = load_with_warning(path, "000008.jpg (damaged zip entry)")
+    assert len(images) == len(portraits) - 1 and "000008.jpg" not in names
+
+
+@pytest.mark.parametrize("keep", [0, 1, 100, 0.5, -1, -30])
+def test_a_truncated_zip_is_one_clear_error(tmp_path, portraits, keep, cache):
+    path = celeba_zip(tmp_path / "img_align_celeba.zip", portraits)
+    raw = path.read_bytes()
+    path.write_bytes(raw[:int(len(raw) * keep) if isinstance(keep, float) else keep])
+    with pytest.raises(ValueError, match="img_align_celeba.zip is not a whole zip file .*: download or copy it again"): load(tmp_path)
+    assert list(cache.iterdir()) == []
+
+
+@given(at=st.integers(1, 200), value=st.integers(0, 255))
+@quick
+def test_a_zip_with_a_damaged_directory_is_refused_or_read(tmp_path, at, value):
+    path = write_zip(tmp_path / "d.zip", {f"{i}.png": encoded(np.full((8, 8, 3), i, np.uint8), "PNG") for i in range(3)})
+    raw = bytearray(path.read_bytes())
+    raw[-at] = value
+    path.write_bytes(raw)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try: images = load_images(path, size=4, workers=1, progress=False)
+        except (ValueError, FileNotFoundError) as error: assert str(path) in str(error)
+        else: assert all(len(np.unique(image)) == 1 for image in images)
+
+
+def test_entries_that_point_outside_are_left_out(tmp_path):
+    good = encoded(np.zeros((30, 30, 3), np.uint8))
+    outside = ["../up.jpg", "a/../../b.jpg", "/etc/c.jpg", "C:\\d.jpg", "..\\e.jpg"]
+    images, names = load_with_warning(write_zip(tmp_path / "z.zip", {name: good for name in ["good.jpg", *outside]}), "left out 5 of 6 files")
+    assert names.tolist() == ["good.jpg"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["the cache", "z.zip"]
+
+
+def test_encrypted_and_strangely_packed_entries_are_named(tmp_path):
+    good = encoded(np.zeros((30, 30, 3), np.uint8))
+    path = write_zip(tmp_path / "z.zip", {"a.jpg": good}, zipfile.ZIP_LZMA)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive: archive.writestr("b.jpg", good)
+    assert len(load_with_warning(path, "a.jpg (encrypted or packed with an unusual method)")[0]) == 1
+
+
+def test_a_deflate_bomb_is_not_unpacked(tmp_path):
+    path = write_zip(tmp_path / "z.zip", {"bomb.jpg": bytes(300_000_000), "ok.jpg": encoded(np.zeros((30, 30, 3), np.uint8))}, zipfile.ZIP_DEFLATED)
+    assert len(load_with_warning(path, "bomb.jpg (too large: 300 MB)")[0]) == 1
+
+
+def test_a_bomb_that_claims_to_be_empty_is_not_unpacked(tmp_path):
+    path = write_zip(tmp_path / "z.zip", {"bomb.jpg": bytes(3_000_000)}, zipfile.ZIP_DEFLATED)
+    offset, packed, size, method, checksum = data.ZipSource(path).listing().items[0]
+    with pytest.raises(ValueError, match="empty file"): imagefile.ZipReader(path)((offset, packed, 0, method, checksum))
+    with pytest.raises(ValueError, match="damaged"): imagefile.ZipReader(path)((offset, packed, 10, method, checksum))
+
+
+def test_a_zip_without_images_says_what_was_looked_for(tmp_path):
+    path = write_zip(tmp_path / "docs.zip", {"readme.txt": b"", "list_attr_celeba.txt": b""})
+    with pytest.raises(FileNotFoundError, match=r"looked for entries that end in \.jpg.*img_align_celeba/000001\.jpg.*docs\.zip, which holds readme\.txt, list_attr"): load(path)
+
+
+def test_an_empty_folder_says_what_was_looked_for(tmp_path):
+    write_folder(tmp_path / "f", {"notes.txt": b""})
+    with pytest.raises(FileNotFoundError, match=r"no images found: looked for img_align_celeba\.zip.*\.webp in the folder .*/f and below, which holds notes\.txt"): load(tmp_path / "f")
+
+
+def test_a_missing_folder_says_where_it_looked(tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"there is nothing at {tmp_path}/nowhere: expected CelebA's img_align_celeba.zip"): load(tmp_path / "nowhere")
+
+
+def test_a_file_that_is_no_source(tmp_path):
+    (tmp_path / "x.txt").write_text("hello")
+    with pytest.raises(ValueError, match="x.txt is neither a zip nor a folder"): load(tmp_path / "x.txt")
+
+
+@pytest.mark.parametrize("options, error, words", [
+    ({"size": 0}, ValueError, "size to be at least 1"), ({"size": 64.0}, TypeError, "whole number for size"), ({"size": True}, TypeError, "whole number for size"),
+    ({"size": None}, TypeError, "whole number for size"), ({"limit": 0}, ValueError, "limit to be at least 1"), ({"workers": -1}, ValueError, "workers to be at least 1"),
+    ({"crop": 0}, ValueError, "crop of 1 to 178"), ({"crop": 179}, ValueError, "crop of 1 to 178"), ({"crop": float("nan")}, ValueError, "crop of 1 to 178"), ({"crop": "140"}, TypeError, "a number for crop")])
+def test_arguments_are_checked(tmp_path, options, error, words):
+    with pytest.raises(error, match=words): load(tmp_path, **options)
+
+
+def test_a_source_of_another_type():
+    with pytest.raises(TypeError, match="expected CelebA's img_align_celeba.zip.*got NoneType"): load(None)
+
+
+# ---------------------------------------------------------------- the cache
+
+def cached_files(cache): return sorted(p.name for p in cache.iterdir())
+
+
+def test_second_call_reads_the_cache(tmp_path, portraits, monkeypatch, cache):
+    path = celeba_zip(tmp_path / "z.zip", portraits)
+    first, names = load(path, return_names=True)
+    monkeypatch.setattr(data, "_decode_into", lambda *a: pytest.fail("decoded again"))
+    again, names_again = load(path, return_names=True)
+    np.testing.assert_array_equal(first, again)
+    assert names.tolist() == names_again.tolist() and len(cached_files(cache)) == 1
+    np.testing.assert_array_equal(np.load(next(cache.iterdir()), mmap_mode="r"), first)
+
+
+def test_the_cache_depends_on_content_size_crop_and_limit(tmp_path, portraits, cache):
+    path = celeba_zip(tmp_path / "z.zip", portraits)
+    for options in ({}, {"size": 32}, {"crop": 100}, {"limit": 3}): load(path, **options)
+    assert len(cached_files(cache)) == 4
+    status = path.stat()
+    celeba_zip(path, portraits[::-1])
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # the same time, another content
+    load(path)
+    assert len(cached_files(cache)) == 5
+    celeba_zip(path, portraits)
+    os.utime(path, ns=(0, 0))
+    load(path)
+    assert len(cached_files(cache)) == 6
+
+
+def test_a_changed_folder_is_read_again(tmp_path, portraits):
+    folder = write_folder(tmp_path / "f", {"a.jpg": encoded(portraits[0]), "b.jpg": encoded(portraits[1])})
+    assert len(load(folder)) == 2
+    (folder / "c.jpg").write_bytes(encoded(portraits[2]))
+    assert len(load(folder)) == 3
+    (folder / "a.jpg").write_bytes(encoded(portraits[3]))
+    np.testing.assert_array_equal(load(folder)[0], plain_loop([encoded(portraits[3])], crop=178)[0])
+
+
+@pytest.mark.parametrize("damage", ["empty", "half", "one bit in the pixels", "one bit in the text", "longer", "shorter", "garbage", "header of another size"])
+def test_a_damaged_cache_is_made_again(tmp_path, portraits, cache, damage):
+    path = celeba_zip(tmp_path / "z.zip", portraits)
+    expected = np.array(load(path))
+    file = cache / cached_files(cache)[0]
+    raw = bytearray(file.read_bytes())
+    if damage == "one bit in the pixels": raw[70_000] ^= 1
+    if damage == "one bit in the text": raw[-100] ^= 1
+    if damage == "header of another size": raw[-data.FOOTER.size] ^= 1
+    file.write_bytes({"empty": b"", "half": raw[:len(raw) // 2], "longer": raw + b"x", "shorter": raw[:-1], "garbage": os.urandom(len(raw))}.get(damage, raw))
+    images, _ = load_with_warning(path, "are damaged or incomplete: they are made again")
+    np.testing.assert_array_equal(images, expected)
+    np.testing.assert_array_equal(load(path), expected)
+
+
+def test_a_large_cache_is_checked_by_a_sample(tmp_path, portraits, cache, monkeypatch):
+    monkeypatch.setattr(data, "CHECKED_BYTES", 4 * 64 * 64 * 3)
+    path = celeba_zip(tmp_path / "z.zip", portraits)
+    load(path)
+    file = cache / cached_files(cache)[0]
+    raw = bytearray(file.read_bytes())
+    raw[data.HEADER:data.HEADER + 24 * 64 * 64 * 3] = bytes(24 * 64 * 64 * 3)  # as after a crash before the pages were written
+    file.write_bytes(raw)
+    load_with_warning(path, "are damaged or incomplete")
+
+
+def test_a_folder_that_cannot_be_written_to_costs_only_the_cache(tmp_path, portraits, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("LATENTFACES_CACHE", str(tmp_path / "file" / "below"))
+    path = celeba_zip(tmp_path / "z.zip", portraits)
+    images, _ = load_with_warning(path, "cannot write to the cache folder")
+    assert not isinstance(images, np.memmap) and not images.flags.writeable
+    monkeypatch.setenv("LATENTFACES_CACHE", str(tmp_path / "elsewhere"))
+    np.testing.assert_array_equal(images, load(path))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a limit on the size of files")
+def test_a_full_disk_is_a_clear_error_and_leaves_nothing(tmp_path, portraits, cache):
+    path = celeba_zip(tmp_path / "z.zip", portraits)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="no space left for the decoded images in .*the cache: free some, set LATENTFACES_CACHE"): load(path)
+    finally: resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert cached_files(cache) == []
+    assert len(load(path)) == len(portraits)
+
+
+def test_a_disk_that_fills_up_while_workers_run(tmp_path, portraits, cache, monkeypatch):
+    monkeypatch.setattr(data, "WORTH_A_WORKER", 1)
+    calls = iter(range(1000))
+
+    def take(self, span, result):
+        if next(calls) == 3: raise OSError(errno.ENOSPC, "No space left on device")
+        self.spans[span] = result[1]
+
+    monkeypatch.setattr(data._Writer, "take", take)
+    path = celeba_zip(tmp_path / "z.zip", np.concatenate([portraits] * 20))
+    with pytest.raises(OSError, match="no space left"): load(path, workers=3)
+    assert cached_files(cache) == []
+
+
+def test_what_an_ended_process_left_is_removed(tmp_path, portraits, cache):
+    cache.mkdir()
+    for name, age in {"old.tmp": 7200, "young.tmp": 10}.items():
+        (cache / name).touch()
+        os.utime(cache / name, (time.time() - age,) * 2)
+    load(celeba_zip(tmp_path / "z.zip", portraits))
+    assert "old.tmp" not in cached_files(cache) and "young.tmp" in cached_files(cache)
+
+
+@given(spans=st.lists(st.lists(st.booleans(), min_size=1, max_size=5), min_size=1, max_size=6), order=st.randoms())
+@quick
+def test_gaps_close_whatever_fails_and_in_any_order(spans, order):
+    writer, jobs, expected, number = data._Writer(io.BytesIO(), 1), [], [], 0
+    for readable in spans:
+        good = [number + i for i, ok in enumerate(readable) if ok]
+        failed = {number + i: "bad" for i, ok in enumerate(readable) if not ok}
+        jobs.append(((number, number + len(readable)), (b"".join(bytes([i, i, i]) for i in good), [0] * len(good), failed)))
+        expected += good
+        number += len(readable)
+    order.shuffle(jobs)
+    for job in jobs: writer.take(*job)
+    faces = writer.finish([str(i) for i in range(number)], {})
+    assert faces.names == [str(i) for i in expected]
+    assert data._array_in(writer.file, (len(expected), 1, 1, 3))[:, 0, 0, 0].tolist() == expected
+    assert set(faces.skipped) == {str(i) for i in range(number)} - set(faces.names)
+
+
+# ---------------------------------------------------------------- worker processes
+
+@pytest.fixture
+def many(tmp_path, portraits, monkeypatch):
+    "A zip of 480 files, and workers even for so few."
+    monkeypatch.setattr(data, "WORTH_A_WORKER", 1)
+    return celeba_zip(tmp_path / "many.zip", np.concatenate([portraits] * 20))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_any_number_of_workers_gives_the_same(many, workers):
+    with zipfile.ZipFile(many) as archive: expected = plain_loop([archive.read(name) for name in archive.namelist()])
+    np.testing.assert_array_equal(load(many, workers=workers, cache=False), expected)
+
+
+def test_a_worker_does_work(many):
+    source = data.ZipSource(many)
+    listing, spans, answered = source.listing(), data.queue.SimpleQueue(), {}
+    for span in [(0, 100), (100, 200), (200, 480)]: spans.put(span)
+    with data._workers(1) as (worker,):
+        left = data._employ(worker, data._Job("zip", str(many), listing.items, 64, 140), spans, lambda span, result: answered.update({span: len(result[1])}))
+    assert answered == {(0, 100): 100, (100, 200): 100, (200, 480): 280} and not left
+
+
+def test_work_of_a_worker_that_is_ended_is_done_here(many, monkeypatch):
+    start = data._start_worker
+
+    def start_and_end():
+        worker = start()
+        worker.kill()
+        return worker
+
+    expected = load(many, workers=1, cache=False)
+    monkeypatch.setattr(data, "_start_worker", start_and_end)
+    np.testing.assert_array_equal(load(many, workers=3, cache=False), expected)
+
+
+def run_python(*arguments, script=None, timeout=300, **environment):
+    env = {**os.environ, "PYTHONPATH": str(Path(data.__file__).parents[1]), "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", **environment}
+    return subprocess.run([sys.executable, *arguments], input=script, capture_output=True, text=True, timeout=timeout, env=env)
+
+
+SCRIPT = """
+{first}
+import latentfaces.data as data
+data.WORTH_A_WORKER = 1
+images = data.load_images({path!r}, workers=3, progress=False)
+print("shape", images.shape)
+"""
+
+
+@pytest.mark.parametrize("how", ["script", "stdin", "-c"])
+def test_parents_of_every_kind(tmp_path, many, how):
+    "A script without the usual guard around its main part, standard input, -c."
+    code = SCRIPT.format(first="", path=str(many))
+    (tmp_path / "script.py").write_text(code)
+    done = run_python(*{"script": [str(tmp_path / "script.py")], "stdin": ["-"], "-c": ["-c", code]}[how], script=code if how == "stdin" else None)
+    assert done.stdout.split("\n")[:-1] == ["shape (480, 64, 64, 3)"], done.stderr
+
+
+def test_workers_beside_tensorflow(many):
+    done = run_python("-c", SCRIPT.format(first="import tensorflow as tf\nprint('sum', float(tf.reduce_sum(tf.ones((300, 300)) @ tf.ones((300, 300)))))", path=str(many)))
+    assert "shape (480, 64, 64, 3)" in done.stdout, done.stderr
+
+
+def test_two_processes_at_the_same_time(tmp_path, many, cache):
+    code = SCRIPT.format(first="", path=str(many))
+    env = {**os.environ, "PYTHONPATH": str(Path(data.__file__).parents[1])}
+    both = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=env) for _ in range(2)]
+    assert all(process.communicate(timeout=300)[0] == b"shape (480, 64, 64, 3)\n" for process in both)
+    assert len(cached_files(cache)) == 1
+    np.testing.assert_array_equal(load(many), load(many, cache=False))
+
+
+def test_import_is_light():
+    done = run_python("-c", "import sys, latentfaces.data; print({'tensorflow', 'keras', 'matplotlib', 'torch', 'scipy', 'sklearn', 'pandas'} & set(sys.modules))")
+    assert done.stdout.strip() == "set()", done.stderr
+    done = run_python("-c", "import sys, latentfaces.imagefile; print('numpy' in sys.modules)")
+    assert done.stdout.strip() == "False", "a worker would start three times as slowly"
+
+
+@given(sizes=st.lists(st.integers(0, 10**6), max_size=300), row=st.integers(3, 10**7))
+@quick
+def test_spans_cover_everything_once(sizes, row):
+    spans = data._spans(sizes, row)
+    assert [i for first, last in spans for i in range(first, last)] == list(range(len(sizes)))
+    assert all(1 <= last - first <= 64 for first, last in spans)
+
+
+# ---------------------------------------------------------------- attributes and partition
+
+NAMES = data.ATTRIBUTES
+
+
+def attribute_file(path, values, form="txt", names=None):
+    names = names or [f"{i:06d}.jpg" for i in range(1, len(values) + 1)]
+    if form == "txt": lines = [str(len(values)), " ".join(NAMES) + " ", *(f"{n} " + " ".join(f"{v:2d}" for v in row) for n, row in zip(names, values))]
+    else: lines = [",".join(["image_id", *NAMES]), *(",".join([n, *map(str, row)]) for n, row in zip(names, values))]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@given(values=hnp.arrays(np.int8, st.tuples(st.integers(1, 6), st.just(40)), elements=st.sampled_from([-1, 1])), form=st.sampled_from(["txt", "csv"]))
+@quick
+def test_attributes_come_back_from_both_forms(tmp_path, values, form):
+    read = load_attributes(attribute_file(tmp_path / f"list_attr_celeba.{form}", values, form))
+    np.testing.assert_array_equal(read.values, values)
+    assert read.values.dtype == np.int8 and read.attribute_names == NAMES and read.image_names[0] == "000001.jpg"
+
+
+def test_attributes_from_a_folder_or_beside_the_images(tmp_path, portraits):
+    values = np.where(np.arange(80).reshape(2, 40) % 3, 1, -1)
+    attribute_file(tmp_path / "list_attr_celeba.csv", values, "csv")
+    celeba_zip(tmp_path / "img_align_celeba.zip", portraits[:2])
+    for source in (tmp_path, tmp_path / "img_align_celeba.zip", str(tmp_path / "list_attr_celeba.csv")):
+        np.testing.assert_array_equal(load_attributes(source).values, values)
+
+
+def test_rows_that_do_not_parse_are_named_once(tmp_path):
+    values = np.ones((6, 40), int)
+    path = attribute_file(tmp_path / "list_attr_celeba.txt", values)
+    lines = path.read_text().split("\n")
+    lines[3] = lines[3].replace(" 1", " one", 1)       # 000002.jpg
+    lines[4] = lines[4][:-4]                           # 000003.jpg has 38 values
+    lines[5] = "000001.jpg" + " -1" * 40               # a second row for the first image, in place of 000004.jpg
+    path.write_text("\n".join(lines))
+    with pytest.warns(UserWarning, match=r"left out 3 of 6 rows .*line 4, 000002\.jpg \(a value that is not 1 or -1\), line 5, 000003\.jpg \(38 values instead of 40\), line 6, 000001\.jpg \(a second row"):
+        read = load_attributes(path)
+    assert read.image_names.tolist() == ["000001.jpg", "000005.jpg", "000006.jpg"] and (read.values == 1).all()
+    with pytest.raises(ValueError, match="no row for 2 of 3 images: 000002.jpg, 000004.jpg; their rows are missing or could not be read"): read.select(["000001.jpg", "000002.jpg", "000004.jpg"])
+
+
+def test_a_broken_off_file_says_so(tmp_path):
+    path = attribute_file(tmp_path / "list_attr_celeba.txt", np.ones((6, 40), int))
+    path.write_text("\n".join(path.read_text().split("\n")[:5]))
+    with pytest.warns(UserWarning, match="announces 6 rows and has 3"): assert len(load_attributes(path).values) == 3
+
+
+@pytest.mark.parametrize("content, words", [(b"", "no attributes in"), (b"3\n", "no attributes in"), (b"\xff\xfe\x00\x81", "is not a text file"), (b"2\n" + b"x " * 40 + b"\n1 2 3\n4 5 6\n", "no row could be read"),
+                                           (b"000001.jpg" + b" 1" * 40 + b"\n000002.jpg" + b" 1" * 40, "expected a line with their names")])
+def test_attribute_files_without_attributes(tmp_path, content, words):
+    (tmp_path / "list_attr_celeba.txt").write_bytes(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(ValueError, match=words): load_attributes(tmp_path)
+
+
+def test_missing_tables_say_where_was_looked(tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"looked for list_attr_celeba.txt and list_attr_celeba.csv in {tmp_path}: neither is there"): load_attributes(tmp_path)
+    with pytest.raises(FileNotFoundError, match="nowhere: there is no such file or folder"): load_partition(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("form", ["txt", "csv"])
+def test_partition_from_both_forms(tmp_path, form):
+    separator = {"txt": " ", "csv": ","}[form]
+    rows = ["image_id,partition"] * (form == "csv") + [f"00000{i}.jpg{separator}{part}" for i, part in enumerate([0, 0, 1, 2, 3], 1)]
+    (tmp_path / f"list_eval_partition.{form}").write_text("\n".join(rows))
+    with pytest.warns(UserWarning, match="left out 1 of 5 rows"): read = load_partition(tmp_path)
+    assert read.parts.tolist() == [0, 0, 1, 2] and read.image_names[3] == "000004.jpg" and read.parts.dtype == np.int8
+    assert read.select(["000004.jpg", "000001.jpg"]).parts.tolist() == [2, 0]
+
+
+def test_columns_by_name():
+    _, attributes = synthetic_faces(20, size=8)
+    np.testing.assert_array_equal(attributes.column("Smiling"), attributes.values[:, 31])
+    with pytest.raises(ValueError, match="no attribute 'smiling': there are 5_o_Clock_Shadow"): attributes.column("smiling")
+
+
+# ---------------------------------------------------------------- split, check, drawn faces
+
+@given(n=st.integers(2, 500), share=st.floats(0.001, 0.999), seed=st.integers(0, 99))
+@quick
+def test_splits_are_complete_disjoint_sorted_and_stay(n, share, seed):
+    train, held_out = split_indices(n, share, random_state=seed)
+    assert sorted([*train, *held_out]) == list(range(n)) and len(train) and len(held_out)
+    assert (np.diff(train) > 0).all() and (np.diff(held_out) > 0).all()
+    assert abs(len(held_out) - share * n) <= 1
+    np.testing.assert_array_equal(held_out, split_indices(n, share, random_state=seed)[1])
+    assert len(split_indices(n, n - 1)[1]) == n - 1
+
+
+def test_another_seed_is_another_split():
+    assert (split_indices(1000, 100, 0)[1] != split_indices(1000, 100, 1)[1]).any()
+
+
+@pytest.mark.parametrize("n, held_out", [(10, 0), (10, 10), (10, -1), (10, 1.0), (10, 2.5), (10, float("nan")), (1, 0.5), (1, 1)])
+def test_splits_that_leave_nothing_are_refused(n, held_out):
+    with pytest.raises(ValueError, match="expected to hold out|cannot be split"): split_indices(n, held_out)
+
+
+@given(images=hnp.arrays(st.sampled_from([np.float16, np.float32, np.float64]), st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(1, 4), st.just(3)), elements=st.floats(0, 1, width=16)))
+@quick
+def test_good_images_pass_unchanged(images): assert check_images(images) is images
+
+
+@given(images=hnp.arrays(np.float32, (5, 3, 3, 3), elements=st.floats(0, 1, width=16)), at=st.tuples(st.integers(0, 4), st.integers(0, 2), st.integers(0, 2), st.integers(0, 2)),
+       bad=st.sampled_from([np.nan, np.inf, -np.inf, -0.001, 1.001, 300]))
+@quick
+def test_one_bad_value_is_found(images, at, bad):
+    images[at] = bad
+    with pytest.raises(ValueError, match="expected values in"): check_images(images)
+
+
+def test_the_message_says_what_came_and_what_to_do():
+    with pytest.raises(ValueError, match=r"expected values in \[0, 1\], got \[0, 300\]: divide by 255 or pass uint8"): check_images(np.linspace(0, 300, 1500 * 12).reshape(1500, 2, 2, 3))
+    with pytest.raises(TypeError, match="got int64"): check_images(np.zeros((2, 4, 4, 3), np.int64))
+    for shape in [(4, 4, 3), (2, 4, 4), (2, 4, 4, 1), (2, 3, 4, 4), (0, 4, 4, 3), (2, 0, 4, 3)]:
+        with pytest.raises(ValueError, match=r"expected images of shape \(n, height, width, 3\)"): check_images(np.zeros(shape, np.uint8))
+
+
+def test_the_check_is_light_on_memory_maps(tmp_path):
+    "A gigabyte of zeros on disk (in a sparse file) passes without coming into memory as a whole."
+    code = ("import numpy as np, resource, sys; from latentfaces.data import check_images\n"
+            f"images = np.memmap({str(tmp_path / 'big')!r}, np.{{kind}}, mode='w+', shape=({{n}}, 64, 64, 3))\n"
+            "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+            "assert check_images(images) is images\n"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)")
+    assert int(run_python("-c", code.format(kind="uint8", n=90_000)).stdout) < 20_000
+    assert int(run_python("-c", code.format(kind="float32", n=6_000)).stdout) < 400_000  # the file's own pages, no copies
+
+
+def test_drawn_faces_are_seeded_and_vary():
+    images, attributes = synthetic_faces(70, size=32, random_state=5)
+    assert images.shape == (70, 32, 32, 3) and images.dtype == np.uint8
+    again, _ = synthetic_faces(70, size=32, random_state=5)
+    np.testing.assert_array_equal(images, again)
+    np.testing.assert_array_equal(images[:40], synthetic_faces(40, size=32, random_state=5)[0])
+    assert (images != synthetic_faces(70, size=32, random_state=6)[0]).any()
+    assert len(np.unique(images.reshape(70, -1), axis=0)) == 70 and images.std(axis=0).mean() > 30
+    assert attributes.values.shape == (70, 40) and set(np.unique(attributes.values)) == {-1, 1} and attributes.image_names[69] == "000070.jpg"
+
+
+def test_drawn_faces_look_alike_at_every_size():
+    small, large = synthetic_faces(12, size=32)[0], synthetic_faces(12, size=96)[0]
+    shrunk = large.reshape(12, 32, 3, 32, 3, 3).mean(axis=(2, 4))
+    assert np.abs(shrunk - small).mean() < 6
+
+
+def test_portraits_have_celebas_framing(tmp_path):
+    portraits = synthetic_portraits(10, random_state=2)
+    assert portraits.shape == (10, 218, 178, 3)
+    cropped = load(write_zip(tmp_path / "z.zip", {f"img_align_celeba/{i:06d}.png": encoded(image, "PNG") for i, image in enumerate(portraits)}), size=70)
+    assert np.abs(cropped.astype(int) - synthetic_faces(10, size=70, random_state=2)[0]).mean() < 2
+
+
+def test_drawn_attributes_hold():
+    "What the attributes say is to be seen in the pixels where it must be."
+    images, attributes = synthetic_faces(1500, size=32, random_state=1)
+    images = images / 255
+    holds = {name: attributes.column(name) == 1 for name in data.ATTRIBUTES}
+    hair = images[:, 1:5, 12:20].mean(axis=(1, 2))
+    assert hair[holds["Black_Hair"]].mean() < 0.2 < hair[holds["Brown_Hair"]].mean() < hair[holds["Blond_Hair"]].mean()
+    assert np.ptp(hair[holds["Gray_Hair"]].mean(axis=0)) < 0.1 < np.ptp(hair[holds["Blond_Hair"]].mean(axis=0))
+    for name, (top, bottom) in {"Eyeglasses": (11, 21), "Smiling": (20, 29), "Mouth_Slightly_Open": (20, 29)}.items():
+        difference = images[holds[name]].mean(axis=0) - images[~holds[name]].mean(axis=0)
+        row = np.abs(difference / images.std(axis=0)).max(axis=(1, 2)).argmax()
+        assert top <= row <= bottom, name
+    assert not (holds["Bald"] & (holds["Black_Hair"] | holds["Blond_Hair"] | holds["Brown_Hair"] | holds["Gray_Hair"])).any()
+    assert not (holds["Wearing_Lipstick"] & holds["Male"]).any() and (holds["No_Beard"] | holds["Male"]).all()
+
+
+def test_drawn_faces_as_a_source(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    images, names = load("synthetic:30", size=32, return_names=True)
+    np.testing.assert_array_equal(images, synthetic_faces(30, size=32)[0])
+    assert len(load("synthetic:30", limit=4)) == 4 and names[-1] == "000030.jpg"
+    np.testing.assert_array_equal(load_attributes("synthetic:30").values, synthetic_faces(30, size=8)[1].values)
+    with pytest.raises(ValueError, match="framing of crop=140"): load("synthetic:5", crop=100)
+    write_folder(tmp_path / "synthetic", {"a.png": encoded(np.zeros((9, 9, 3), np.uint8), "PNG")})
+    assert len(load("synthetic")) == 1  # a folder of that name goes first
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.0, None])
+def test_numbers_of_faces_are_checked(n):
+    with pytest.raises((ValueError, TypeError), match="whole number for n|n to be at least 1"): synthetic_faces(n)
+
+
+# ---------------------------------------------------------------- real images
+
+@needs_celeba
+def test_celeba_is_what_a_plain_loop_gives():
+    images, names = load(CELEBA, limit=300, return_names=True, workers=2)
+    source = data.find_source(CELEBA)
+    listing = source.listing()
+    read = imagefile.READERS[source.kind](source.path)
+    np.testing.assert_array_equal(images, plain_loop([read(item) for item in listing.items[:300]]))
+    assert names[0] == "000001.jpg" and len(names) == 300
+
+
+@needs_celeba
+def test_celebas_attributes_and_partition_belong_to_its_images():
+    names = load(CELEBA, limit=500, return_names=True)[1]
+    attributes, partition = load_attributes(CELEBA).select(names), load_partition(CELEBA).select(names)
+    assert attributes.attribute_names == data.ATTRIBUTES and attributes.values.shape == (500, 40)
+    assert set(np.unique(partition.parts)) <= {0, 1, 2}
+    assert 0.3 < (attributes.column("Smiling") == 1).mean() < 0.7
