@@ -30,7 +30,7 @@ def test_the_chapters_are_there():
 class TestNotebook:
     def test_opens_with_a_title_and_a_purpose(self, path):
         first = next(c for c in json.loads(path.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "markdown")
-        assert re.match(r"# \S.*\n> \S.*", source(first))
+        assert re.match(r"# \S.*\n+> \S.*", source(first))
 
     def test_is_small(self, path): assert path.stat().st_size < 1e6
 
