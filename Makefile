@@ -22,7 +22,7 @@ test: .venv/.done
 setup: .venv/.done
 
 .venv/.done: requirements.lock setup.py settings.ini
-	@echo "== making .venv from requirements.lock (about 650 MB to download, once)"
+	@echo "== making .venv from requirements.lock (about 350 MB to download, once)"
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'latentfaces needs Python 3.11 or newer, this is %s: try make PYTHON=python3.11' % sys.version.split()[0])"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.lock

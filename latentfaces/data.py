@@ -10,7 +10,7 @@ __all__ = ['SUFFIXES', 'WANTED', 'CELEBA_NAME', 'CELEBA_RATIO', 'CELEBA_CROP', '
            'load_partition', 'split_indices', 'check_images', 'to_float', 'replace_file', 'synthetic_portraits',
            'synthetic_faces']
 
-# %% ../nbs/01_data.ipynb #4f1e68a2
+# %% ../nbs/01_data.ipynb #7ce5bb79
 import csv
 import errno
 import hashlib
@@ -33,7 +33,7 @@ import zipfile
 import zlib
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from math import ceil
 from pathlib import Path, PurePosixPath
@@ -45,7 +45,7 @@ from tqdm import tqdm
 
 from .imagefile import CELEBA_WIDTH, READERS, decode_range, image_ratio
 
-# %% ../nbs/01_data.ipynb #3be837af
+# %% ../nbs/01_data.ipynb #88bc0067
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
@@ -66,7 +66,7 @@ def _points_outside(name: str) -> bool:
     path = PurePosixPath(name.replace("\\", "/"))
     return path.is_absolute() or ".." in path.parts or ":" in path.parts[0]
 
-# %% ../nbs/01_data.ipynb #9461b5bf
+# %% ../nbs/01_data.ipynb #b31ce81e
 def _directory_of_zip(path) -> bytes:
     "The bytes of a zip's central directory, for a fingerprint; the last 64 kB where it is not found."
     with open(path, "rb") as file:
@@ -80,7 +80,7 @@ def _directory_of_zip(path) -> bytes:
         file.seek(min(offset, total))
         return file.read(min(size, 2**27))
 
-# %% ../nbs/01_data.ipynb #242da262
+# %% ../nbs/01_data.ipynb #62624cba
 def _zip64_directory(file, tail, at):
     "(size, offset) of the directory in a zip of over 4 GB or so."
     if at < 20 or tail[at - 20:at - 16] != b"PK\x06\x07": return 2**16, 0
@@ -88,14 +88,14 @@ def _zip64_directory(file, tail, at):
     record = file.read(56)
     return struct.unpack("<QQ", record[40:56]) if len(record) == 56 else (2**16, 0)
 
-# %% ../nbs/01_data.ipynb #2ccb385f
+# %% ../nbs/01_data.ipynb #fdf680fe
 def _warn(message: str):
     "A warning that points to the line outside this module that led here."
     level, frame = 2, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__") in (__name__, "contextlib"): level, frame = level + 1, frame.f_back
     warnings.warn(message, stacklevel=level)
 
-# %% ../nbs/01_data.ipynb #9e4d2c49
+# %% ../nbs/01_data.ipynb #33341edb
 class ZipSource:
     "Images in a zip, read without unpacking it."
     kind = "zip"
@@ -130,30 +130,35 @@ class ZipSource:
         others = [e.filename for e in self._entries()]
         return f"entries that end in {', '.join(SUFFIXES)} (CelebA: img_align_celeba/000001.jpg) in the zip {self.path}, which holds {_first(others)}"
 
-# %% ../nbs/01_data.ipynb #a0f8ddc3
+# %% ../nbs/01_data.ipynb #a348e9b1
 def _first(names: list, most: int = 3) -> str:
     "The first few of some names, and how many there are."
     shown = ", ".join(name.encode(errors="backslashreplace").decode() for name in names[:most])
     if not names: return "nothing"
     return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
 
-# %% ../nbs/01_data.ipynb #5ae603d7
+# %% ../nbs/01_data.ipynb #e16c8f60
 def _walk(folder, rejected: dict, prefix: str = "", seen: frozenset = frozenset()):
     "Yield (relative name, size, time of change in ns) of the image files in a folder and below."
     try:
         place = os.stat(folder)[1:3]  # inode and device
         with os.scandir(folder) as found: entries = list(found)
     except OSError as error:
-        rejected[prefix] = error.strerror.lower()
+        rejected[prefix or "."] = error.strerror.lower()
         return
     if place in seen: return
     for entry in entries:
         name = prefix + entry.name
-        if entry.is_dir():
+        if _is_folder(entry):
             if not entry.name.startswith("."): yield from _walk(entry.path, rejected, name + "/", seen | {place})
         elif _is_image_name(name): yield from _file(entry, name, rejected)
 
-# %% ../nbs/01_data.ipynb #478d1267
+# %% ../nbs/01_data.ipynb #fa3aac5f
+def _is_folder(entry) -> bool:
+    try: return entry.is_dir()
+    except OSError: return False  # a link to itself
+
+
 def _file(entry, name, rejected):
     try: status = entry.stat()
     except OSError as error: rejected[name] = error.strerror.lower()
@@ -161,7 +166,7 @@ def _file(entry, name, rejected):
         if stat.S_ISREG(status.st_mode): yield name, status.st_size, status.st_mtime_ns
         else: rejected[name] = "not a file"
 
-# %% ../nbs/01_data.ipynb #5d6e69ac
+# %% ../nbs/01_data.ipynb #eb0308c1
 class FolderSource:
     "Images in a folder and its subfolders."
     kind = "folder"
@@ -189,7 +194,7 @@ class FolderSource:
         return (f"img_align_celeba.zip, a folder img_align_celeba, or files that end in {', '.join(SUFFIXES)} in the folder {self.path} and below, "
                 f"which holds {_first(found)}")
 
-# %% ../nbs/01_data.ipynb #5700af8d
+# %% ../nbs/01_data.ipynb #eca104d8
 WANTED = ("expected CelebA's img_align_celeba.zip, its folder img_align_celeba, a folder that holds one of them, "
           "any folder of JPEG, PNG or WebP images, or 'synthetic:1000' for drawn faces")
 
@@ -208,7 +213,7 @@ def find_source(source) -> ZipSource | FolderSource:
         if (path / name).is_dir(): return FolderSource(path / name)
     return FolderSource(path)
 
-# %% ../nbs/01_data.ipynb #7d40c91a
+# %% ../nbs/01_data.ipynb #d86eafe4
 CELEBA_NAME = re.compile(r"(?:^|/)\d{6}\.(?:jpe?g|png)$")
 CELEBA_RATIO, CELEBA_CROP = 178 / 218, 140
 
@@ -220,7 +225,7 @@ def _first_ratio(source, listing):
         try: return image_ratio(read(item))
         except Exception: continue  # it will be named with the other unreadable ones
 
-# %% ../nbs/01_data.ipynb #fc9e8594
+# %% ../nbs/01_data.ipynb #45cc24bb
 def _celeba_only(listing: Listing) -> Listing:
     "The listing without files that are not named as CelebA's, and with bare names where they are unique."
     rows = [row for row in zip(listing.names, listing.items, listing.sizes) if CELEBA_NAME.search(row[0])]
@@ -229,7 +234,7 @@ def _celeba_only(listing: Listing) -> Listing:
     if len(set(bare)) == len(bare): rows = sorted((name, item, size) for name, (_, item, size) in zip(bare, rows))
     return Listing(*map(list, zip(*rows)), listing.rejected | rejected)
 
-# %% ../nbs/01_data.ipynb #16025956
+# %% ../nbs/01_data.ipynb #f3fe3a3c
 def _with_crop(source, listing: Listing) -> tuple:
     "The listing and the default crop, for CelebA's layout or any other."
     named = sum(CELEBA_NAME.search(name) is not None for name in listing.names)
@@ -237,7 +242,7 @@ def _with_crop(source, listing: Listing) -> tuple:
     if ratio is None or abs(ratio / CELEBA_RATIO - 1) > 0.02: return listing, CELEBA_WIDTH
     return _celeba_only(listing), CELEBA_CROP
 
-# %% ../nbs/01_data.ipynb #2f42d440
+# %% ../nbs/01_data.ipynb #b80d8a15
 PIPE = 2**20  # bytes; the pixels of a span fit in, so that a worker need not wait until they are fetched
 WORKER = "import sys; sys.path[:] = {path!r}; from latentfaces.imagefile import serve; serve()"
 
@@ -252,25 +257,30 @@ class _Job(NamedTuple):
 
 def _start_worker():
     path = [str(Path(inspect.getfile(decode_range)).parents[1]), *sys.path]
-    return subprocess.Popen([sys.executable, "-S", "-W", "ignore", "-c", WORKER.format(path=path)], pipesize=PIPE,
-                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-S", "-W", "ignore", "-c", WORKER.format(path=path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    try: return subprocess.Popen(command, **pipes, pipesize=PIPE)
+    except PermissionError: return subprocess.Popen(command, **pipes)  # the system allows only smaller pipes
 
-# %% ../nbs/01_data.ipynb #8f5a2c99
+# %% ../nbs/01_data.ipynb #bc65ebfc
 @contextmanager
 def _workers(count):
-    "Processes that live as long as the block."
-    workers = [_start_worker() for _ in range(count)]
-    try: yield workers
+    "Processes that live as long as the block; fewer where the system allows no more."
+    workers = []
+    try:
+        with suppress(OSError):
+            while len(workers) < count: workers.append(_start_worker())
+        yield workers
     finally:
         for worker in workers: worker.kill()
         for worker in workers: worker.communicate()
 
-# %% ../nbs/01_data.ipynb #044a8b0f
+# %% ../nbs/01_data.ipynb #77b25c83
 def _next(spans):
     try: return spans.get_nowait()
     except queue.Empty: return None
 
-# %% ../nbs/01_data.ipynb #88d86c77
+# %% ../nbs/01_data.ipynb #b32314ee
 def _answers(worker, job, spans, taken):
     "Keep a worker busy, with one span ahead; yield (span, result). `taken` holds the spans it has not answered."
     try:
@@ -285,13 +295,13 @@ def _answers(worker, job, spans, taken):
             yield taken.popleft(), result
     except (OSError, EOFError, pickle.UnpicklingError): return  # it was ended from outside
 
-# %% ../nbs/01_data.ipynb #c54472dd
+# %% ../nbs/01_data.ipynb #7a229030
 def _employ(worker, job, spans, take):
     taken = deque()
     for span, result in _answers(worker, job, spans, taken): take(span, result)
     return taken
 
-# %% ../nbs/01_data.ipynb #90809b7d
+# %% ../nbs/01_data.ipynb #3e13354f
 def _decode_all(
     job: _Job,
     spans: list,   # (first, last + 1) of the items to decode in one go
@@ -318,7 +328,7 @@ def _decode_all(
             raise
         for span in [span for one in employed for span in one.result()]: here(span)
 
-# %% ../nbs/01_data.ipynb #28deb2db
+# %% ../nbs/01_data.ipynb #33b4bfe3
 WORTH_A_WORKER = 3_000_000  # bytes of files
 
 
@@ -333,14 +343,14 @@ def _spans(sizes: list, row: int) -> list:
             first, load = number, 0
     return spans
 
-# %% ../nbs/01_data.ipynb #46816b53
+# %% ../nbs/01_data.ipynb #f1b707f6
 def _worker_count(workers, total_bytes: int) -> int:
     "Processes beside this one."
     if workers is None: workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if getattr(sys, "frozen", False) or not sys.executable: workers = 1
     return min(workers - 1, total_bytes // WORTH_A_WORKER, 31)
 
-# %% ../nbs/01_data.ipynb #15ba8ac7
+# %% ../nbs/01_data.ipynb #26efbac5
 HEADER = 128                   # bytes before the first pixel; a .npy header is padded to a multiple of 64
 FOOTER = struct.Struct("<QI8s")  # length and checksum of the text before it, and a mark
 MARK = b"lfaces1\n"
@@ -358,13 +368,13 @@ def cache_folder() -> Path:
     "Where decoded images are kept: $LATENTFACES_CACHE, or the user's cache folder. Its files may be deleted at any time."
     return Path(os.environ.get("LATENTFACES_CACHE") or platformdirs.user_cache_dir("latentfaces")).expanduser()
 
-# %% ../nbs/01_data.ipynb #5d2d2cde
+# %% ../nbs/01_data.ipynb #6563de6a
 def _cache_path(source, *recipe) -> Path:
     "The file for a source's content and what is made of it."
     key = hashlib.sha256(json.dumps([MARK.decode(), source.fingerprint(), *recipe]).encode()).hexdigest()
     return cache_folder() / f"{source.path.stem[:40]}-{key[:20]}.npy"
 
-# %% ../nbs/01_data.ipynb #c46fa977
+# %% ../nbs/01_data.ipynb #9b57b1a6
 class _Writer:
     "Pixels of images, written span by span in any order to a file (or a BytesIO), as .npy with a text behind."
 
@@ -400,7 +410,7 @@ class _Writer:
         _write_ends(self.file, shape, {"shape": shape, "names": read, "skipped": faces.skipped, "checksums": checksums})
         return faces
 
-# %% ../nbs/01_data.ipynb #d140eb5e
+# %% ../nbs/01_data.ipynb #cf71e893
 def _write_ends(file, shape, about):
     "The .npy header before the pixels, the text and the footer behind them."
     header = io.BytesIO()
@@ -413,14 +423,14 @@ def _write_ends(file, shape, about):
     file.truncate()
     if len(header.getvalue()) != HEADER: raise RuntimeError("a .npy header of unexpected length")
 
-# %% ../nbs/01_data.ipynb #1020174b
+# %% ../nbs/01_data.ipynb #72357881
 def _array_in(file, shape) -> np.ndarray:
     "The images in a BytesIO, without a copy, read-only."
     images = np.frombuffer(file.getbuffer(), np.uint8, count=int(np.prod(shape)), offset=HEADER).reshape(shape)
     images.flags.writeable = False
     return images
 
-# %% ../nbs/01_data.ipynb #5214c11e
+# %% ../nbs/01_data.ipynb #35d1630d
 CHECKED_BYTES = 2**27
 
 
@@ -437,7 +447,7 @@ def _read_about(file) -> dict:
     if HEADER + np.prod(about["shape"]) + length + FOOTER.size != total: raise ValueError("wrong length")
     return about
 
-# %% ../nbs/01_data.ipynb #be02dcc0
+# %% ../nbs/01_data.ipynb #2cb29d86
 def _check_pixels(file, shape, checksums):
     "Raise ValueError if pictures have other checksums than they should; a sample of them in a large file."
     row = int(np.prod(shape[1:]))
@@ -449,7 +459,7 @@ def _check_pixels(file, shape, checksums):
 
 def _map(path, shape) -> np.ndarray: return np.memmap(path, np.uint8, mode="r", offset=HEADER, shape=tuple(shape))
 
-# %% ../nbs/01_data.ipynb #b28d5b30
+# %% ../nbs/01_data.ipynb #a0c9148c
 def open_cache(path: Path) -> Faces | None:
     "The images in a cache file, as a read-only memory map; None if there is no such file or it is damaged."
     try:
@@ -462,7 +472,7 @@ def open_cache(path: Path) -> Faces | None:
         return None
     return Faces(_map(path, about["shape"]), about["names"], about["skipped"])
 
-# %% ../nbs/01_data.ipynb #71d510a9
+# %% ../nbs/01_data.ipynb #b481bd25
 def _temporary(path: Path):
     "A new file beside `path` to write to, or None, with a warning, where the folder takes none."
     try:
@@ -475,7 +485,7 @@ def _temporary(path: Path):
               "set LATENTFACES_CACHE to a folder that can be written to")
         return None
 
-# %% ../nbs/01_data.ipynb #cb885647
+# %% ../nbs/01_data.ipynb #b3b8db56
 def _remove_abandoned(folder: Path, seconds: float = 3600):
     "Delete what processes that were ended left half-written: temporary files that nobody has written to for an hour."
     for path in folder.glob("*.tmp"):
@@ -483,7 +493,7 @@ def _remove_abandoned(folder: Path, seconds: float = 3600):
             if time.time() - path.stat().st_mtime > seconds: path.unlink()
         except OSError: continue  # another process was quicker
 
-# %% ../nbs/01_data.ipynb #b3e87bd1
+# %% ../nbs/01_data.ipynb #11ef5a1d
 @contextmanager
 def _cache_file(path: Path):
     "A temporary file (None if there is no place) that takes the name `path` when the block ends well, and else is removed."
@@ -499,13 +509,13 @@ def _cache_file(path: Path):
     finally:
         if file: Path(file.name).unlink(missing_ok=True)
 
-# %% ../nbs/01_data.ipynb #d753b4f4
+# %% ../nbs/01_data.ipynb #31dbe1eb
 def _put_in_place(temporary: Path, path: Path):
     try: os.replace(temporary, path)
     except PermissionError:  # on Windows, another process has made the same cache and is reading it
         if not path.exists(): raise
 
-# %% ../nbs/01_data.ipynb #8253dde2
+# %% ../nbs/01_data.ipynb #1f7149d8
 def _reasons(skipped: dict, most: int = 3) -> str:
     "Some files that were left out, and why."
     return _first([f"{name} ({reason})" for name, reason in skipped.items()], most)
@@ -519,7 +529,7 @@ def _listing_with_crop(source, crop, limit):
         raise FileNotFoundError(f"no images found: looked for {source.describe()}{left_out}")
     return Listing(*(part[:limit] for part in listing[:3]), listing.rejected), default if crop is None else crop
 
-# %% ../nbs/01_data.ipynb #e452a092
+# %% ../nbs/01_data.ipynb #58f36e8b
 def _decode_into(file, source, size, crop, limit, workers, progress) -> Faces:
     "Decode a source into a file; gives the names and what was left out, and None for the images."
     total_bytes = source.total_bytes if limit is None else min(source.total_bytes, 5000 * limit)
@@ -535,7 +545,7 @@ def _decode_into(file, source, size, crop, limit, workers, progress) -> Faces:
         raise ValueError(f"none of the {len(listing.names):,} images in {source.path} could be read: {_reasons(writer.skipped(listing.names))}")
     return writer.finish(listing.names, listing.rejected)
 
-# %% ../nbs/01_data.ipynb #e6323168
+# %% ../nbs/01_data.ipynb #9d407c41
 def _decode_to_memory(source, size, *how) -> Faces:
     file = io.BytesIO()
     faces = _decode_into(file, source, size, *how)
@@ -554,7 +564,7 @@ def _load(source, cache, size, crop, limit, *how) -> Faces:
     path = _cache_path(source, size, crop, limit)
     return open_cache(path) or _decode_to_cache(path, source, size, crop, limit, *how)
 
-# %% ../nbs/01_data.ipynb #0c924967
+# %% ../nbs/01_data.ipynb #494a2d0f
 def _check_whole(name: str, value, least: int = 1, none: bool = True):
     "Raise unless a value is a whole number of at least `least`, or None where that is allowed."
     if value is None and none: return
@@ -568,7 +578,7 @@ def _check_crop(crop):
     if not 1 <= crop <= CELEBA_WIDTH: raise ValueError(f"expected a crop of 1 to 178 pixels of a 178-wide picture, got {crop}: 178 is the largest centred square")
     return float(crop)
 
-# %% ../nbs/01_data.ipynb #cb420744
+# %% ../nbs/01_data.ipynb #4b42392b
 def load_images(
     source,                     # CelebA's zip or folder, any folder or zip of JPEG, PNG or WebP images, or "synthetic:1000" for drawn ones
     size: int = 64,             # side of the images, in pixels
@@ -597,7 +607,7 @@ def load_images(
         _warn(f"left out {len(faces.skipped):,} of {total:,} files in {source}: {_reasons(faces.skipped)}")
     return (faces.images, np.array(faces.names)) if return_names else faces.images
 
-# %% ../nbs/01_data.ipynb #fd3ff46f
+# %% ../nbs/01_data.ipynb #9093d1f4
 def default_crop(
     source,    # as for `load_images`
 ) -> float:    # side of the square, in pixels of a 178-wide picture
@@ -606,7 +616,7 @@ def default_crop(
     found = find_source(source)
     return _with_crop(found, found.listing())[1]
 
-# %% ../nbs/01_data.ipynb #42f7d902
+# %% ../nbs/01_data.ipynb #6f4c70c7
 class Attributes(NamedTuple):
     "What is known about each image: 1 where an attribute holds, -1 where it does not."
     image_names: np.ndarray # n file names
@@ -622,7 +632,7 @@ class Attributes(NamedTuple):
         if name not in self.attribute_names: raise ValueError(f"no attribute {name!r}: there are {', '.join(self.attribute_names)}")
         return self.values[:, self.attribute_names.index(name)]
 
-# %% ../nbs/01_data.ipynb #aaccfb50
+# %% ../nbs/01_data.ipynb #0b193f3b
 class Partition(NamedTuple):
     "CelebA's own split of its images."
     image_names: np.ndarray # n file names
@@ -639,7 +649,7 @@ def _rows_of(known, wanted) -> list:
     if missing: raise ValueError(f"no row for {len(missing):,} of {len(wanted):,} images: {_first(missing)}; their rows are missing or could not be read")
     return [row[name] for name in wanted]
 
-# %% ../nbs/01_data.ipynb #d0ba31be
+# %% ../nbs/01_data.ipynb #b5f6f18a
 def _find_table(source, stem: str) -> Path:
     "The .txt or .csv file of that name: the path itself, or in the folder, or beside CelebA's zip or folder of images."
     path = Path(source).expanduser()
@@ -651,7 +661,7 @@ def _find_table(source, stem: str) -> Path:
     raise FileNotFoundError(f"looked for {stem}.txt and {stem}.csv in {path.absolute()}: "
                             f"{'neither is there' if path.exists() else 'there is no such file or folder'}")
 
-# %% ../nbs/01_data.ipynb #c9da3135
+# %% ../nbs/01_data.ipynb #77756437
 def _read_table(path: Path) -> list:
     "The lines of a table as (number, fields), separated by commas or by spaces."
     try:
@@ -661,7 +671,7 @@ def _read_table(path: Path) -> list:
         return [(number, fields) for number, fields in enumerate(rows, 1) if fields]
     except (UnicodeDecodeError, csv.Error) as error: raise ValueError(f"{path} is not a text file in CelebA's .txt or .csv form") from error
 
-# %% ../nbs/01_data.ipynb #88acedf4
+# %% ../nbs/01_data.ipynb #c5e77779
 def _parse_rows(path, rows: list, columns: int, allowed: dict) -> tuple:
     "Names and int8 values (n, columns) of the rows that are whole; one warning names the others."
     values, problems = {}, {}
@@ -674,7 +684,7 @@ def _parse_rows(path, rows: list, columns: int, allowed: dict) -> tuple:
     if not values: raise ValueError(f"no row could be read in {path}: expected a file name and {columns} values in each")
     return np.array(list(values)), np.array(list(values.values()), np.int8)
 
-# %% ../nbs/01_data.ipynb #8078c4cb
+# %% ../nbs/01_data.ipynb #914289eb
 def _header(path, rows: list) -> tuple:
     "The attribute names, and the rows that follow; CelebA's own form announces the number of rows first, Kaggle's names the first column too."
     announced = int(rows[0][1][0]) if rows and len(rows[0][1]) == 1 and rows[0][1][0].isdigit() else None
@@ -685,7 +695,7 @@ def _header(path, rows: list) -> tuple:
     usual = Counter(len(fields) for _, fields in rows[1:]).most_common(1)[0][0]
     return tuple(names[1:] if usual == len(names) else names), rows[1:]
 
-# %% ../nbs/01_data.ipynb #77a433c1
+# %% ../nbs/01_data.ipynb #7feb5c88
 def load_attributes(
     source,          # list_attr_celeba.txt or .csv, or a folder that holds one; "synthetic:1000" for those of drawn images
 ) -> Attributes:     # image names, attribute names, int8 values (n, 40)
@@ -696,7 +706,7 @@ def load_attributes(
     image_names, values = _parse_rows(path, rows, len(names), {"1": 1, "-1": -1})
     return Attributes(image_names, names, values)
 
-# %% ../nbs/01_data.ipynb #e6b35e17
+# %% ../nbs/01_data.ipynb #85bfe7c4
 def load_partition(
     source,        # list_eval_partition.txt or .csv, or a folder that holds one
 ) -> Partition:    # image names, int8 parts (n,)
@@ -707,7 +717,7 @@ def load_partition(
     image_names, parts = _parse_rows(path, rows, 1, {"0": 0, "1": 1, "2": 2})
     return Partition(image_names, parts[:, 0])
 
-# %% ../nbs/01_data.ipynb #3e298a15
+# %% ../nbs/01_data.ipynb #5e343ff3
 def split_indices(
     n: int,                # number of images
     held_out=0.1,          # how many to hold out: a count, or a share below 1
@@ -723,13 +733,13 @@ def split_indices(
     order = np.random.default_rng(random_state).permutation(n)
     return np.sort(order[count:]), np.sort(order[:count])
 
-# %% ../nbs/01_data.ipynb #a3a1ac68
+# %% ../nbs/01_data.ipynb #3166e724
 def _range_of(images, rows: int = 1024) -> tuple:
     "Least and greatest value, piece by piece; NaN if there is one."
     parts = [images[start:start + rows] for start in range(0, len(images), rows)]
     return np.min([part.min() for part in parts]), np.max([part.max() for part in parts])
 
-# %% ../nbs/01_data.ipynb #421f9a18
+# %% ../nbs/01_data.ipynb #26cbaf38
 def check_images(
     images,       # array of images
 ) -> np.ndarray:  # the same array
@@ -745,14 +755,14 @@ def check_images(
     if low < 0 or high > 1: raise ValueError(f"expected values in [0, 1], got [{low:g}, {high:g}]: divide by 255 or pass uint8")
     return images
 
-# %% ../nbs/01_data.ipynb #55bac816
+# %% ../nbs/01_data.ipynb #5df5fd83
 def to_float(
     images: np.ndarray,  # uint8, or float in [0, 1], (n, size, size, 3)
 ) -> np.ndarray:         # float32 in [0, 1]
     "Images as a network reads them: uint8 is divided by 255."
     return images.astype(np.float32) / 255 if images.dtype == np.uint8 else images.astype(np.float32)
 
-# %% ../nbs/01_data.ipynb #326d77ff
+# %% ../nbs/01_data.ipynb #118c4a4f
 def replace_file(
     path,   # where the content shall be
     write,  # function that writes to the open binary file it is given
@@ -765,7 +775,7 @@ def replace_file(
         os.replace(part, path)
     finally: part.unlink(missing_ok=True)
 
-# %% ../nbs/01_data.ipynb #70172159
+# %% ../nbs/01_data.ipynb #ba453d6d
 TRAITS = {  # name: least and greatest value, drawn uniformly; lengths in units of half a picture
     "male": (0, 1), "skin": (0, 1), "warmth": (-1, 1), "hair": (0, 1), "hair_shade": (-1, 1), "length": (0, 1), "bald": (0, 1), "bangs": (0, 1),
     "smile": (-0.5, 1.2), "mouth_open": (-0.8, 1), "lips": (0.8, 1.3), "mouth_width": (0.85, 1.15), "lipstick": (-0.4, 1), "blush": (0, 1),
@@ -792,7 +802,7 @@ def _draw_traits(n: int, random_state) -> dict:
     for name in ("beard", "mustache"): traits[name] *= man
     return traits | {name: traits[name].clip(0) for name in ("beard", "mustache", "lipstick", "mouth_open")}
 
-# %% ../nbs/01_data.ipynb #98a7b58d
+# %% ../nbs/01_data.ipynb #b68caa86
 SKIN = np.array([[0.98, 0.84, 0.74], [0.90, 0.70, 0.56], [0.76, 0.55, 0.41], [0.52, 0.35, 0.25], [0.36, 0.24, 0.18]], np.float32)
 IRIS = np.array([[0.22, 0.13, 0.08], [0.35, 0.25, 0.12], [0.30, 0.42, 0.30], [0.30, 0.45, 0.62]], np.float32)
 HAIR = np.array([[0.09, 0.07, 0.06], [0.33, 0.20, 0.12], [0.85, 0.68, 0.38], [0.66, 0.65, 0.64]], np.float32)  # black, brown, blond, grey
@@ -807,7 +817,7 @@ def _between(palette, position):
     at = position * (len(palette) - 1)
     return np.stack([np.interp(at, np.arange(len(palette)), channel) for channel in palette.T], axis=1)
 
-# %% ../nbs/01_data.ipynb #afa3c2c4
+# %% ../nbs/01_data.ipynb #b3b970e3
 def _colours(t: dict) -> dict:
     "The colours (n, 3) of faces, from their traits."
     colours = {name: np.stack([t[name] + t[name + "_red"], t[name], t[name] + t[name + "_blue"]], axis=1) for name in ("back", "cloth")}
@@ -817,7 +827,7 @@ def _colours(t: dict) -> dict:
     colours["hair"] = HAIR[_hair_colour(t)] * (1 + 0.18 * t["hair_shade"][:, None])
     return colours | {"skin": skin, "iris": _between(IRIS, t["iris"])}
 
-# %% ../nbs/01_data.ipynb #a0546bf7
+# %% ../nbs/01_data.ipynb #df60425d
 class _Canvas(NamedTuple):
     "Pictures of many faces that are painted together."
     pixels: np.ndarray # (faces, 3, rows, columns), changed in place
@@ -841,7 +851,7 @@ class _Canvas(NamedTuple):
         "Fill the inside of a shape, where the distance to its edge is negative."
         self.paint(colour, opacity * np.clip(0.5 - distance / (blur * self.soft), 0, 1))
 
-# %% ../nbs/01_data.ipynb #3f5124e4
+# %% ../nbs/01_data.ipynb #c9c4bfe5
 def _ellipse(x, y, cx, cy, rx, ry): return (np.hypot((x - cx) / rx, (y - cy) / ry) - 1) * np.minimum(rx, ry)
 
 
@@ -850,7 +860,7 @@ def _spot(x, y, cx, cy, rx, ry): return np.exp(-((x - cx) / rx) ** 2 - ((y - cy)
 
 def _rgb(*channels): return np.array(channels, np.float32).reshape(1, 3, 1, 1)
 
-# %% ../nbs/01_data.ipynb #ae820f2a
+# %% ../nbs/01_data.ipynb #7f3e2d7f
 WHITE, SHADE = _rgb(1, 1, 1), _rgb(1, 0.85, 0.8)  # shade: skin in shadow is redder
 
 
@@ -872,7 +882,7 @@ def _strands(k, t, c):
     waves = 1 + 0.10 * np.sin(26 * k.x + 5 * k.y + 9 * t["hair_shade"]) * np.cos(9 * k.x - 3 * k.y)
     return c["hair"] * _light(k, t) * (waves * (0.92 - 0.25 * k.y))[:, None]
 
-# %% ../nbs/01_data.ipynb #4dff8cda
+# %% ../nbs/01_data.ipynb #3e7eb760
 def _behind(k, t, c):
     width, long = t["face_width"], t["length"]
     locks = np.maximum(np.abs(k.x) - width - 0.20 + 0.08 * k.y.clip(0, 1), np.maximum(k.y - 1.5 * long + 0.1, -0.25 - k.y))
@@ -887,7 +897,7 @@ def _head_edge(k, t):
     taper = 1 - t["jaw"] * ((k.y - 0.1) / 0.9).clip(0, 1.2) ** 2
     return _ellipse(k.x, k.y, 0, 0.05, t["face_width"] * taper, t["face_height"])
 
-# %% ../nbs/01_data.ipynb #69e09731
+# %% ../nbs/01_data.ipynb #1e999192
 def _face(k, t, c):
     away = 0.9 * (k.x / t["face_width"]) ** 2 + 0.35 * ((k.y - 0.05) / t["face_height"]) ** 2
     k.fill(c["skin"] * _light(k, t) * (1.06 - 0.30 * away ** 1.5)[:, None], _head_edge(k, t))
@@ -899,7 +909,7 @@ def _hair_on_top(k, t, c):
     sides = 0.9 * (np.abs(k.x) - 0.8 * t["face_width"]).clip(0) * (2 + 3 * t["length"])
     k.fill(_strands(k, t, c), np.maximum(_ellipse(k.x, k.y, 0, -0.12, t["face_width"] + 0.13, 0.92), k.y - line - sides), 2, 1 - t["bald"])
 
-# %% ../nbs/01_data.ipynb #91d683b7
+# %% ../nbs/01_data.ipynb #6ada94e3
 def _beard(k, t, c):
     k = k.part(0, 1, 0.4, 1)
     x = k.x - 0.10 * t["yaw"]
@@ -908,7 +918,7 @@ def _beard(k, t, c):
     upper_lip = _spot(x - 0.05 * t["yaw"], k.y, 0, 0.16 + 0.31 * t["nose_length"], 0.20, 0.045)
     k.paint(0.9 * c["hair"], 0.9 * t["mustache"] * np.minimum(1.3 * upper_lip, 1))
 
-# %% ../nbs/01_data.ipynb #0b9bb833
+# %% ../nbs/01_data.ipynb #ee7538f3
 def _eye(k, t, c, side):
     k = k.part(*((0.13, 0.57) if side < 0 else (0.43, 0.87)), 0.3, 0.68)
     x, y = k.x - 0.10 * t["yaw"] - side * 0.28 * (1 + 0.08 * side * t["yaw"]), k.y
@@ -924,7 +934,7 @@ def _eye(k, t, c, side):
     arch = -0.13 + t["brow_height"] - 0.25 * side * t["brow_tilt"] * x + 1.6 * x * x
     k.fill(0.55 * c["hair"] + 0.10 * c["skin"], np.maximum(np.abs(y - arch) - 0.024 * t["brow"], np.abs(x) - 0.165), 1.5, 0.85)
 
-# %% ../nbs/01_data.ipynb #6dad365b
+# %% ../nbs/01_data.ipynb #087bbb0f
 def _nose(k, t, c):
     k = k.part(0.25, 0.75, 0.4, 0.8)
     x, y, width, tip = k.x - 0.15 * t["yaw"], k.y, t["nose_width"], 0.03 + 0.31 * t["nose_length"]
@@ -935,7 +945,7 @@ def _nose(k, t, c):
     k.paint(0.28 * shade, 0.75 * _spot(np.abs(x), y, 0.062 * width, tip + 0.025, 0.030, 0.018))
     k.paint(0.60 * shade, 0.30 * _spot(np.abs(x), y, 0.115 * width, tip - 0.01, 0.025, 0.05))
 
-# %% ../nbs/01_data.ipynb #0b17311b
+# %% ../nbs/01_data.ipynb #5c437b74
 def _mouth(k, t, c):
     k = k.part(0.18, 0.82, 0.66, 1)
     x, y, smile, gap, shade = k.x - 0.10 * t["yaw"], k.y - 0.635, t["smile"], t["mouth_open"], c["skin"] * SHADE
@@ -951,14 +961,14 @@ def _mouth(k, t, c):
     k.fill(_rgb(0.93, 0.91, 0.87), np.maximum(inner + 0.008, bent - 0.016 * gap), 1.2, opened)
     k.fill(0.3 * shade, np.maximum(np.abs(bent) - 0.007, ends), 1, 0.9 * (1 - opened))
 
-# %% ../nbs/01_data.ipynb #3cf50353
+# %% ../nbs/01_data.ipynb #b5814a05
 def _cheeks(k, t, c):
     k = k.part(0.1, 0.9, 0.5, 0.85)
     x, y, smile = np.abs(k.x - 0.10 * t["yaw"]), k.y, t["smile"].clip(0)
     k.paint(0.62 * c["skin"] * SHADE, 0.30 * smile.clip(0, 1) * _spot(x, y, 0.285 + 0.04 * smile, 0.50, 0.035, 0.12))
     k.paint(_rgb(0.86, 0.40, 0.38), 0.28 * t["blush"] * _spot(x, y, 0.36, 0.30, 0.15, 0.12))
 
-# %% ../nbs/01_data.ipynb #39f3928a
+# %% ../nbs/01_data.ipynb #deaf4a19
 def _glasses(k, t, c):
     k = k.part(0, 1, 0.3, 0.75)
     x, y, rim = np.abs(k.x - 0.10 * t["yaw"]), k.y, 0.010 + 0.018 * t["rim"]
@@ -968,7 +978,7 @@ def _glasses(k, t, c):
     k.fill(WHITE, ring, 1, 0.1 * t["glasses"])
     k.fill(_rgb(0.07, 0.06, 0.07), np.minimum(np.abs(ring) - rim, np.minimum(bridge, temples)), 1, 0.92 * t["glasses"])
 
-# %% ../nbs/01_data.ipynb #06cccb15
+# %% ../nbs/01_data.ipynb #fc414324
 def _render(traits: dict, size: int, reach: float = 1) -> np.ndarray:
     "Paint faces, uint8 (n, size, size, 3)."
     colours = {name: value.astype(np.float32)[:, :, None, None] for name, value in _colours(traits).items()}
@@ -980,7 +990,7 @@ def _render(traits: dict, size: int, reach: float = 1) -> np.ndarray:
     pixels = np.clip(255 * canvas.pixels * t["gain"][:, None] + 0.5, 0, 255)
     return pixels.astype(np.uint8).transpose(0, 2, 3, 1)
 
-# %% ../nbs/01_data.ipynb #fade9fb2
+# %% ../nbs/01_data.ipynb #72870bc8
 ATTRIBUTES = tuple("""5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair Blond_Hair Blurry Brown_Hair
 Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee Gray_Hair Heavy_Makeup High_Cheekbones Male Mouth_Slightly_Open Mustache Narrow_Eyes No_Beard Oval_Face
 Pale_Skin Pointy_Nose Receding_Hairline Rosy_Cheeks Sideburns Smiling Straight_Hair Wavy_Hair Wearing_Earrings Wearing_Hat Wearing_Lipstick Wearing_Necklace
@@ -998,14 +1008,14 @@ def _drawn_truths(t: dict) -> dict:
     truths["5_o_Clock_Shadow"] = (t["beard"] >= 0.1) & (t["beard"] < 0.4)
     return truths
 
-# %% ../nbs/01_data.ipynb #28a2ce7d
+# %% ../nbs/01_data.ipynb #437a04a2
 def _attributes_of(traits: dict) -> Attributes:
     n = len(traits["male"])
     values = np.full((n, len(ATTRIBUTES)), -1, np.int8)
     for name, holds in _drawn_truths(traits).items(): values[holds, ATTRIBUTES.index(name)] = 1
     return Attributes(np.array([f"{number:06d}.jpg" for number in range(1, n + 1)], dtype="U10"), ATTRIBUTES, values)
 
-# %% ../nbs/01_data.ipynb #e089e6e5
+# %% ../nbs/01_data.ipynb #79d3a6b5
 DRAWN_AT_ONCE = 32  # faces; small enough for the processor's cache
 
 
@@ -1017,7 +1027,7 @@ def _drawn_in_batches(traits, size, reach=1):
         images[batch] = _render({name: value[batch] for name, value in traits.items()}, size, reach)
     return images
 
-# %% ../nbs/01_data.ipynb #138755d6
+# %% ../nbs/01_data.ipynb #4ba88b37
 def synthetic_portraits(
     n: int,                # number of portraits
     random_state: int = 0, # seed
@@ -1026,7 +1036,7 @@ def synthetic_portraits(
     _check_whole("n", n, none=False)
     return _drawn_in_batches(_draw_traits(n, random_state), 218, reach=218 / CELEBA_CROP)[:, :, 20:198]
 
-# %% ../nbs/01_data.ipynb #e425bee5
+# %% ../nbs/01_data.ipynb #decbfda4
 def synthetic_faces(
     n: int,                # number of faces
     size: int = 64,        # side of the images, in pixels
@@ -1038,7 +1048,7 @@ def synthetic_faces(
     traits = _draw_traits(n, random_state)
     return _drawn_in_batches(traits, size), _attributes_of(traits)
 
-# %% ../nbs/01_data.ipynb #4335e602
+# %% ../nbs/01_data.ipynb #6eac7e93
 def _drawn_count(source):
     "How many faces 'synthetic' (1,000) or 'synthetic:2000' asks for; None for any other source."
     drawn = re.fullmatch(r"synthetic(?::(\d+))?", str(source))

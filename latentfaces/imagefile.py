@@ -7,7 +7,7 @@ __all__ = ['FORMATS', 'CELEBA_WIDTH', 'MAX_PIXELS', 'MAX_BYTES', 'SPECIAL', 'SIZ
            'to_rgb', 'open_image', 'load_rgb', 'decode_image', 'why_unreadable', 'image_ratio', 'ZipReader',
            'FolderReader', 'decode_range', 'serve']
 
-# %% ../nbs/00_imagefile.ipynb #ce3647bd
+# %% ../nbs/00_imagefile.ipynb #9b9727ea
 import io
 import pickle
 import sys
@@ -19,7 +19,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-# %% ../nbs/00_imagefile.ipynb #874ac67c
+# %% ../nbs/00_imagefile.ipynb #98d700e1
 FORMATS = {b"\xff\xd8": JpegImageFile, b"\x89P": PngImageFile, b"RI": WebPImageFile}  # by the first two bytes
 CELEBA_WIDTH = 178
 MAX_PIXELS = 89_478_485  # more is a decompression bomb, in the eyes of Pillow too
@@ -37,7 +37,7 @@ def crop_box(
     side = min(max(crop * width / CELEBA_WIDTH, 1.0), width, height)
     return (width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2
 
-# %% ../nbs/00_imagefile.ipynb #90105456
+# %% ../nbs/00_imagefile.ipynb #cceb4948
 def _upright(image):
     try: return ImageOps.exif_transpose(image)
     except Exception: return image  # broken EXIF data says nothing about the pixels
@@ -53,7 +53,7 @@ def to_rgb(image) -> Image.Image:
     white = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
 
-# %% ../nbs/00_imagefile.ipynb #0604bbe8
+# %% ../nbs/00_imagefile.ipynb #38401aea
 def open_image(data: bytes) -> Image.Image:
     "Read the header of a JPEG, PNG or WebP file; raises SyntaxError for another file, ValueError for one of over 89 megapixels."
     if data[:2] not in FORMATS: raise SyntaxError("another format")
@@ -61,14 +61,14 @@ def open_image(data: bytes) -> Image.Image:
     if image.width * image.height > MAX_PIXELS: raise ValueError(f"too large: {image.width}x{image.height} pixels")
     return image
 
-# %% ../nbs/00_imagefile.ipynb #7654c94e
+# %% ../nbs/00_imagefile.ipynb #624e20a8
 def load_rgb(data: bytes) -> Image.Image:
     "The RGB image in a JPEG, PNG or WebP file; raises an exception for what is not a whole image."
     image = open_image(data)
     image.load()
     return image if image.mode == "RGB" and SPECIAL.isdisjoint(image.info) else to_rgb(image)
 
-# %% ../nbs/00_imagefile.ipynb #9ea42131
+# %% ../nbs/00_imagefile.ipynb #6be306cd
 SIZE_PARTS = (0xC0, 0xC1, 0xC2)                                           # start of frame: baseline, extended, progressive
 OTHER_PARTS = {0xC4, 0xDB, 0xDD, 0xFE, 0xE0, *range(0xE2, 0xF0)}  # tables, comments, and what applications add, but for EXIF (0xE1)
 
@@ -84,7 +84,7 @@ def _plain_jpeg_size(data: bytes):
         if part not in OTHER_PARTS or length < 2: return None
         at += 2 + length
 
-# %% ../nbs/00_imagefile.ipynb #66795c0f
+# %% ../nbs/00_imagefile.ipynb #83d5ba7b
 def _plain_jpeg(data):
     "The image in a JPEG in colour without EXIF data; None for any other file, a broken one included."
     if (size := _plain_jpeg_size(data)) is None: return None
@@ -103,7 +103,7 @@ def decode_image(
     image = _plain_jpeg(data) or load_rgb(data)
     return image.resize((size, size), Image.Resampling.BICUBIC, box=crop_box(*image.size, crop)).tobytes()
 
-# %% ../nbs/00_imagefile.ipynb #02674880
+# %% ../nbs/00_imagefile.ipynb #2a5494c0
 def why_unreadable(error: Exception) -> str:
     "A few words for the exception that a file caused."
     if isinstance(error, SyntaxError): return "not a JPEG, PNG or WebP image"
@@ -116,7 +116,7 @@ def image_ratio(data: bytes) -> float:
     image = open_image(data)
     return image.width / image.height
 
-# %% ../nbs/00_imagefile.ipynb #f2565d6a
+# %% ../nbs/00_imagefile.ipynb #06d41d08
 class ZipReader:
     "Reads entries of a zip, given as (offset, packed size, size, method, checksum)."
     def __init__(self, path): self.file = open(path, "rb", buffering=0)
@@ -141,7 +141,7 @@ class ZipReader:
         if len(data) != size or zlib.crc32(data) != checksum: raise ValueError("damaged zip entry")
         return data
 
-# %% ../nbs/00_imagefile.ipynb #add298f0
+# %% ../nbs/00_imagefile.ipynb #ef295f36
 class FolderReader:
     "Reads the files of a folder, given by their relative names."
     def __init__(self, path): self.path = Path(path)
@@ -155,7 +155,7 @@ class FolderReader:
 
 READERS = {"zip": ZipReader, "folder": FolderReader}
 
-# %% ../nbs/00_imagefile.ipynb #5f95c652
+# %% ../nbs/00_imagefile.ipynb #655932fd
 def decode_range(
     read,        # bytes of an item
     items,       # what to read, all of it
@@ -171,7 +171,7 @@ def decode_range(
         else: checksums.append(zlib.crc32(pixels[-1]))
     return b"".join(pixels), checksums, failed
 
-# %% ../nbs/00_imagefile.ipynb #424b328c
+# %% ../nbs/00_imagefile.ipynb #47b0f236
 def serve():
     "The life of a worker: a job on standard input, then spans of it; a result on standard output for each."
     requests, results = sys.stdin.buffer, sys.stdout.buffer

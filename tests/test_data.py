@@ -169,7 +169,8 @@ def test_links_in_circles_end(tmp_path):
     tree = write_folder(tmp_path / "t", {"a/one.png": encoded(np.zeros((9, 9, 3), np.uint8), "PNG")})
     (tree / "a" / "up").symlink_to(tree, target_is_directory=True)
     (tree / "gone.png").symlink_to(tmp_path / "nowhere.png")
-    images, names = load_with_warning(tree, "gone.png (no such file or directory)")
+    (tree / "itself.png").symlink_to(tree / "itself.png")
+    images, names = load_with_warning(tree, "left out 2 of 3 files")
     assert names.tolist() == ["a/one.png"]
 
 
@@ -616,6 +617,14 @@ def test_work_of_a_worker_that_is_ended_is_done_here(many, monkeypatch):
 
     expected = load(many, workers=1, cache=False)
     monkeypatch.setattr(data, "_start_worker", start_and_end)
+    np.testing.assert_array_equal(load(many, workers=3, cache=False), expected)
+
+
+def test_where_no_process_can_be_started_the_work_is_done_here(many, monkeypatch):
+    def refuse(): raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    expected = load(many, workers=1, cache=False)
+    monkeypatch.setattr(data, "_start_worker", refuse)
     np.testing.assert_array_equal(load(many, workers=3, cache=False), expected)
 
 
