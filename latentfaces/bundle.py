@@ -6,7 +6,7 @@
 __all__ = ['FILES', 'FORMAT', 'PRETRAINED', 'in_batches', 'Bundle', 'sha256', 'save_bundle', 'load_bundle',
            'reconstruction_error', 'measure', 'train_bundle']
 
-# %% ../nbs/04_latents.ipynb #7b4b3260
+# %% ../nbs/04_latents.ipynb #bc18999a
 import hashlib
 import io
 import json
@@ -24,7 +24,7 @@ import numpy as np
 import latentfaces
 from .data import check_images, default_crop, load_images, split_indices, to_float
 
-# %% ../nbs/04_latents.ipynb #65554bab
+# %% ../nbs/04_latents.ipynb #20364abf
 FILES = ("encoder.keras", "decoder.keras", "latents.npz", "history.csv")
 FORMAT = 1
 PRETRAINED = Path(latentfaces.__file__).parent / "pretrained"
@@ -39,7 +39,7 @@ def in_batches(
     starts = range(0, max(len(rows), 1), batch_size)
     return np.concatenate([np.asarray(function(rows[s:s + batch_size])) for s in starts])
 
-# %% ../nbs/04_latents.ipynb #6c8df0a2
+# %% ../nbs/04_latents.ipynb #d2cf3096
 class Bundle:
     "Encoder, decoder, z-points and how they came about."
 
@@ -85,20 +85,20 @@ class Bundle:
 
     def __repr__(self): return f"Bundle({len(self.z):,} z-points in {self.latent_dim} dimensions, from {self.path.name if self.path else 'memory'})"
 
-# %% ../nbs/04_latents.ipynb #86047a8f
+# %% ../nbs/04_latents.ipynb #56de58d1
 def _check_shape(what, array, expected):
     "Raise ValueError unless the rows of `array` have the shape that a network expects."
     if array.shape[1:] == tuple(expected[1:]) and array.ndim == len(expected): return
     wanted = ", ".join(["n", *map(str, expected[1:])])
     raise ValueError(f"expected {what} of shape ({wanted}), got {array.shape}: bring them to the sizes this bundle was trained with")
 
-# %% ../nbs/04_latents.ipynb #be75441e
+# %% ../nbs/04_latents.ipynb #93763f8e
 def _run(network, rows):
     "A network's output as an array: called directly, since compiling it anew for every length of the last batch takes longer than it saves."
     from keras import ops  # here, and not at the top: whoever holds a network has Keras loaded already
     return ops.convert_to_numpy(network(rows, training=False))
 
-# %% ../nbs/04_latents.ipynb #959d9c5a
+# %% ../nbs/04_latents.ipynb #de6978ca
 def _load_network(folder, name, config):
     "Read a network from a bundle's folder, in Keras' safe mode, and check its sizes."
     if folder is None: raise ValueError(f"expected a bundle with an {name}, got one made of z-points alone: train one, or load a whole bundle")
@@ -112,7 +112,7 @@ def _load_network(folder, name, config):
     if sides != expected: raise ValueError(f"expected an {name} between {expected[0]} and {expected[1]}, got {sides}: get the bundle again")
     return network
 
-# %% ../nbs/04_latents.ipynb #1a71a2b3
+# %% ../nbs/04_latents.ipynb #cb83f287
 def sha256(path: Path) -> str:
     "SHA-256 sum of a file, as hexadecimal digits."
     with Path(path).open("rb") as file: return hashlib.file_digest(file, "sha256").hexdigest()
@@ -128,13 +128,13 @@ def _write_files(bundle, folder):
                               "n_points": len(bundle.z), "sha256": {name: sha256(folder / name) for name in FILES}}
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
-# %% ../nbs/04_latents.ipynb #b0fda5c4
+# %% ../nbs/04_latents.ipynb #b38441f2
 def _replaceable(folder):
     "Is this folder absent, empty, or one that a training or a bundle wrote?"
     ours = {*FILES, "config.json", "checkpoint.npz", "model_card.md"}
     return not folder.exists() or folder.is_dir() and all(p.name in ours or p.name.endswith(".part") for p in folder.iterdir())
 
-# %% ../nbs/04_latents.ipynb #42fc1608
+# %% ../nbs/04_latents.ipynb #b0138ca2
 def save_bundle(
     bundle: Bundle,  # to be written
     path,            # folder; an older bundle or a training's checkpoint there is replaced
@@ -153,7 +153,7 @@ def save_bundle(
         for rest in (part, part.with_suffix(".old")): shutil.rmtree(rest, ignore_errors=True)
     return path
 
-# %% ../nbs/04_latents.ipynb #f7a862d0
+# %% ../nbs/04_latents.ipynb #9d06ddc8
 def _read_config(folder):
     "The config of a bundle whose files are all there and unchanged; raises with one sentence otherwise."
     if not folder.is_dir(): raise FileNotFoundError(f"expected a bundle's folder, got {folder}, which is not there: train one with `latentfaces train`")
@@ -169,7 +169,7 @@ def _read_config(folder):
     if damaged: raise ValueError(f"expected the files that config.json names in {folder}, got a changed or damaged {', '.join(damaged)}: get the bundle again")
     return config
 
-# %% ../nbs/04_latents.ipynb #a7f180d0
+# %% ../nbs/04_latents.ipynb #4a08fc3b
 def load_bundle(
     path=None,  # folder of a bundle; None is the pretrained one inside the package
 ) -> Bundle:
@@ -181,7 +181,7 @@ def load_bundle(
         raise ValueError(f"expected z-points of shape (n, {config['latent_dim']}) and n names in {folder}, got {z.shape} and {len(names)}: get the bundle again")
     return Bundle(z, names, config, history=(folder / "history.csv").read_text(encoding="utf-8"), path=folder)
 
-# %% ../nbs/04_latents.ipynb #7badc74f
+# %% ../nbs/04_latents.ipynb #204994f3
 def _versions():
     "Versions of what took part in a training."
     names = ("latentfaces", "keras", "numpy", "tensorflow", "tensorflow-cpu", "torch", "jax")
@@ -191,7 +191,7 @@ def _versions():
         except PackageNotFoundError: continue
     return found
 
-# %% ../nbs/04_latents.ipynb #84a76c67
+# %% ../nbs/04_latents.ipynb #e891a89e
 def reconstruction_error(
     bundle: Bundle,      # networks to measure
     images: np.ndarray,  # uint8 or float in [0, 1], (n, size, size, 3)
@@ -202,7 +202,7 @@ def reconstruction_error(
         return ((to_float(rows) - painted).astype(np.float64) ** 2).mean((1, 2, 3))
     return float(in_batches(errors, images).mean())
 
-# %% ../nbs/04_latents.ipynb #513b2c22
+# %% ../nbs/04_latents.ipynb #0ec2873a
 def measure(
     bundle: Bundle,        # freshly trained
     train: np.ndarray,     # the images it was trained on
@@ -214,7 +214,7 @@ def measure(
     return {"train_mse": reconstruction_error(bundle, train[:len(held_out)]), "held_out_mse": held,
             "pixel_pca_mse": pca, "ratio_to_pixel_pca": held / pca}
 
-# %% ../nbs/04_latents.ipynb #373353e1
+# %% ../nbs/04_latents.ipynb #5f62577d
 def _describe(source, crop, random_state, recipe, history, train, held):
     "What config.json says about the data, the recipe and the circumstances."
     import keras
@@ -227,7 +227,7 @@ def _describe(source, crop, random_state, recipe, history, train, held):
         "versions": _versions(),
     }
 
-# %% ../nbs/04_latents.ipynb #357f61a1
+# %% ../nbs/04_latents.ipynb #88c6e2c1
 def train_bundle(
     source,                # CelebA zip or folder, or any folder of images
     out,                   # folder for the bundle; during training it holds the checkpoint

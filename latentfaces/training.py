@@ -7,7 +7,7 @@ __all__ = ['HISTORY_COLUMNS', 'pixel_pca_error', 'Rows', 'shifted', 'face_batche
            'learning_rate_schedule', 'make_optimizer', 'StopOnNaN', 'ProgressBar', 'save_checkpoint', 'read_state',
            'restore_checkpoint', 'history_csv', 'Checkpoint', 'HeldOut', 'train_autoencoder']
 
-# %% ../nbs/03_training.ipynb #1ecb6452
+# %% ../nbs/03_training.ipynb #b8e0eb1f
 import csv
 import io
 import itertools
@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 from .autoencoder import build_autoencoder, build_decoder, build_encoder
 from .data import check_images, replace_file, split_indices, synthetic_faces, to_float
 
-# %% ../nbs/03_training.ipynb #cca94700
+# %% ../nbs/03_training.ipynb #11df8fd8
 def pixel_pca_error(
     train: np.ndarray,         # training images, (n, size, size, 3)
     held_out: np.ndarray,      # images to measure on, (m, size, size, 3)
@@ -37,10 +37,10 @@ def pixel_pca_error(
     if len(train) > max_images: train = train[np.sort(rng.choice(len(train), max_images, replace=False))]
     flat, flat_held = (to_float(x[:]).reshape(len(x), -1) for x in (train, held_out))
     n_components = min(n_components, *flat.shape)
-    pca = PCA(n_components, svd_solver="randomized", iterated_power=5, random_state=random_state).fit(flat)
+    pca = PCA(n_components, svd_solver="randomized", iterated_power=12, random_state=random_state).fit(flat)
     return float(np.mean((flat_held - pca.inverse_transform(pca.transform(flat_held))) ** 2))
 
-# %% ../nbs/03_training.ipynb #81cea98c
+# %% ../nbs/03_training.ipynb #afea78dc
 class Rows:
     "Chosen rows of an array, read only when they are asked for."
 
@@ -52,7 +52,7 @@ class Rows:
 
     def __getitem__(self, key): return self.array[self.index[key]]
 
-# %% ../nbs/03_training.ipynb #ea98941f
+# %% ../nbs/03_training.ipynb #4a440679
 def shifted(
     images: np.ndarray,  # (n, height, width, 3)
     offsets: np.ndarray, # pixels to the right and down, integers (n, 2)
@@ -63,7 +63,7 @@ def shifted(
     rows = np.clip(np.arange(height) - offsets[:, 1:], 0, height - 1)
     return images[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None]]
 
-# %% ../nbs/03_training.ipynb #59829b1f
+# %% ../nbs/03_training.ipynb #31080001
 def face_batches(
     images: np.ndarray,     # training images, uint8 or float in [0, 1]; a memory map is read batch by batch
     batch_size: int,        # images per step; what is left over at the end of an epoch is skipped
@@ -84,7 +84,7 @@ def face_batches(
             batch[flip[chosen]] = batch[flip[chosen], :, ::-1]
             yield batch, batch
 
-# %% ../nbs/03_training.ipynb #4cc908f7
+# %% ../nbs/03_training.ipynb #6b6475d1
 def orthogonalize(
     x,                                             # matrix of any shape, float32
     steps: int = 5,                                # rounds of the Newton-Schulz iteration
@@ -101,7 +101,7 @@ def orthogonalize(
         product, gram = factor @ product, factor @ gram @ factor
     return product @ x
 
-# %% ../nbs/03_training.ipynb #568b319c
+# %% ../nbs/03_training.ipynb #bb4d956f
 @keras.saving.register_keras_serializable("latentfaces")
 class Muon(keras.optimizers.Muon):
     "Keras' Muon, for convolution kernels too; biases and kernels that touch the three colour channels go by Adam."
@@ -121,7 +121,7 @@ class Muon(keras.optimizers.Muon):
 
     def lr_adjust(self, x): return x
 
-# %% ../nbs/03_training.ipynb #64992b11
+# %% ../nbs/03_training.ipynb #9b9617bc
 def learning_rate_schedule(
     learning_rate: float,  # the peak
     total_steps: int,      # steps of the whole training
@@ -131,7 +131,7 @@ def learning_rate_schedule(
     return keras.optimizers.schedules.CosineDecay(learning_rate / warmup, max(1, total_steps - warmup), alpha=0.0,
                                                   warmup_target=learning_rate, warmup_steps=warmup)
 
-# %% ../nbs/03_training.ipynb #e3c462d7
+# %% ../nbs/03_training.ipynb #2c10ac68
 def make_optimizer(
     name: str,             # "muon" or "adam"
     learning_rate: float,  # peak of the schedule
@@ -142,7 +142,7 @@ def make_optimizer(
     schedule = learning_rate_schedule(learning_rate, total_steps)
     return Muon(schedule) if name == "muon" else keras.optimizers.Adam(schedule)
 
-# %% ../nbs/03_training.ipynb #b76bb680
+# %% ../nbs/03_training.ipynb #af6989a6
 class StopOnNaN(keras.callbacks.Callback):
     "Stop the training with FloatingPointError at the first step whose loss is not finite."
 
@@ -151,7 +151,7 @@ class StopOnNaN(keras.callbacks.Callback):
             raise FloatingPointError(f"expected a finite training error, got {float(logs['loss'])} at step {batch + 1} of this epoch: "
                                      "train again with a lower learning rate")
 
-# %% ../nbs/03_training.ipynb #5c99c01c
+# %% ../nbs/03_training.ipynb #a5fe66b9
 class ProgressBar(keras.callbacks.Callback):
     "A bar over all steps of the training, and a line with both errors for every finished epoch."
 
@@ -171,7 +171,7 @@ class ProgressBar(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None): self.bar.close()
 
-# %% ../nbs/03_training.ipynb #027c31c3
+# %% ../nbs/03_training.ipynb #45e58e6a
 def save_checkpoint(
     path: Path,              # file to write
     model: keras.Model,      # compiled model, whose weights and optimiser are kept
@@ -184,7 +184,7 @@ def save_checkpoint(
     state = json.dumps({"settings": settings, "history": history})
     replace_file(path, lambda file: np.savez(file, state=np.array(state), **arrays))
 
-# %% ../nbs/03_training.ipynb #9d3df514
+# %% ../nbs/03_training.ipynb #0a3ebb3b
 def read_state(
     path: Path,  # a checkpoint
 ) -> dict:       # its "settings" and "history"
@@ -195,7 +195,7 @@ def read_state(
         raise ValueError(f"expected a checkpoint of an interrupted training in {path}, got a damaged file ({error}): "
                          "delete it and train from the start") from error
 
-# %% ../nbs/03_training.ipynb #2121c0f7
+# %% ../nbs/03_training.ipynb #b426e965
 def restore_checkpoint(
     path: Path,          # a checkpoint
     model: keras.Model,  # compiled model of the same sizes, changed in place
@@ -206,7 +206,7 @@ def restore_checkpoint(
         for kind, variables in (("weight", model.weights), ("optimizer", model.optimizer.variables)):
             for i, variable in enumerate(variables): variable.assign(file[f"{kind}_{i:03d}"])
 
-# %% ../nbs/03_training.ipynb #e8c341e0
+# %% ../nbs/03_training.ipynb #317d6aee
 HISTORY_COLUMNS = ("epoch", "train_mse", "held_out_mse", "seconds")
 
 
@@ -220,7 +220,7 @@ def history_csv(
     writer.writerows(history)
     return text.getvalue().encode()
 
-# %% ../nbs/03_training.ipynb #0ac60c92
+# %% ../nbs/03_training.ipynb #621b4224
 class Checkpoint(keras.callbacks.Callback):
     "After each epoch, extend the history and write checkpoint.npz and history.csv."
 
@@ -237,14 +237,14 @@ class Checkpoint(keras.callbacks.Callback):
         save_checkpoint(self.folder / "checkpoint.npz", self.model, self.settings, self.history)
         replace_file(self.folder / "history.csv", lambda file: file.write(history_csv(self.history)))
 
-# %% ../nbs/03_training.ipynb #d0478168
+# %% ../nbs/03_training.ipynb #52ad2ce5
 def _networks(settings, dtype, clip):
     "Encoder and decoder of a training's settings; unclipped to train, clipped to use."
     names = ("size", "latent_dim", "filters", "kernel_size", "batch_norm")
     sizes = {name: settings[name] for name in names} | {"dtype": dtype, "filters": tuple(settings["filters"])}
     return build_encoder(**sizes), build_decoder(**sizes, clip=clip)
 
-# %% ../nbs/03_training.ipynb #8b408ffb
+# %% ../nbs/03_training.ipynb #08bb8b62
 def _begin(folder, resume, settings):
     "The history to go on from: empty, or that of the checkpoint; raises where settings and folder do not fit."
     checkpoint = None if folder is None else folder / "checkpoint.npz"
@@ -260,7 +260,7 @@ def _begin(folder, resume, settings):
                          "resume with the same ones, or train anew in another folder")
     return state["history"]
 
-# %% ../nbs/03_training.ipynb #2ef17e89
+# %% ../nbs/03_training.ipynb #7e27f33b
 class HeldOut(keras.utils.PyDataset):
     "Held-out images in batches, as fit's validation data."
 
@@ -274,7 +274,7 @@ class HeldOut(keras.utils.PyDataset):
         batch = to_float(self.images[i * self.batch_size:(i + 1) * self.batch_size])
         return batch, batch
 
-# %% ../nbs/03_training.ipynb #a43439b4
+# %% ../nbs/03_training.ipynb #03c4abb6
 def _compiled(settings, steps):
     "The autoencoder of a training, with its first weights and its optimiser."
     keras.utils.set_random_seed(settings["random_state"])
@@ -290,7 +290,7 @@ def _split_back(model, settings):
     build_autoencoder(*pair).set_weights(model.get_weights())
     return pair
 
-# %% ../nbs/03_training.ipynb #d575c63a
+# %% ../nbs/03_training.ipynb #9e543faa
 def train_autoencoder(
     train: np.ndarray,                     # training images, uint8 or float in [0, 1], (n, size, size, 3)
     held_out: np.ndarray,                  # images never trained on, to measure with, (m, size, size, 3)
