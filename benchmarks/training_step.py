@@ -38,7 +38,6 @@ def bare(train, held, epochs, batch_size):
 def ours(train, held, epochs, batch_size):
     "Seconds per epoch of train_autoencoder, checkpoints included."
     with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
         *_, history = train_autoencoder(train, held, folder, epochs=epochs, batch_size=batch_size)
     return [row["seconds"] for row in history][1:]
 

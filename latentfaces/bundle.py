@@ -8,13 +8,11 @@ __all__ = ['FILES', 'FORMAT', 'PRETRAINED', 'in_batches', 'Bundle', 'sha256', 's
 
 # %% ../nbs/04_latents.ipynb #bc18999a
 import hashlib
-import io
 import json
 import os
 import platform
 import shutil
 import tempfile
-import time
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -144,13 +142,15 @@ def save_bundle(
     if not _replaceable(path): raise FileExistsError(f"expected a new folder or one with a bundle, got {path} with other files in it: choose another folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    old = part.with_suffix(".old")
     try:
         _write_files(bundle, part)
         part.chmod(0o755)
-        if path.exists(): path.rename(part.with_suffix(".old"))
+        if path.exists(): path.rename(old)
         part.rename(path)
     finally:
-        for rest in (part, part.with_suffix(".old")): shutil.rmtree(rest, ignore_errors=True)
+        if old.exists() and not path.exists(): old.rename(path)  # the new one could not take its place
+        for rest in (part, old): shutil.rmtree(rest, ignore_errors=True)
     return path
 
 # %% ../nbs/04_latents.ipynb #9d06ddc8

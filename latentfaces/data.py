@@ -744,7 +744,7 @@ def check_images(
     images,       # array of images
 ) -> np.ndarray:  # the same array
     "Images unchanged, if they are uint8 or float in [0, 1] of shape (n, height, width, 3); raises TypeError or ValueError that says what to do if not."
-    images = np.asanyarray(images)
+    if not hasattr(images, "dtype"): images = np.asanyarray(images)  # what has a type already may be a view of files too large to copy
     if images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape:
         raise ValueError(f"expected images of shape (n, height, width, 3), got {images.shape}: a single image needs a first axis of length 1, grey ones three equal channels")
     if images.dtype == np.uint8: return images

@@ -22,7 +22,7 @@ from sklearn.decomposition import PCA
 from tqdm.auto import tqdm
 
 from .autoencoder import build_autoencoder, build_decoder, build_encoder
-from .data import check_images, replace_file, split_indices, synthetic_faces, to_float
+from .data import check_images, replace_file, to_float
 
 # %% ../nbs/03_training.ipynb #11df8fd8
 def pixel_pca_error(
@@ -311,7 +311,7 @@ def train_autoencoder(
     progress: bool = True,                 # show a progress bar?
 ) -> tuple:                                # encoder, decoder, history (a list with a dict per epoch)
     "Train the plain autoencoder on the mean squared error, or go on with an interrupted training; both end at the same weights."
-    for images in (train, held_out): check_images(images.array if isinstance(images, Rows) else images)
+    for images in (train, held_out): check_images(images)
     settings = {k: v for k, v in locals().items() if k not in ("train", "held_out", "folder", "resume", "progress", "images")}
     settings |= {"filters": list(filters), "batch_size": min(batch_size, len(train)), "size": train.shape[1], "n_images": len(train)}
     folder = None if folder is None else Path(folder)

@@ -137,6 +137,30 @@ def test_a_failed_save_leaves_the_old_bundle_and_no_rest(copy, tiny_bundle, monk
     assert len(load_bundle(copy).z) == len(tiny_bundle.z)
 
 
+def test_the_old_bundle_comes_back_when_the_new_one_cannot_take_its_place(copy, tiny_bundle, monkeypatch):
+    rename = type(copy).rename
+    def refuse(self, target):
+        if self.name.endswith(".part"): raise OSError("no")
+        return rename(self, target)
+    monkeypatch.setattr(type(copy), "rename", refuse)
+    with pytest.raises(OSError, match="no"): save_bundle(tiny_bundle, copy)
+    assert [p.name for p in copy.parent.iterdir()] == ["copy"] and len(load_bundle(copy).z) == len(tiny_bundle.z)
+
+
+def test_rows_of_a_large_array_are_encoded_batch_by_batch(tiny_bundle):
+    from latentfaces.training import Rows
+    class Counting(Rows):
+        most = 0
+        def __getitem__(self, key):
+            part = super().__getitem__(key)
+            Counting.most = max(Counting.most, len(part))
+            return part
+    images = synthetic_faces(60, size=16, random_state=1)[0]
+    index = np.arange(59, -1, -1)
+    np.testing.assert_allclose(tiny_bundle.encode(Counting(images, index), batch_size=7), tiny_bundle.encode(images[::-1]), atol=1e-5)
+    assert Counting.most == 7
+
+
 def test_an_older_bundle_is_replaced(copy, tiny_bundle):
     changed = Bundle(tiny_bundle.z[:50], tiny_bundle.names[:50], tiny_bundle.config, tiny_bundle.encoder, tiny_bundle.decoder, tiny_bundle.history)
     changed.save(copy)

@@ -10,7 +10,6 @@ import latentfaces
 
 ROOT = Path(latentfaces.__file__).parent
 NUMBERS = {  # module: number of its notebook
-
     "imagefile": 0, "data": 1, "autoencoder": 2, "training": 3, "bundle": 4, "distributions": 5, "correlations": 6, "gaussian": 7, "pca": 8,
     "ellipses": 9, "sampling": 10, "generation": 11, "evaluation": 12, "attributes": 13,
 }
