@@ -13,10 +13,15 @@ _PUBLIC = {
     "autoencoder": ["build_encoder", "build_decoder", "build_autoencoder"],
     "training": ["train_autoencoder"],
     "bundle": ["Bundle", "load_bundle"],
-    "distributions": ["half_widths"],
+    "distributions": ["component_statistics", "half_widths", "number_density", "origin_position"],
+    "correlations": ["correlation_matrix", "dependence", "strongest_pairs"],
+    "gaussian": ["LatentGaussian", "normality", "normality_tests"],
     "pca": ["LatentPCA"],
+    "ellipses": ["ConfidenceEllipse", "confidence_ellipse"],
     "sampling": ["EllipticSampler", "UniformSampler", "IndependentSampler", "GaussianSampler"],
     "generation": ["generate_faces"],
+    "evaluation": ["face_rate", "pixel_spread", "sharpness"],
+    "report": ["analyse", "write_report"],
 }
 _WHERE = {name: module for module, names in _PUBLIC.items() for name in names}
 __all__ = sorted(_WHERE)

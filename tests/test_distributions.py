@@ -1,10 +1,12 @@
-"Half-widths and number densities: mathematics, scales from 1e-8 to 1e8, and bad input."
+"Half-widths, number densities, the origin and the shells of cubes: mathematics, scales from 1e-8 to 1e8, and bad input."
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from scipy import sparse, stats
 
-from latentfaces.distributions import FWHM_PER_SIGMA, check_latents, half_widths, number_density
+from latentfaces.distributions import (
+    FWHM_PER_SIGMA, check_latents, component_statistics, cube_radii, fit_gaussian, half_widths, matching_bound, number_density,
+    origin_position, origin_projections, radii)
 
 
 def _full_width_on_a_grid(density, low, high):
@@ -137,3 +139,191 @@ def test_bad_names_and_types():
     with pytest.raises(TypeError, match="level must be a positive number, got True"): half_widths(np.eye(3), level=True)
     with pytest.raises(ValueError, match="is a spike"): number_density(np.zeros(9))
     with pytest.raises(ValueError, match="bandwidth must be a positive number, got 0"): number_density(np.arange(9.0), 0)
+
+
+# The Gaussian fitted to a number density
+
+@settings(max_examples=40, deadline=None)
+@given(mean=st.floats(-50, 50), std=st.floats(-6, 6).map(lambda e: 10**e), area=st.floats(-5, 5).map(lambda e: 10**e))
+def test_a_gaussian_is_fitted_exactly(mean, std, area):
+    points = mean * std + std * np.linspace(-7, 7.5, 150)
+    found = fit_gaussian(points, area * stats.norm(mean * std, std).pdf(points))
+    assert found == (pytest.approx(mean * std, abs=1e-5 * std), pytest.approx(std, rel=1e-5))
+
+
+def test_the_fit_is_the_least_squares_one():
+    points = np.linspace(-6, 12, 400)
+    density = stats.gamma(3).pdf(points)
+    step = points[1] - points[0]
+    def loss(mean, std): return np.sum((density - density.sum() * step * stats.norm(mean, std).pdf(points)) ** 2)
+    mean, std = fit_gaussian(points, density)
+    best = loss(mean, std)
+    assert all(loss(mean + dm, std + ds) > best for dm in (-0.01, 0, 0.01) for ds in (-0.01, 0, 0.01) if dm or ds)
+
+
+def test_counts_and_shares_give_the_same_fit():
+    values = np.random.default_rng(6).normal(2, 3, 20_000)
+    counts, edges = np.histogram(values, 60)
+    middles = (edges[1:] + edges[:-1]) / 2
+    assert fit_gaussian(middles, counts) == pytest.approx(fit_gaussian(middles, counts / counts.sum()))
+    assert fit_gaussian(middles, counts) == pytest.approx((2, 3), rel=0.03)
+
+
+@pytest.mark.parametrize("points, density, message", [
+    ([0, 1], [1, 1], "at least 3 points on a grid and the density at each of them, got arrays of shape \\(2,\\) and \\(2,\\)"),
+    ([0, 1, 2], [1, 1], "got arrays of shape \\(3,\\) and \\(2,\\)"), (np.ones((3, 3)), np.ones((3, 3)), "at least 3 points on a grid"),
+    ([0, 1, 1], [1, 1, 1], "must rise"), ([0, 1, 2], [1, np.nan, 1], "must be finite"), ([0, 1, 2], [1, -1, 1], "nowhere negative"),
+    ([0, 1, 2], [0, 0, 0], "positive somewhere")])
+def test_bad_grids(points, density, message):
+    with pytest.raises(ValueError, match=message): fit_gaussian(points, density)
+
+
+# Statistics of components
+
+def test_component_statistics_agree_with_scipy():
+    rng = np.random.default_rng(7)
+    z = np.c_[rng.normal(3, 2, 3_000), rng.gamma(2, size=3_000), rng.standard_t(6, 3_000), rng.uniform(-1, 1, 3_000)].astype(np.float32)
+    found, z = component_statistics(z), z.astype(float)
+    standard = (z - z.mean(0)) / z.std(0, ddof=1)
+    assert np.allclose(found["mean"], z.mean(0)) and np.allclose(found["std"], z.std(0, ddof=1))
+    assert np.allclose(found["ks"], [stats.kstest(x, "norm").statistic for x in standard.T], atol=1e-12)
+    assert np.allclose(found["skewness"], stats.skew(z)) and np.allclose(found["excess_kurtosis"], stats.kurtosis(z))
+    assert np.allclose(found["half_width"], half_widths(z, level=FWHM_PER_SIGMA / 2))
+    assert all(x.shape == (4,) and x.dtype == np.float64 for x in found.values())
+
+
+def test_fitted_width_of_gaussians_has_no_bias():
+    sigma = np.logspace(-6, 6, 100)
+    found = component_statistics(np.random.default_rng(8).standard_normal((5_000, 100)) * sigma + 3 * sigma)
+    assert (found["fit_std"] / sigma).mean() == pytest.approx(1, abs=0.005)
+    assert (found["fit_mean"] / sigma).mean() == pytest.approx(3, abs=0.01)
+    assert (found["half_width"] / sigma).mean() == pytest.approx(np.sqrt(2 * np.log(2)), abs=0.01)
+
+
+def test_the_fit_follows_the_bell_and_not_the_tails():
+    rng = np.random.default_rng(9)
+    found = component_statistics(np.r_[rng.standard_normal(19_000), rng.normal(0, 8, 1_000)][:, None])
+    assert found["fit_std"][0] == pytest.approx(1, abs=0.06) and found["std"][0] > 1.9 and found["excess_kurtosis"][0] > 10
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(2, 300), scale=st.floats(-6, 6).map(lambda e: 10**e), shift=st.floats(-100, 100))
+def test_statistics_move_with_shift_and_scale(seed, n, scale, shift):
+    z = np.random.default_rng(seed).standard_normal((n, 2)) ** 3
+    a, b = component_statistics(z), component_statistics(scale * (z + shift))
+    for name in a:
+        expected = a[name] * (scale if name in ("mean", "std", "half_width", "fit_mean", "fit_std") else 1)
+        if name in ("mean", "fit_mean"): expected = expected + scale * shift
+        assert np.allclose(b[name], expected, rtol=1e-4, atol=1e-5 * (scale if name not in ("ks", "skewness", "excess_kurtosis") else 1)), name
+
+
+def test_statistics_of_dead_components(recwarn):
+    z = np.random.default_rng(10).standard_normal((500, 3))
+    z[:, 1] = 0.1
+    z[:450, 2] = 0.7  # the middle half of the values are equal
+    found = component_statistics(z)
+    assert found["mean"][1] == 0.1 and found["std"][1] == found["half_width"][1] == found["half_width"][2] == 0
+    assert all(np.isnan(found[name][1]) for name in ("fit_mean", "fit_std", "ks", "skewness", "excess_kurtosis"))
+    assert np.isnan(found["fit_std"][2]) and np.isfinite(found["ks"][2])
+    assert np.isfinite([x[0] for x in found.values()]).all() and not recwarn.list
+
+
+# The origin
+
+def test_origin_position_by_hand():
+    found = origin_position([[3, 1], [5, 1], [4, -1], [4, 3]])  # the mean is (4, 1)
+    along = np.sqrt((4 * 4 / 17 * 2 + 1 / 17 * 8) / 3)
+    assert found == pytest.approx({"distance": np.sqrt(17), "spread": np.sqrt(2.5), "along": along, "sigmas": np.sqrt(17) / along, "beyond": 0.0})
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(3, 100), d=st.integers(1, 12), scale=st.floats(-6, 6).map(lambda e: 10**e))
+def test_origin_position_ignores_rotation_and_scale(seed, n, d, scale):
+    rng = np.random.default_rng(seed)
+    z = rng.standard_normal((n, d)) * rng.uniform(0.2, 3, d) + rng.normal(0, 2, d)
+    turn = np.linalg.qr(rng.standard_normal((d, d)))[0]
+    a, b = origin_position(z), origin_position(scale * z @ turn)
+    assert b["distance"] == pytest.approx(scale * a["distance"]) and b["spread"] == pytest.approx(scale * a["spread"])
+    assert b["sigmas"] == pytest.approx(a["sigmas"]) and b["beyond"] == a["beyond"]
+    p = origin_projections(z)
+    assert p.shape == (n,) and abs(p.mean()) < 1e-9 * max(1, a["distance"]) and a["along"] == pytest.approx(p.std(ddof=1))
+    assert a["along"] == pytest.approx(np.sqrt((m := z.mean(0)) @ np.atleast_2d(np.cov(z.T)) @ m) / np.linalg.norm(m))
+
+
+def test_the_share_beyond_the_origin():
+    z = np.random.default_rng(11).standard_normal((200_000, 3)).astype(np.float32) + np.float32([0, 1.5, 0])
+    found = origin_position(z)
+    assert found["sigmas"] == pytest.approx(1.5, abs=0.02) and found["beyond"] == pytest.approx(stats.norm.sf(1.5), abs=0.002)
+
+
+def test_origin_at_the_mean_and_points_without_spread(recwarn):
+    square = [[1, 1], [-1, -1], [1, -1], [-1, 1]]
+    found = origin_position(square)
+    assert found["distance"] == found["sigmas"] == 0 and found["spread"] == pytest.approx(np.sqrt(2)) and np.isnan(found["along"])
+    with pytest.raises(ValueError, match="the mean of these z-points is the origin"): origin_projections(square)
+    same = origin_position(np.ones((5, 2)))
+    assert same["spread"] == 0 and same["sigmas"] > 1e9 and same["beyond"] == 0
+    assert not recwarn.list
+
+
+# Radii and shells
+
+def test_radii():
+    z = np.random.default_rng(12).standard_normal((1_000, 7)).astype(np.float32)
+    assert np.allclose(radii(z), np.linalg.norm(z.astype(float), axis=1)) and radii(z).dtype == np.float64
+    assert radii([[3, 4]]) == pytest.approx([5])
+
+
+def test_shells_by_hand():
+    assert cube_radii(1, 1) == pytest.approx((1 / 2, 1 / np.sqrt(12)), abs=1e-9)
+    square = (np.sqrt(2) + np.log(1 + np.sqrt(2))) / 3
+    assert cube_radii(1, 2) == pytest.approx((square, np.sqrt(2 / 3 - square**2)), abs=1e-9)
+    cube = (6 * np.sqrt(3) - np.pi) / 24 + np.log(2 + np.sqrt(3)) / 2  # B_3(1), Robbins and Bolis (1978)
+    assert cube_radii(1, 3) == pytest.approx((cube, np.sqrt(1 - cube**2)), abs=1e-9)
+
+
+@pytest.mark.parametrize("latent_dim", [4, 30, 256, 1000])
+def test_shells_by_monte_carlo(latent_dim):
+    drawn = radii(np.random.default_rng(13).uniform(-1.5, 1.5, (20_000, latent_dim)))
+    mean, std = cube_radii(1.5, latent_dim)
+    assert mean == pytest.approx(drawn.mean(), abs=4.5 * std / np.sqrt(20_000)) and std == pytest.approx(drawn.std(), rel=0.03)
+
+
+@pytest.mark.parametrize("latent_dim", [50, 256, 4096, 1_000_000])
+def test_shells_of_many_components_follow_the_simple_formula(latent_dim):
+    mean, std = cube_radii(1, latent_dim)
+    assert mean == pytest.approx(np.sqrt(latent_dim / 3) * (1 - 1 / (10 * latent_dim)), rel=1 / latent_dim**2)
+    assert std == pytest.approx(1 / np.sqrt(15), rel=0.3 / latent_dim)
+
+
+@given(bound=st.floats(-6, 6).map(lambda e: 10**e), latent_dim=st.integers(1, 300))
+@settings(max_examples=30, deadline=None)
+def test_shells_scale_with_the_bound(bound, latent_dim):
+    mean, std = cube_radii(bound, latent_dim)
+    assert (mean, std) == pytest.approx(tuple(bound * x for x in cube_radii(1, latent_dim)))
+    assert mean**2 + std**2 == pytest.approx(bound**2 * latent_dim / 3)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), bound=st.floats(-6, 6).map(lambda e: 10**e), latent_dim=st.integers(20, 200))
+def test_matching_bound_finds_the_cube(seed, bound, latent_dim):
+    z = np.random.default_rng(seed).uniform(-bound, bound, (400, latent_dim))
+    assert matching_bound(z) == pytest.approx(bound, rel=0.03)
+    assert matching_bound(z[:, ::-1] * 7) == pytest.approx(7 * matching_bound(z))
+
+
+@pytest.mark.parametrize("call", [component_statistics, origin_position, origin_projections, matching_bound])
+@pytest.mark.parametrize("z, error, message", BAD_POINTS)
+def test_bad_points_elsewhere(call, z, error, message):
+    with pytest.raises(error, match=message) as caught: call(z)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("latent_dim", [0, -1, 2.5, True, "9"])
+def test_bad_number_of_components(latent_dim):
+    with pytest.raises(ValueError, match="latent_dim must be an integer of at least 1, got"): cube_radii(1, latent_dim)
+
+
+def test_bad_shells():
+    with pytest.raises(ValueError, match="bound must be a positive number, got 0"): cube_radii(0, 9)
+    with pytest.raises(ValueError, match="most of these z-points are the origin itself"): matching_bound(np.zeros((3, 4)))

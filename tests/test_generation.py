@@ -15,7 +15,7 @@ from PIL import Image
 
 from latentfaces.bundle import load_bundle
 from latentfaces.cli import main
-from latentfaces.generation import generate_faces, make_sampler, write_faces
+from latentfaces.generation import generate_faces, make_sampler, reencoding_error, walk_between, walk_plane, write_faces
 from latentfaces.pca import LatentPCA
 from latentfaces.plots import face_grid, plot_cloud, plot_ellipse, plot_faces
 from latentfaces.sampling import EllipticSampler, GaussianSampler
@@ -95,6 +95,102 @@ def test_written_faces_can_be_made_again_from_the_file(tiny_bundle, tmp_path):
         assert np.abs(tiny_bundle.decode(file["z"]) - file["faces"] / 255).max() < 0.003
     assert Image.open(picture).size[0] > 48
     assert sorted(p.name for p in picture.parent.iterdir()) == ["faces.npz", "faces.png"]
+
+
+def cloud(seed=0, n=400, d=6):
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((n, d)) @ rng.standard_normal((d, d)) + rng.normal(0, 5, d)
+
+
+def lengths(vectors, z):
+    precision, off = np.linalg.inv(np.cov(z.T)), vectors - z.mean(0)
+    return np.sqrt(np.einsum("ni,ij,nj->n", off, precision, off))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.permutations(range(6)), st.floats(0.1, 9), st.sampled_from([("principal", False), ("latent", True)]))
+def test_circles_have_the_mahalanobis_length_of_their_radius(seed, order, radius, way):
+    z = cloud(seed)
+    circle = walk_plane(LatentPCA().fit(z), order[:2], radius, np.arange(0, 360, 20), *way)
+    assert circle.shape == (18, 6) and lengths(circle, z) == pytest.approx(radius, rel=1e-4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.permutations(range(6)))
+def test_walks_of_two_latent_components_stay_on_the_pairs_ellipse(seed, order):
+    z, pair = cloud(seed), list(order[:2])
+    pca = LatentPCA().fit(z)
+    alone, led = (walk_plane(pca, pair, 2.5, np.arange(0, 360, 30), "latent", follow) for follow in (False, True))
+    np.testing.assert_allclose(alone[:, pair], led[:, pair], rtol=1e-6, atol=1e-8)
+    assert lengths(alone[:, pair], z[:, pair]) == pytest.approx(2.5, rel=1e-6)
+    rest = [i for i in range(6) if i not in pair]
+    np.testing.assert_allclose(alone[:, rest], np.tile(z.mean(0)[rest], (12, 1)), atol=1e-9)
+    # The regression of the others on the pair, by least squares.
+    slopes = np.linalg.lstsq(z[:, pair] - z[:, pair].mean(0), z[:, rest] - z[:, rest].mean(0), rcond=None)[0]
+    np.testing.assert_allclose(led[:, rest], z.mean(0)[rest] + (led[:, pair] - z.mean(0)[pair]) @ slopes, rtol=1e-4, atol=1e-6)
+
+
+def test_lines_and_spirals():
+    pca = LatentPCA().fit(cloud())
+    line = walk_plane(pca, (1, 4), [0, 1, 3], 90)
+    np.testing.assert_allclose(pca.transform(line) / np.sqrt(pca.explained_variance_), np.outer([0, 1, 3], np.eye(6)[4]), atol=1e-9)
+    assert walk_plane(pca, (0, 1), [1, 2], [0, 180]).shape == (2, 6) and walk_plane(pca).shape == (1, 6)
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ({"plane": (0, 0)}, "two different numbers from 0 to 5"), ({"plane": (0, 6)}, "two different numbers"), ({"plane": (-1, 2)}, "two different numbers"),
+    ({"plane": (0, 1, 2)}, "two different numbers"), ({"coordinates": "polar"}, "got 'polar'")])
+def test_bad_planes(arguments, message):
+    with pytest.raises(ValueError, match=message): walk_plane(LatentPCA().fit(cloud()), **arguments)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 30))
+def test_arcs_keep_the_length_and_lines_are_straight(seed, n):
+    z = cloud(seed)
+    pca = LatentPCA().fit(z)
+    line, arc = (walk_between(z[0], z[1], n, axes) for axes in (None, pca))
+    for walk in (line, arc): np.testing.assert_allclose(walk[[0, -1]], z[:2], atol=1e-6)
+    np.testing.assert_allclose(np.diff(line, axis=0), np.tile((z[1] - z[0]) / (n - 1), (n - 1, 1)), atol=1e-9)
+    assert lengths(arc, z) == pytest.approx(np.linspace(*lengths(z[:2], z), n), rel=1e-4)
+    white = pca.transform(arc) / np.sqrt(pca.explained_variance_)
+    white /= np.linalg.norm(white, axis=1, keepdims=True)
+    steps = np.arccos(np.clip((white[1:] * white[:-1]).sum(1), -1, 1))
+    assert steps == pytest.approx(steps.mean(), abs=1e-3), "even steps in angle"
+
+
+def test_arcs_at_their_limits():
+    z = cloud()
+    pca, mean = LatentPCA().fit(z), z.mean(0)
+    np.testing.assert_allclose(walk_between(z[0], z[0], 4, pca), np.tile(z[0], (4, 1)), atol=1e-9)
+    np.testing.assert_allclose(walk_between(mean, z[0], 5, pca), walk_between(mean, z[0], 5), atol=1e-9)
+    outward = mean + np.linspace(1, 3, 5)[:, None] * (z[0] - mean)
+    np.testing.assert_allclose(walk_between(outward[0], outward[-1], 5, pca), outward, atol=1e-9)
+    with pytest.raises(ValueError, match="opposite sides of the mean"): walk_between(2 * mean - z[0], z[0], pca=pca)
+
+
+def test_arcs_with_a_constant_component_or_few_axes_still_join_the_ends():
+    z = np.c_[cloud(), np.full(400, 0.3)]
+    for n_components in (None, 2):
+        walk = walk_between(z[3], z[4] + np.eye(7)[6], 6, LatentPCA(n_components).fit(z))
+        np.testing.assert_allclose(walk[[0, -1]], [z[3], z[4] + np.eye(7)[6]], atol=1e-6)
+        np.testing.assert_allclose(walk[:, 6], 0.3 + np.linspace(0, 1, 6), atol=1e-6)
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ((np.ones(3), np.ones(4)), r"got \(3,\) and \(4,\)"), ((np.ones((2, 3)), np.ones((2, 3))), "expected two z-vectors"),
+    ((np.ones(3), np.zeros(3), 1), "at least 2 vectors"), ((np.ones(3), np.zeros(3), 2.5), "at least 2 vectors")])
+def test_bad_walks_between(arguments, message):
+    with pytest.raises(ValueError, match=message): walk_between(*arguments)
+
+
+def test_reencoding_error_is_the_way_back_and_grows_outside():
+    bundle = load_bundle()
+    z = bundle.z[:20].astype(float)
+    error = reencoding_error(bundle, z)
+    np.testing.assert_allclose(error, np.linalg.norm(bundle.encode(bundle.decode(z)) - z, axis=1), rtol=1e-4)
+    mean = bundle.z.mean(0, dtype=float)
+    assert error.max() < np.median(reencoding_error(bundle, mean + 4 * (z - mean)))
 
 
 @settings(max_examples=30, deadline=None)

@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from latentfaces.pca import LatentPCA
+from latentfaces.pca import LatentPCA, walk_axis
 
 
 @parametrize_with_checks([LatentPCA(), LatentPCA(0.5), LatentPCA(1)])
@@ -131,3 +131,37 @@ def test_bad_arrays():
     fitted = LatentPCA(3).fit(z)
     with pytest.raises(ValueError, match="X has 4 features, but LatentPCA is expecting 5 features"): fitted.transform(z[:, :4])
     with pytest.raises(ValueError, match="expected 3 coordinates per point, one for each principal axis, got 5"): fitted.inverse_transform(z)
+
+
+# Walks along an axis
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), d=st.integers(2, 12), stops=st.lists(st.floats(-5, 5), min_size=1, max_size=9), data=st.data())
+def test_a_walk_stays_on_its_axis(seed, d, stops, data):
+    z = correlated(40, d, seed)
+    pca = LatentPCA(data.draw(st.integers(1, d))).fit(z)
+    axis = data.draw(st.integers(0, pca.n_components_ - 1))
+    walk = walk_axis(pca, axis, stops)
+    expected = np.zeros((len(stops), pca.n_components_))
+    expected[:, axis] = np.array(stops) * pca.transform(z)[:, axis].std(ddof=1)
+    assert walk.shape == (len(stops), d) and walk.dtype == np.float64
+    assert np.allclose(pca.transform(walk), expected, atol=1e-8 * abs(z).max())
+    moved = LatentPCA(pca.n_components_).fit(z + 7.0)
+    assert np.allclose(walk_axis(moved, axis, stops), walk + 7.0, atol=1e-5 * abs(z).max())
+
+
+def test_a_walk_by_hand():
+    z = np.array([[0.0, 0], [4, 0], [0, 1], [4, 1]])
+    std = np.sqrt(16 / 3)
+    assert np.allclose(walk_axis(LatentPCA().fit(z), 0, [-1, 0, 2]), [[2 - std, 0.5], [2, 0.5], [2 + 2 * std, 0.5]])
+    assert np.allclose(walk_axis(LatentPCA().fit(z), np.int64(1), (3,)), [[2, 0.5 + 3 * np.sqrt(1 / 3)]])
+
+
+@pytest.mark.parametrize("axis, sigmas, error, message", [
+    (3, [1], ValueError, "axis must lie between 0 and 2, got 3"), (-1, [1], ValueError, "axis must lie between 0 and 2, got -1"),
+    (0.0, [1], TypeError, "axis must be a whole number, got 0.0"), (True, [1], TypeError, "axis must be a whole number, got True"),
+    (0, 2.0, ValueError, "sigmas must be a list of finite numbers, got 2.0"), (0, [], ValueError, "sigmas must be a list of finite numbers"),
+    (0, [0, np.nan], ValueError, "sigmas must be a list of finite numbers"), (0, [[1]], ValueError, "sigmas must be a list of finite numbers")])
+def test_bad_walks(axis, sigmas, error, message):
+    with pytest.raises(error, match=message): walk_axis(LatentPCA(3).fit(correlated(20, 5)), axis, sigmas)
+    with pytest.raises(NotFittedError, match="this LatentPCA has not been fitted yet"): walk_axis(LatentPCA(), 0, [1])

@@ -16,14 +16,24 @@ BIN = Path(sys.executable).parent
 GREETING = re.compile(r"\s*$|WARNING: All log messages before absl|WARNING:tensorflow:|[IWE]\d{4} \d\d:\d\d:")
 
 
-def drop_greetings(book: Path) -> None:
-    "Remove TensorFlow's start-up messages, with their times and process numbers, from a notebook's saved output."
+def joined(outputs: list) -> list:
+    "Outputs in which what was printed in one go is one piece: the kernel sends it in as many as the machine's load makes of it."
+    out = []
+    for o in outputs:
+        if out and o["output_type"] == "stream" == out[-1]["output_type"] and o["name"] == out[-1]["name"]:
+            out[-1]["text"] = "".join([*out[-1]["text"], *o["text"]]).splitlines(keepends=True)
+        else: out.append(o)
+    return out
+
+
+def tidy(book: Path) -> None:
+    "Remove TensorFlow's start-up messages, with their times and process numbers, from a notebook's saved output, and join printed pieces."
     nb = json.loads(book.read_text(encoding="utf-8"))
     for cell in nb["cells"]:
         outputs = cell.get("outputs", [])
         for o in outputs:
             if o.get("name") == "stderr": o["text"] = [line for line in o["text"] if not GREETING.match(line)]
-        if outputs: cell["outputs"] = [o for o in outputs if o.get("name") != "stderr" or o["text"]]
+        if outputs: cell["outputs"] = joined([o for o in outputs if o.get("name") != "stderr" or o["text"]])
     book.write_text(json.dumps(nb, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -34,12 +44,13 @@ def main() -> int:
     books = sorted((ROOT / "nbs").glob("[!_.]*.ipynb"))
     if a.names: books = [b for b in books if any(n in b.name for n in a.names)]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    if env.get("LATENTFACES_BUNDLE"): env["LATENTFACES_BUNDLE"] = str(Path(env["LATENTFACES_BUNDLE"]).expanduser().resolve())  # notebooks run in nbs/
     env.pop("MPLBACKEND", None)  # the kernel's inline backend draws the figures
     for b in books:
         start = time.perf_counter()
-        run = subprocess.run([BIN / "jupyter", "nbconvert", "--log-level=ERROR", "--to", "notebook", "--execute", "--CoalesceStreamsPreprocessor.enabled=True", "--inplace", b], env=env, cwd=ROOT)
+        run = subprocess.run([BIN / "jupyter", "nbconvert", "--log-level=ERROR", "--to", "notebook", "--execute", "--inplace", b], env=env, cwd=ROOT)
         if run.returncode: return run.returncode
-        drop_greetings(b)
+        tidy(b)
         print(f"{b.name}: {time.perf_counter() - start:.0f} s", flush=True)
     for b in books: subprocess.run([BIN / "nbdev_clean", "--fname", b], cwd=ROOT, check=True)
     return 0
