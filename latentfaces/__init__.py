@@ -16,10 +16,10 @@ _PUBLIC = {
     "distributions": ["component_statistics", "half_widths", "number_density", "origin_position"],
     "correlations": ["correlation_matrix", "dependence", "strongest_pairs"],
     "gaussian": ["LatentGaussian", "normality", "normality_tests"],
-    "pca": ["LatentPCA"],
+    "pca": ["LatentPCA", "walk_axis"],
     "ellipses": ["ConfidenceEllipse", "confidence_ellipse"],
     "sampling": ["EllipticSampler", "UniformSampler", "IndependentSampler", "GaussianSampler"],
-    "generation": ["generate_faces"],
+    "generation": ["generate_faces", "walk_between", "walk_plane"],
     "evaluation": ["face_rate", "pixel_spread", "sharpness"],
     "report": ["analyse", "write_report"],
 }

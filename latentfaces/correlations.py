@@ -8,15 +8,13 @@ __all__ = ['centred_blocks', 'mean_and_covariance', 'correlation_matrix', 'stron
            'equivalent_correlation', 'dependence', 'directions']
 
 # %% ../nbs/06_correlations.ipynb #92ad550a
-from numbers import Integral
-
 import numpy as np
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.optimize import brentq
 from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
 
-from .distributions import check_latents
+from .distributions import check_count, check_latents
 
 # %% ../nbs/06_correlations.ipynb #3b692ba8
 _BLOCK = 8192
@@ -67,13 +65,6 @@ def _check_square(correlation):
         raise ValueError(f"expected a finite square correlation matrix of at least 2 components, got shape {matrix.shape}: pass what correlation_matrix returns")
     return matrix
 
-
-def _check_count(name, value, least):
-    "An integer that is large enough, or one sentence."
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
-    return int(value)
-
 # %% ../nbs/06_correlations.ipynb #a852d11d
 def strongest_pairs(
     correlation,  # correlation matrix, shape (latent_dim, latent_dim)
@@ -83,7 +74,7 @@ def strongest_pairs(
     matrix = _check_square(correlation)
     pairs = np.transpose(np.triu_indices(len(matrix), 1))
     values = matrix[pairs[:, 0], pairs[:, 1]]
-    best = np.argsort(-abs(values), kind="stable")[:_check_count("n", n, 1)]
+    best = np.argsort(-abs(values), kind="stable")[:check_count("n", n, 1)]
     return pairs[best], values[best]
 
 # %% ../nbs/06_correlations.ipynb #9a210687
@@ -203,12 +194,12 @@ def dependence(
     above these levels (0.01 by chance).
     """
     points, rng = check_latents(scores, min_points=4), np.random.default_rng(random_state)
-    k = min(_check_count("n_components", n_components, 2), points.shape[1])
+    k = min(check_count("n_components", n_components, 2), points.shape[1])
     if k < 2: raise ValueError("dependence is a matter of two components: these points have only one")
-    rows = rng.choice(len(points), min(_check_count("n_points", n_points, 4), len(points)), replace=False)
+    rows = rng.choice(len(points), min(check_count("n_points", n_points, 4), len(points)), replace=False)
     sample = points[np.sort(rows), :k].astype(np.float64)
     found = _both_measures(sample)
-    null = np.stack([_both_measures(shuffle_components(sample, rng)) for _ in range(_check_count("n_shuffles", n_shuffles, 1))], axis=1)
+    null = np.stack([_both_measures(shuffle_components(sample, rng)) for _ in range(check_count("n_shuffles", n_shuffles, 1))], axis=1)
     result = {"pairs": np.transpose(np.triu_indices(k, 1))}
     for name, values, chance in zip(("distance", "magnitude"), found, null):
         level = np.quantile(chance if name == "distance" else abs(chance), 0.99)

@@ -7,7 +7,7 @@ __all__ = ['LatentGaussian', 'radius_law', 'normality', 'scale_variance', 'norma
            'tallis_factor', 'core_covariance']
 
 # %% ../nbs/07_gaussian.ipynb #04adea29
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 import scipy.linalg
@@ -18,7 +18,7 @@ from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .correlations import centred_blocks, mean_and_covariance
-from .distributions import check_latents, check_positive
+from .distributions import check_count, check_latents, check_positive
 
 # %% ../nbs/07_gaussian.ipynb #49bcf176
 def _moments(points):
@@ -246,14 +246,6 @@ def _mardia_skewness(points, block=1024):
     return float((statistic - freedom) / np.sqrt(2 * freedom)), float(stats.chi2.sf(statistic, freedom))
 
 # %% ../nbs/07_gaussian.ipynb #2c412f8b
-def _check_count(name, value, least):
-    "A whole number of at least `least`, or one sentence."
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name} must be a whole number, got {value!r}")
-    if value < least: raise ValueError(f"{name} must be at least {least}, got {value}")
-    return int(value)
-
-# %% ../nbs/07_gaussian.ipynb #4a197d3b
 def normality_tests(
     z,  # z-points, shape (n_points, latent_dim); more than dimensions they vary in, and at least 20
     n_points: int = 5000,  # how many of them the quadratic test takes, at random
@@ -267,7 +259,7 @@ def normality_tests(
     """
     points, gaussian, law, squared, skewness, kurtosis = _fit_for_tests(z)
     n, d = len(points), gaussian.rank_
-    count = min(n, _check_count("n_points", n_points, max(20, d + 2)))
+    count = min(n, check_count("n_points", n_points, max(20, d + 2)))
     chosen = np.sort(np.random.default_rng(random_state).choice(n, count, replace=False))
     statistic, p = _normal_test(skewness, kurtosis, n)
     radii = stats.kstest(squared, law.cdf)
@@ -339,7 +331,7 @@ def core_covariance(
     gaussian = LatentGaussian(shrinkage=0).fit(points)
     d, factor = gaussian.rank_, tallis_factor(cut, gaussian.rank_)
     inside = gaussian.mahalanobis(points) <= cut
-    for n_iter in range(1, _check_count("max_iter", max_iter, 1) + 1):
+    for n_iter in range(1, check_count("max_iter", max_iter, 1) + 1):
         before = gaussian.covariance_
         gaussian = _core_fit(points[inside], factor, d)
         inside = gaussian.mahalanobis(points) <= cut

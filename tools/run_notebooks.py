@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,23 +38,32 @@ def tidy(book: Path) -> None:
     book.write_text(json.dumps(nb, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def run(book: Path, env: dict) -> int:
+    "Execute one notebook in place; returns the exit status."
+    start = time.perf_counter()
+    status = subprocess.run([BIN / "jupyter", "nbconvert", "--log-level=ERROR", "--to", "notebook", "--execute", "--inplace", book], env=env, cwd=ROOT).returncode
+    if not status: tidy(book)
+    print(f"{book.name}: {'failed' if status else f'{time.perf_counter() - start:.0f} s'}", flush=True)
+    return status
+
+
 def main() -> int:
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("names", nargs="*", help="notebooks, by a part of their names; none means all")
+    p.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1), help="notebooks to run at the same time")
     a = p.parse_args()
     books = sorted((ROOT / "nbs").glob("[!_.]*.ipynb"))
     if a.names: books = [b for b in books if any(n in b.name for n in a.names)]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    # One thread each: notebooks side by side share the cores, and sums come out the same on every number of them.
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
+           "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
     if env.get("LATENTFACES_BUNDLE"): env["LATENTFACES_BUNDLE"] = str(Path(env["LATENTFACES_BUNDLE"]).expanduser().resolve())  # notebooks run in nbs/
     env.pop("MPLBACKEND", None)  # the kernel's inline backend draws the figures
-    for b in books:
-        start = time.perf_counter()
-        run = subprocess.run([BIN / "jupyter", "nbconvert", "--log-level=ERROR", "--to", "notebook", "--execute", "--inplace", b], env=env, cwd=ROOT)
-        if run.returncode: return run.returncode
-        tidy(b)
-        print(f"{b.name}: {time.perf_counter() - start:.0f} s", flush=True)
+    start = time.perf_counter()
+    with ThreadPoolExecutor(a.workers) as pool: failed = any(list(pool.map(lambda b: run(b, env), books)))
     for b in books: subprocess.run([BIN / "nbdev_clean", "--fname", b], cwd=ROOT, check=True)
-    return 0
+    print(f"{len(books)} notebooks in {time.perf_counter() - start:.0f} s")
+    return int(failed)
 
 
 if __name__ == "__main__": sys.exit(main())
