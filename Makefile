@@ -11,6 +11,10 @@ faces: .venv/.done
 	@echo "== drawing 24 new faces with the pretrained bundle"
 	$(BIN)/latentfaces generate --count 24 --seed 7 --out out
 
+# Two notebooks at a time share the cores: with more than one thread each they would wait for one another.
+test: export OMP_NUM_THREADS = 1
+test: export OPENBLAS_NUM_THREADS = 1
+test: export TF_NUM_INTRAOP_THREADS = 1
 test: .venv/.done
 	@echo "== 1/3 are the modules what the notebooks export?"
 	$(BIN)/python tools/check_export.py

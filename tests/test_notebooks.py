@@ -1,5 +1,6 @@
 "The rules for notebooks: small, executed, cleaned, with short exported cells whose imports stand alone."
 import ast
+import itertools
 import json
 import re
 from pathlib import Path
@@ -23,7 +24,8 @@ def is_import_cell(text): return all(isinstance(node, (ast.Import, ast.ImportFro
 
 
 def test_the_chapters_are_there():
-    assert {"index", "01_data", "02_autoencoder", "03_training", "04_latents", "08_pca", "10_sampling", "11_generation", "plots", "cli"} <= {p.stem for p in NOTEBOOKS}
+    assert {"index", "01_data", "02_autoencoder", "03_training", "04_latents", "05_distributions", "06_correlations", "07_gaussian", "08_pca", "09_ellipses",
+            "10_sampling", "11_generation", "12_evaluation", "claims", "report", "plots", "cli"} <= {p.stem for p in NOTEBOOKS}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
@@ -46,6 +48,19 @@ class TestNotebook:
     def test_leaves_no_warnings_behind(self, path):
         errors = [o for c in code_cells(path) for o in c["outputs"] if o.get("name") == "stderr"]
         assert not errors
+
+    def test_what_was_printed_in_one_go_is_one_piece(self, path):
+        for cell in code_cells(path):
+            names = [o.get("name") for o in cell["outputs"]]
+            assert not [a for a, b in itertools.pairwise(names) if a and a == b], source(cell)[:200]
+
+    def test_every_figure_says_what_it_shows(self, path):
+        pictures = [source(c) for c in code_cells(path) if any(m.startswith("image/") for o in c["outputs"] for m in o.get("data", {}))]
+        assert not [text[:200] for text in pictures if not re.search(r"^#\| fig-alt: .{20}", text, re.M)]
+
+    def test_one_variable_names_the_bundle(self, path):
+        code = "\n".join(source(c) for c in code_cells(path))
+        if path.stem not in ("index", "04_latents"): assert "BUNDLE = " not in code and not re.search(r"load_bundle\(\)", code)
 
     def test_exported_cells_are_short_and_imports_stand_alone(self, path):
         for text in exported(path):
