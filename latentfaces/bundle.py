@@ -160,6 +160,7 @@ def _read_config(folder):
     "The config of a bundle whose files are all there and unchanged; raises with one sentence otherwise."
     if not folder.is_dir(): raise FileNotFoundError(f"expected a bundle's folder, got {folder}, which is not there: train one with `latentfaces train`")
     missing = [name for name in ("config.json", *FILES) if not (folder / name).is_file()]
+    if len(missing) > len(FILES): raise FileNotFoundError(f"expected a bundle's folder, got {folder}, which holds none: give the folder that `latentfaces train` wrote")
     if missing: raise FileNotFoundError(f"expected a whole bundle in {folder}, got one without {', '.join(missing)}: finish its training with --resume, or get it again")
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))

@@ -96,12 +96,14 @@ def _add_train(commands):
 # %% ../nbs/cli.ipynb #3191cdfb
 def report(args: argparse.Namespace) -> None:
     "Analyse latent vectors and write the page."
-    from latentfaces.report import analyse, read_points, write_report
+    from latentfaces.report import analyse, check_page, read_points, write_report
+    check_page(args.out)
     z, bundle = read_points(args.bundle)
     if bundle is not None: _load_keras()
-    found = analyse(z, bundle, random_state=args.seed, progress=not args.quiet)
+    name = os.path.basename(args.bundle.rstrip("/")) if args.bundle else "the pretrained bundle"
+    found = analyse(z, bundle, random_state=args.seed, progress=not args.quiet, name=name)
     print(f"wrote {write_report(found, args.out)}")
-    for line in found["summary"]: print(f"- {line}")
+    for line in found["summary"] + found["notes"]: print(f"- {line}")
 
 # %% ../nbs/cli.ipynb #22129045
 def _add_report(commands):

@@ -28,6 +28,8 @@ def check_latents(
     values and for complex, sparse or non-numeric data.
     """
     array = z if issparse(z) else np.asarray(z)
+    if array.ndim == 0 or array.dtype.kind in "US":
+        raise TypeError(f"expected z-points of shape (n_points, latent_dim), got {z!r:.80}: pass an array of numbers")
     if array.ndim == 1 or array.ndim > 2:
         raise ValueError(f"Reshape your data to (n_points, latent_dim), one row per z-point: got an array of shape {array.shape}")
     if array.dtype.kind == "c": raise ValueError("Complex data not supported: z-points are real numbers")
@@ -197,7 +199,7 @@ def _fitted_bell(values):
     return centre + spread * mean, spread * np.sqrt(max(std**2 - added, 0.0))
 
 # %% ../nbs/05_distributions.ipynb #a31f43fc
-_STATISTICS = ("mean", "std", "half_width", "fit_mean", "fit_std", "ks", "skewness", "excess_kurtosis")
+_STATISTICS = ("mean", "std", "hwhm", "fit_mean", "fit_std", "ks", "skewness", "excess_kurtosis")
 
 
 def _describe(values):
@@ -215,11 +217,11 @@ def component_statistics(
 ) -> dict[str, np.ndarray]:  # arrays of shape (latent_dim,), float64
     """Number density of every component in eight numbers, and how far it is from a Gaussian.
 
-    Keys: "mean"; "std" (ddof=1); "half_width", half of the full width at half maximum of the number density (1.177 std
+    Keys: "mean"; "std" (ddof=1); "hwhm", half of the full width at half maximum of the number density (1.177 std
     for a Gaussian); "fit_mean" and "fit_std" of the least-squares Gaussian; "ks", the Kolmogorov distance to the normal
     distribution with the component's own mean and std; "skewness" and "excess_kurtosis", both 0 for a Gaussian. A
-    component that does not vary has std and half_width 0 and NaN in the last five; one of which the middle half of the
-    values are equal has half_width 0 and no fit (NaN). Units are those of the component.
+    component that does not vary has std and hwhm 0 and NaN in the last five; one of which the middle half of the
+    values are equal has hwhm 0 and no fit (NaN). Units are those of the component.
     """
     points = check_latents(z)
     table = np.array([_describe(np.sort(column).astype(np.float64)) for column in points.T])

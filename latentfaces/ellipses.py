@@ -89,17 +89,19 @@ def _level(n_std, confidence):
 
 # %% ../nbs/09_ellipses.ipynb #a3ad4393
 def confidence_ellipse(
-    points=None,  # values of two components, shape (n_points, 2)
+    points=None,  # values of two components, shape (n_points, 2), at least 3 points
+    *,
     covariance=None,  # or their covariance, shape (2, 2)
     center=None,  # middle of the ellipse, shape (2,); None is the mean of the points, or (0, 0)
     n_std: float | None = None,  # semi-axes in standard deviations; 2 if neither this nor a confidence is given
     confidence: float | None = None,  # or the share of a Gaussian's points inside, between 0 and 1
 ) -> ConfidenceEllipse:  # its semi-axes in units of the components, its angle in degrees
-    "The confidence ellipse of a pair of components, of points or of a covariance; raises ValueError for other shapes."
+    "The confidence ellipse of a pair of components, of points or of a covariance, at 2 standard deviations if nothing else is said; raises ValueError for other shapes."
     level = _level(n_std, confidence)
     if (points is None) == (covariance is None): raise ValueError("give either the points of a pair or their covariance, one of the two")
     if points is not None:
         points = check_latents(points)
+        if len(points) < 3: raise ValueError("expected the values of two components for at least 3 points, got 2: give a covariance matrix as covariance=...")
         if points.shape[1] != 2: raise ValueError(f"expected the values of two components, shape (n_points, 2), got {points.shape}: choose a pair, as in z[:, [0, 1]]")
         mean, covariance = mean_and_covariance(points)
         center = mean if center is None else center

@@ -119,7 +119,9 @@ def walk_between(
 ) -> np.ndarray:  # z-vectors, shape (n, latent_dim), float64
     "From one z-vector to another, straight or, with principal axes, around the mean instead of past it."
     z_a, z_b = np.asarray(z_a, float), np.asarray(z_b, float)
-    if z_a.ndim != 1 or z_a.shape != z_b.shape: raise ValueError(f"expected two z-vectors of shape (latent_dim,), got {z_a.shape} and {z_b.shape}")
+    if z_a.ndim != 1 or z_a.shape != z_b.shape:
+        raise ValueError(f"expected two z-vectors of one and the same shape (latent_dim,), got {z_a.shape} and {z_b.shape}")
+    if not np.isfinite([z_a, z_b]).all(): raise ValueError("expected finite z-vectors, got NaN or infinity in one of the two ends: choose others")
     if not isinstance(n, (int, np.integer)) or n < 2: raise ValueError(f"expected at least 2 vectors, the two ends, got {n!r}")
     t = np.linspace(0, 1, n)[:, None]
     line = z_a + t * (z_b - z_a)

@@ -92,7 +92,7 @@ def test_an_ellipse_without_area():
     line = confidence_ellipse([[0, 1], [1, 1], [2, 1]])
     assert line.semi_axes[1] == 0 and line.axis_ratio == np.inf
     assert line.contains([[1, 1], [1.5, 1], [1, 2], [9, 1]]).tolist() == [True, True, False, False]
-    point = confidence_ellipse([[1, 1], [1, 1]])
+    point = confidence_ellipse([[1, 1]] * 3)
     assert point.axis_ratio == 1 and point.contains([[1, 1], [1, 1.1]]).tolist() == [True, False]
 
 
@@ -102,6 +102,7 @@ def test_frozen():
 
 @pytest.mark.parametrize("arguments, message", [
     ({}, "either the points of a pair or their covariance"), ({"points": np.ones((3, 2)), "covariance": np.eye(2)}, "one of the two"),
+    ({"points": [[2.0, 1.0], [1.0, 3.0]]}, "at least 3 points, got 2: give a covariance matrix as covariance="),
     ({"covariance": np.eye(2), "n_std": 1, "confidence": 0.5}, "not both"), ({"covariance": np.eye(2), "confidence": 1.0}, "between 0 and 1, got 1.0"),
     ({"covariance": np.eye(2), "n_std": 0}, "n_std must be a positive number"), ({"covariance": np.eye(3)}, r"shape \(2, 2\)"),
     ({"covariance": [[1, 2], [2, 1]]}, "is not a covariance"), ({"covariance": [[-1, 0], [0, 1]]}, "is not a covariance"),

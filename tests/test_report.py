@@ -65,6 +65,16 @@ class TestNumbers:
         for key in ("radius_ks", "radius_variance", "max_skewness", "max_kurtosis"): assert two[key] == pytest.approx(one[key], rel=1e-4, abs=1e-6)
 
 
+    @pytest.mark.parametrize("n, d", [(60, 10), (200, 30), (2000, 20)])
+    def test_chance_is_not_taken_for_a_finding(self, n, d):
+        said = " ".join(analyse(np.random.default_rng(n).standard_normal((n, d)))["summary"])
+        assert "cannot be told from a normal one" in said and "the origin may be the centre" in said
+
+    def test_a_shifted_cloud_is_not_excused(self):
+        said = " ".join(analyse(np.random.default_rng(0).standard_normal((200, 30)) + 1)["summary"])
+        assert "vectors drawn around the origin miss the region" in said
+
+
 class TestBadPoints:
     @pytest.mark.parametrize("z, words", [
         (np.arange(9.0), r"got an array of shape \(9,\): give one row per point"),
@@ -174,6 +184,20 @@ class TestCommand:
         run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert run.stdout.splitlines()[-1] == "set()" and run.stderr == ""
         assert (tmp_path / "a.html").read_text().startswith("<!doctype html>") and "wrote" in run.stdout
+
+    def test_a_place_where_no_page_can_be_written_is_refused_before_the_analysis(self, tmp_path):
+        np.save(tmp_path / "z.npy", cloud())
+        (tmp_path / "file").write_text("")
+        for out, words in ((tmp_path, "got the folder"), (tmp_path / "file" / "a.html", "where nothing can be written")):
+            run = self.run("--bundle", tmp_path / "z.npy", "--out", out)
+            assert run.returncode == 2 and run.stderr.count("\n") == 1 and words in run.stderr and ".part" not in run.stderr
+
+    def test_what_was_left_out_is_said(self, tmp_path):
+        z = cloud()
+        z[0] = np.nan
+        np.save(tmp_path / "z.npy", z)
+        run = self.run("--bundle", tmp_path / "z.npy", "--out", tmp_path / "a.html", "--quiet")
+        assert "1 of 400 points hold NaN" in run.stdout and "<title>Latent report: z.npy" in (tmp_path / "a.html").read_text()
 
     def test_errors_are_one_sentence(self, tmp_path):
         np.save(tmp_path / "z.npy", np.ones(5))
