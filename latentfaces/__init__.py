@@ -20,7 +20,8 @@ _PUBLIC = {
     "ellipses": ["ConfidenceEllipse", "confidence_ellipse"],
     "sampling": ["EllipticSampler", "UniformSampler", "IndependentSampler", "GaussianSampler"],
     "generation": ["generate_faces", "walk_between", "walk_plane"],
-    "evaluation": ["face_rate", "pixel_spread", "sharpness"],
+    "evaluation": ["Features", "density_and_coverage", "evaluate", "face_rate", "frechet_distance", "kernel_distance", "memorisation",
+                   "pixel_spread", "sharpness", "variety"],
     "report": ["analyse", "write_report"],
 }
 _WHERE = {name: module for module, names in _PUBLIC.items() for name in names}

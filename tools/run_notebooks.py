@@ -60,7 +60,8 @@ def main() -> int:
     if env.get("LATENTFACES_BUNDLE"): env["LATENTFACES_BUNDLE"] = str(Path(env["LATENTFACES_BUNDLE"]).expanduser().resolve())  # notebooks run in nbs/
     env.pop("MPLBACKEND", None)  # the kernel's inline backend draws the figures
     start = time.perf_counter()
-    with ThreadPoolExecutor(a.workers) as pool: failed = any(list(pool.map(lambda b: run(b, env), books)))
+    largest_first = sorted(books, key=lambda b: -b.stat().st_size)  # lest a long one begins when all others are done
+    with ThreadPoolExecutor(a.workers) as pool: failed = any(list(pool.map(lambda b: run(b, env), largest_first)))
     for b in books: subprocess.run([BIN / "nbdev_clean", "--fname", b], cwd=ROOT, check=True)
     print(f"{len(books)} notebooks in {time.perf_counter() - start:.0f} s")
     return int(failed)
