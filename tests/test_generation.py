@@ -15,7 +15,8 @@ from PIL import Image
 
 from latentfaces.bundle import load_bundle
 from latentfaces.cli import main
-from latentfaces.generation import generate_faces, make_sampler, reencoding_error, walk_between, walk_plane, write_faces
+from latentfaces.cli import SAMPLERS
+from latentfaces.generation import PLAIN, generate_faces, make_sampler, reencoding_error, walk_between, walk_plane, write_faces
 from latentfaces.pca import LatentPCA
 from latentfaces.plots import face_grid, plot_cloud, plot_ellipse, plot_faces
 from latentfaces.sampling import EllipticSampler, GaussianSampler
@@ -54,10 +55,16 @@ def test_a_wrong_count_is_refused(tiny_bundle, n):
     with pytest.raises(ValueError, match="at least 1"): generate_faces(tiny_bundle, n=n)
 
 
-@pytest.mark.parametrize("name", ["elliptic", "sequential", "gaussian", "independent", "uniform"])
+@pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "flow"])
 def test_every_named_sampler_draws(tiny_bundle, name):
     faces, z = generate_faces(tiny_bundle, make_sampler(name, 3, 0.7), 4, random_state=0)
     assert faces.shape == (4, 16, 16, 3) and z.shape == (4, 4) and faces.min() >= 0 and faces.max() <= 1
+
+
+def test_the_command_knows_every_sampler():
+    from latentfaces.flow import FlowSampler
+    assert isinstance(make_sampler("flow"), FlowSampler)
+    assert set(SAMPLERS) == {"elliptic", "sequential", "gaussian", "mixture", "flow", *PLAIN}
 
 
 def test_make_sampler_passes_its_arguments_on():

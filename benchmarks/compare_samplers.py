@@ -1,0 +1,183 @@
+"""Which way of drawing z-vectors is best? The measurements behind the chapter that compares the samplers.
+
+    python benchmarks/compare_samplers.py --data CELEBA --work FOLDER [--bundles NAME=DIR ...] [--part PART ...]
+
+Each measurement is kept in FOLDER as soon as it is there, so an interrupted run goes on where it stopped, and two runs with
+different parts share the work. When all parts are there, they are written to nbs/comparison.json. Parts:
+
+samplers  every sampler, three times 5,000 pictures with seeds of their own, all measures; about half an hour on one core
+curve     elliptic factor and components, truncation of the Gaussian and of the blend, 4,000 pictures each
+points    the samplers fitted to 1,000 to all z-points
+bundles   the same samplers on other bundles (such as 64=DIR, 128=DIR), short trainings that differ in one thing
+"""
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from sklearn.base import clone
+from tqdm import tqdm
+
+from latentfaces import EllipticSampler, GaussianSampler, IndependentSampler, UniformSampler, evaluate, load_bundle
+from latentfaces.data import load_images, replace_file
+from latentfaces.densities import (
+    BlendSampler, CopulaSampler, EigenfaceSampler, EmpiricalRadiusSampler, GaussianizationSampler, KernelSampler, MixtureSampler,
+    ScaleMixtureSampler, TruncatedGaussianSampler)
+from latentfaces.evaluation import Features, _look, _row, _yardstick, build_reference, nearest_distances
+from latentfaces.gaussian import normality
+
+OUT = Path(__file__).resolve().parents[1] / "nbs" / "comparison.json"
+SEEDS, EACH = (0, 1, 2), 5000
+
+
+def flow(seed):
+    from latentfaces.flow import FlowSampler
+    return FlowSampler(random_state=seed)
+
+
+SAMPLERS = {
+    "cube": lambda seed: UniformSampler(),
+    "own ranges": lambda seed: UniformSampler(bound=None),
+    "independent Gaussians": lambda seed: IndependentSampler(),
+    "eigenfaces": lambda seed: EigenfaceSampler(),
+    "elliptic, factor 0.7": lambda seed: EllipticSampler(),
+    "elliptic, sequential": lambda seed: EllipticSampler(method="sequential"),
+    "Gaussian x 0.7": lambda seed: GaussianSampler(truncation=0.7),
+    "Gaussian": lambda seed: GaussianSampler(),
+    "Gaussian in its 50 % ellipsoid": lambda seed: TruncatedGaussianSampler(0.5),
+    "empirical radius": lambda seed: EmpiricalRadiusSampler(),
+    "scale mixture": lambda seed: ScaleMixtureSampler(),
+    "Gaussian copula": lambda seed: CopulaSampler(),
+    "mixture of 10": lambda seed: MixtureSampler(10, random_state=seed),
+    "flow": flow,
+    "iterative Gaussianisation": lambda seed: GaussianizationSampler(),
+    "two parents": lambda seed: BlendSampler(),
+    "three parents": lambda seed: BlendSampler(3),
+    "kernel density, h = 1": lambda seed: KernelSampler(1.0),
+    "kernel density, h = 0.5": lambda seed: KernelSampler(0.5),
+}
+FEW = ("elliptic, factor 0.7", "Gaussian", "scale mixture", "mixture of 10", "iterative Gaussianisation", "two parents")
+
+
+class Bench:
+    "A bundle, its reference and its z-points, and the measurements that are kept in a folder."
+    def __init__(self, bundle, images, names, folder):
+        self.bundle, self.folder, self.features, self.by = bundle, folder, Features(), {}
+        self.reference = build_reference(images, names, bundle, self.features, progress=False)
+        self.apart = np.median(nearest_distances(bundle.encode(self.reference.images[1]), bundle.z))
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def kept(self, name, found):
+        "What the file says, or else what `found()` gives, which is written there."
+        path = self.folder / f"{name}.json"
+        if not path.exists():
+            value = json.dumps(found())
+            replace_file(path, lambda file: file.write(value.encode()))
+            print(f"{self.folder.name}: {name}", flush=True)
+        return json.loads(path.read_text())
+
+    def measure(self, name, draw, n, seed=0, n_faces=500):
+        "All measures of one way to draw; `draw(n, seed)` gives z-vectors or images."
+        row, controls = self.kept(f"{name}-{n}-{seed}", lambda: self._measured(name, draw(n, seed), seed, n_faces)), self.controls(n, seed)
+        row["ratio"] = row["frechet_limit"] / controls[1]["frechet_limit"]
+        row["sharpness"] *= controls[0]["sharpness"] / self.reference.sharpness  # over that of the reconstructions, as in the controls
+        return row
+
+    def _measured(self, name, source, seed, n_faces):
+        if seed not in self.by: self.by[seed] = _yardstick(self.reference, self.bundle, seed)
+        row = _row(name, _look(source, self.bundle, self.features, n_faces, tqdm(disable=True)), self.by[seed], seed)
+        if source.ndim == 2: row["nearest_z"] = float(np.median(nearest_distances(source[:1000].astype(np.float32), self.bundle.z)) / self.apart)
+        return row
+
+    def controls(self, n, seed=0):
+        "The rows that every table has: real images, reconstructions, mean face, N(0, I)."
+        return self.kept(f"controls-{n}-{seed}", lambda: evaluate(self.bundle, {}, self.reference, n, seed, progress=False))
+
+
+def drawn_from(sampler, z):
+    "A function that fits a copy of the sampler to the z-points (or images) once, and then draws."
+    fitted = []
+
+    def draw(n, seed):
+        if not fitted: fitted.append(clone(sampler).fit(z))
+        return fitted[0].sample(n, random_state=seed)
+    return draw
+
+
+def compare(bench):
+    "Every sampler, three seeds; the mixture and the flow are fitted anew for each seed."
+    rows = [bench.controls(EACH, seed) for seed in SEEDS]
+    table = {name: [seed[i] for seed in rows] for i, name in enumerate(("real images", "reconstructions", "mean face", "N(0, I)"))}
+    images = bench.reference.images[0][np.arange(len(bench.reference.images[0]))]
+    for name, make in SAMPLERS.items():
+        draws = {repr(make(seed)): drawn_from(make(seed), images if name == "eigenfaces" else bench.bundle.z) for seed in SEEDS}
+        table[name] = [bench.measure(name, draws[repr(make(seed))], EACH, seed) for seed in SEEDS]
+    return table
+
+
+def shrunk(sampler, z, factor):
+    "Draws of a sampler, drawn towards the mean of the z-points."
+    draw, mean = drawn_from(sampler, z), z.mean(axis=0, dtype=np.float64)
+    return lambda n, seed: mean + factor * (draw(n, seed) - mean)
+
+
+def curve(bench):
+    "Fidelity against variety: the knobs of three samplers."
+    z = bench.bundle.z
+    ways = {("elliptic", f): drawn_from(EllipticSampler(factor=f), z) for f in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2)}
+    ways |= {("components", k): drawn_from(EllipticSampler(n_components=k), z) for k in (20, 50, 80, 120, 180, None)}
+    ways |= {("Gaussian", t): drawn_from(GaussianSampler(truncation=t), z) for t in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)}
+    ways |= {("two parents", t): shrunk(BlendSampler(), z, t) for t in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)}
+    return [{"way": way, "value": value} | bench.measure(f"{way} {value}", draw, 4000) for (way, value), draw in ways.items()]
+
+
+def few(bench, label, z):
+    "The most interesting samplers, fitted to some z-points."
+    return {name: bench.measure(f"{name} {label}", drawn_from(SAMPLERS[name](0), z), 4000) for name in FEW}
+
+
+def points(bench):
+    "The same samplers fitted to fewer z-points; one random subset within the next."
+    z = bench.bundle.z
+    order = np.random.default_rng(0).permutation(len(z))
+    return {n: few(bench, f"of {n}", z[order[:n]]) for n in (1000, 2000, 4000, len(z))}
+
+
+def describe(bench):
+    "A bundle: its errors, its controls and the samplers."
+    scores = bench.bundle.config["scores"]
+    return {"latent_dim": bench.bundle.latent_dim, "recipe": bench.bundle.config["recipe"], "scores": scores,
+            "normal": {key: normality(bench.bundle.z)[key] for key in ("radius_ks", "radius_variance")},
+            "controls": bench.controls(4000), "samplers": few(bench, "on this", bench.bundle.z)}
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--data", required=True, help="the CelebA zip or folder")
+    p.add_argument("--work", required=True, type=Path, help="folder for the measurements")
+    p.add_argument("--bundles", nargs="*", default=[], metavar="NAME=DIR", help="other bundles")
+    p.add_argument("--part", nargs="*", default=["samplers", "curve", "points", "bundles"], help="which parts to measure; nothing is written unless all are asked for")
+    a = p.parse_args()
+    bundle = load_bundle()
+    images, names = load_images(a.data, size=64, crop=bundle.config["crop"], return_names=True)
+    found = {"about": {"seeds": SEEDS, "n": EACH, "numpy": np.__version__}}
+    bench = Bench(bundle, images, names, a.work / "shipped")
+    for part, measure in {"samplers": compare, "curve": curve, "points": points}.items():
+        if part in a.part: found[part] = measure(bench)
+    if "points" in a.part: found["controls"] = bench.controls(4000)
+    if "bundles" in a.part:
+        pairs = dict(pair.split("=", 1) for pair in a.bundles)
+        found["bundles"] = {name: describe(Bench(load_bundle(folder), images, names, a.work / name)) for name, folder in pairs.items()}
+    if len(a.part) < 4: return
+    replace_file(OUT, lambda file: file.write((json.dumps(rounded(found)) + "\n").encode()))
+    print(f"wrote {OUT.name}")
+
+
+def rounded(tree):
+    "Numbers with five digits, which is more than their spread allows."
+    if isinstance(tree, dict): return {key: rounded(value) for key, value in tree.items()}
+    if isinstance(tree, (list, tuple)): return [rounded(value) for value in tree]
+    return float(f"{tree:.5g}") if isinstance(tree, float) else tree
+
+
+if __name__ == "__main__": main()
