@@ -34,12 +34,18 @@ def _share_or_count(text):
     return number if 0 < number < 1 else int(text)
 
 # %% ../nbs/cli.ipynb #1fab3e91
+def _seed(text):
+    "A seed, as NumPy takes it."
+    if not text.isdecimal(): raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text!r}")
+    return int(text)
+
+# %% ../nbs/cli.ipynb #4b3643cb
 def _add_generate(commands):
     "Options of `latentfaces generate`."
     p = commands.add_parser("generate", help="draw new faces", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
                             description="Draw random latent vectors that lie where the faces are, decode them, and write a picture of all faces (faces.png) and their vectors (faces.npz).")
     p.add_argument("--count", type=int, default=20, metavar="N", help="number of faces")
-    p.add_argument("--seed", type=int, default=0, help="the same seed gives the same faces")
+    p.add_argument("--seed", type=_seed, default=0, help="the same seed gives the same faces")
     p.add_argument("--sampler", choices=SAMPLERS, default="elliptic",
                    help="how to draw the vectors: inside all ellipses (elliptic: exactly uniform; sequential: the published algorithm), from the fitted normal distribution (gaussian), "
                         "as children of two faces (blend), or, as controls that fail, without correlations (independent) and from a cube (uniform); the others: see the chapter on densities")
@@ -82,13 +88,13 @@ def _add_train(commands):
     p.add_argument("--batch-size", type=int, default=64, help="images per step")
     p.add_argument("--shift", type=int, default=2, metavar="PIXELS", help="training images are mirrored, and moved by up to so many pixels")
     p.add_argument("--latent-dim", type=int, default=256, help="number of latent dimensions")
-    p.add_argument("--filters", type=_filters, default=(32, 64, 128, 256), metavar="A-B-C-D", help="filters of the strided layers")
+    p.add_argument("--filters", type=_filters, default="32-64-128-256", metavar="A-B-C-D", help="filters of the strided layers")
     p.add_argument("--kernel-size", type=int, default=4, help="side of the convolution kernels")
     p.add_argument("--batch-norm", action="store_true", help="add batch normalisation")
     p.add_argument("--optimizer", choices=("muon", "adam"), default="muon", help="muon needs far fewer steps")
     p.add_argument("--learning-rate", type=float, default=0.003, help="peak of the schedule")
     p.add_argument("--dtype", choices=("float32", "mixed_bfloat16"), default="float32", help="precision of the hidden layers during training")
-    p.add_argument("--seed", type=int, default=0, dest="random_state", help="the same seed gives the same split and the same training")
+    p.add_argument("--seed", type=_seed, default=0, dest="random_state", help="the same seed gives the same split and the same training")
     p.add_argument("--resume", action="store_true", help="go on with an interrupted training in --out")
     p.add_argument("--quiet", action="store_true", help="show no progress bar")
     p.set_defaults(run=train)
@@ -112,7 +118,7 @@ def _add_report(commands):
                             description="Analyse latent vectors (distributions, correlations, normality, principal axes, ellipses, samplers) and write what was found, with figures, into one self-contained HTML page.")
     p.add_argument("--bundle", metavar="PATH", help="a bundle's folder, or a .npy or .npz file with latent vectors of shape (n_points, latent_dim); without it, the pretrained bundle")
     p.add_argument("--out", default="report.html", metavar="FILE", help="the page to write")
-    p.add_argument("--seed", type=int, default=0, help="the same seed gives the same page")
+    p.add_argument("--seed", type=_seed, default=0, help="the same seed gives the same page")
     p.add_argument("--quiet", action="store_true", help="show no progress bar")
     p.set_defaults(run=report)
 
@@ -159,7 +165,7 @@ def _add_evaluate(commands):
     p.add_argument("--features", metavar="NAME", help="a Keras model (.keras) that turns images into features, or dlib; without it, the shipped attribute network; needs --data")
     p.add_argument("--feature-range", type=float, nargs=2, default=(0.0, 1.0), metavar=("BLACK", "WHITE"), help="what your Keras model takes for black and white")
     p.add_argument("--out", metavar="FILE", help="a .csv or .json file to write the table to")
-    p.add_argument("--seed", type=int, default=0, help="the same seed gives the same table")
+    p.add_argument("--seed", type=_seed, default=0, help="the same seed gives the same table")
     p.add_argument("--quiet", action="store_true", help="show no progress bar")
     p.set_defaults(run=evaluate)
 

@@ -18,6 +18,7 @@ import numpy as np
 from scipy import stats
 from scipy.special import binom
 from sklearn.base import BaseEstimator
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .data import replace_file
@@ -300,7 +301,18 @@ def _normal_log_density(white):
     return -0.5 * np.einsum("ij,ij->i", white, white) - white.shape[1] / 2 * np.log(2 * np.pi)
 
 # %% ../nbs/10_sampling.ipynb #a567f0b1
-class EllipticSampler(LatentSampler):
+def _log_volume(n_components):
+    "Log of the volume of the region in which every pair of components lies in the unit disc."
+    return n_components / 2 * np.log(2) - np.log1p(-_spike_share(n_components))
+
+
+def _uniform_log_density(u):
+    "Log density of the uniform law on that region at every row of u, with room for rounding at its edge."
+    largest = np.sort(np.partition(u**2, -2, axis=1)[:, -2:] if u.shape[1] > 1 else u**2, axis=1)
+    return np.where(largest.sum(axis=1) <= 1 + 1e-9, -_log_volume(u.shape[1]), -np.inf)
+
+# %% ../nbs/10_sampling.ipynb #5cdc4a47
+class EllipticSampler(DensitySampler):
     """z-vectors of which every pair of principal components lies in its ellipse: (x_i / (f a_i))^2 + (x_j / (f a_j))^2 <= 1.
 
     a_i is the half-width along principal axis i (see `half_widths`), f the factor; components beyond the first
@@ -336,6 +348,17 @@ class EllipticSampler(LatentSampler):
     def _sample(self, n_samples, rng):
         u = self._method()(n_samples, self.n_components_, rng)
         return _along_axes(u, self.factor * self.half_widths_, self.pca_)
+
+    def _score(self, points):
+        inside, limits = _whitened(points, self.pca_)[1], self.factor * self.half_widths_
+        density = _uniform_log_density(self.pca_.transform(points) / limits) - np.log(limits).sum()
+        return np.where(inside, density, -np.inf)
+
+    @available_if(lambda self: self.method == "uniform")  # the sequential law has no density in closed form
+    def score_samples(self, z): return super().score_samples(z)
+
+    @available_if(lambda self: self.method == "uniform")
+    def score(self, z, y=None): return super().score(z, y)
 
 # %% ../nbs/10_sampling.ipynb #52b6f431
 class UniformSampler(DensitySampler):

@@ -278,3 +278,9 @@ def test_train_command_without_images_says_what_it_looked_for(tmp_path, capsys):
 def test_train_command_leaves_nothing_when_the_size_does_not_divide(face_folder, tmp_path, capsys):
     assert main(["train", "--quiet", "--data", str(face_folder), "--out", str(tmp_path / "bundle"), "--size", "50"]) == 2
     assert "use 48 or 64" in capsys.readouterr().err and not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize("seed", ["-1", "1.5", "x", ""])
+def test_a_bad_seed_is_named(seed, capsys):
+    with pytest.raises(SystemExit): main(["generate", "--seed", seed])
+    assert f"argument --seed: expected a whole number of at least 0, got {seed!r}" in capsys.readouterr().err

@@ -421,3 +421,27 @@ def test_bad_sample_arguments(sampler):
     assert fitted.sample(np.int64(2)).shape == (2, 12)
     if isinstance(sampler, EllipticSampler):
         with pytest.raises(ValueError, match="factor must be a positive number, got 0"): fitted.set_params(factor=0).sample()
+
+
+# The density of the elliptic sampler
+
+@pytest.mark.parametrize("k", [1, 2, 3, 6])
+def test_the_elliptic_density_is_one_over_the_volume(k):
+    z = np.random.default_rng(0).standard_normal((400, k)) * np.arange(1, k + 1) + 5
+    sampler = EllipticSampler(n_components=None, factor=0.8).fit(z)
+    box = 0.8 * sampler.half_widths_
+    darts = np.random.default_rng(1).uniform(-1, 1, (100_000, k)) * box
+    density = sampler.score_samples(sampler.pca_.inverse_transform(darts))
+    inside = np.isfinite(density)
+    assert np.ptp(density[inside]) < 1e-9
+    volume = inside.mean() * np.prod(2 * box)
+    assert np.exp(density[inside][0]) * volume == pytest.approx(1, abs=4 * np.sqrt((1 - inside.mean()) / inside.sum()) + 1e-9)
+    assert np.isfinite(sampler.score_samples(sampler.sample(2000, random_state=0))).all()
+
+
+def test_only_the_uniform_law_has_a_density():
+    z = np.random.default_rng(0).standard_normal((200, 5))
+    sampler = EllipticSampler(n_components=3).fit(z)
+    assert hasattr(sampler, "score_samples") and np.isneginf(sampler.score_samples(z)).all(), "z-points leave the three axes"
+    assert not hasattr(sampler.set_params(method="sequential"), "score_samples") and not hasattr(sampler, "score")
+    assert np.isfinite(sampler.set_params(method="uniform").score(sampler.sample(10, random_state=0)))
