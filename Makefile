@@ -5,7 +5,7 @@ export MPLBACKEND ?= Agg
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PYTHONWARNINGS ?= ignore::SyntaxWarning
 
-.PHONY: faces test setup notebooks docs preview lock clean
+.PHONY: faces test setup notebooks docs preview bench-peers lock clean
 
 faces: .venv/.done
 	@echo "== drawing 24 new faces with the pretrained bundle"
@@ -21,7 +21,7 @@ test: .venv/.done
 	@echo "== 2/3 running every notebook"
 	$(BIN)/nbdev_test --n_workers 2 --timing
 	@echo "== 3/3 running the tests in tests/"
-	$(BIN)/python -m pytest -q tests
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests
 
 setup: .venv/.done
 
@@ -42,6 +42,17 @@ docs: .venv/.done
 preview: docs
 	@echo "== http://127.0.0.1:8000 (Ctrl-C ends it)"
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _docs 8000
+
+bench-peers: .venv-peers/.done
+	@echo "== latentfaces side by side with pythae, scikit-learn and NumPy: about half an hour on two cores, with nothing else running"
+	.venv-peers/bin/python benchmarks/peers.py --out out/peers.md
+
+.venv-peers/.done: benchmarks/peers.lock requirements.lock setup.py settings.ini
+	@echo "== making .venv-peers (on Linux several GB to download, unless pip finds a CPU build of torch)"
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --disable-pip-version-check -r benchmarks/peers.lock
+	.venv-peers/bin/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
 
 lock:
 	uv pip compile --universal --python-version 3.11 -q --no-header --no-annotate tools/requirements.in -o requirements.lock

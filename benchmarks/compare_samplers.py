@@ -7,6 +7,7 @@ different parts share the work. When all parts are there, they are written to nb
 
 samplers  every sampler, three times 5,000 pictures with seeds of their own, all measures; about half an hour on one core
 curve     elliptic factor and components, truncation of the Gaussian and of the blend, 4,000 pictures each
+novelty   noise of the blends and bandwidth of the kernel density: how good, and how near to known faces
 points    the samplers fitted to 1,000 to all z-points
 bundles   the same samplers on other bundles (such as 64=DIR, 128=DIR), short trainings that differ in one thing
 """
@@ -127,8 +128,18 @@ def curve(bench):
     ways = {("elliptic", f): drawn_from(EllipticSampler(factor=f), z) for f in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2)}
     ways |= {("components", k): drawn_from(EllipticSampler(n_components=k), z) for k in (20, 50, 80, 120, 180, None)}
     ways |= {("Gaussian", t): drawn_from(GaussianSampler(truncation=t), z) for t in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)}
+    ways |= {("Gaussian, 90 %", t): drawn_from(GaussianSampler(truncation=t, n_components=0.9), z) for t in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)}
     ways |= {("two parents", t): shrunk(BlendSampler(), z, t) for t in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)}
     return [{"way": way, "value": value} | bench.measure(f"{way} {value}", draw, 4000) for (way, value), draw in ways.items()]
+
+
+def novelty(bench):
+    "Good against new: the noise of the blends, and the bandwidth of the kernel density."
+    z = bench.bundle.z
+    ways = {("two parents", h): BlendSampler(noise=h) for h in (0, 0.2, 0.3, 0.4, 0.6, 0.8)}
+    ways |= {("three parents", h): BlendSampler(3, noise=h) for h in (0, 0.3, 0.6)}
+    ways |= {("kernel density", h): KernelSampler(h) for h in (0.3, 0.5, 0.7, 1.0, 1.5)}
+    return [{"way": way, "value": value} | bench.measure(f"{way} with {value}", drawn_from(sampler, z), 4000) for (way, value), sampler in ways.items()]
 
 
 def few(bench, label, z):
@@ -151,24 +162,27 @@ def describe(bench):
             "controls": bench.controls(4000), "samplers": few(bench, "on this", bench.bundle.z)}
 
 
+PARTS = {"samplers": compare, "curve": curve, "novelty": novelty, "points": points}
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--data", required=True, help="the CelebA zip or folder")
     p.add_argument("--work", required=True, type=Path, help="folder for the measurements")
     p.add_argument("--bundles", nargs="*", default=[], metavar="NAME=DIR", help="other bundles")
-    p.add_argument("--part", nargs="*", default=["samplers", "curve", "points", "bundles"], help="which parts to measure; nothing is written unless all are asked for")
+    p.add_argument("--part", nargs="*", default=[*PARTS, "bundles"], help="which parts to measure; nothing is written unless all are asked for")
     a = p.parse_args()
     bundle = load_bundle()
     images, names = load_images(a.data, size=64, crop=bundle.config["crop"], return_names=True)
     found = {"about": {"seeds": SEEDS, "n": EACH, "numpy": np.__version__}}
     bench = Bench(bundle, images, names, a.work / "shipped")
-    for part, measure in {"samplers": compare, "curve": curve, "points": points}.items():
+    for part, measure in PARTS.items():
         if part in a.part: found[part] = measure(bench)
     if "points" in a.part: found["controls"] = bench.controls(4000)
     if "bundles" in a.part:
         pairs = dict(pair.split("=", 1) for pair in a.bundles)
         found["bundles"] = {name: describe(Bench(load_bundle(folder), images, names, a.work / name)) for name, folder in pairs.items()}
-    if len(a.part) < 4: return
+    if len(a.part) <= len(PARTS): return
     replace_file(OUT, lambda file: file.write((json.dumps(rounded(found)) + "\n").encode()))
     print(f"wrote {OUT.name}")
 

@@ -165,8 +165,8 @@ def _read_config(folder):
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         known, sums, _ = config["format"] == FORMAT, dict(config["sha256"]), (config["size"], config["latent_dim"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"expected the settings of a bundle in {folder / 'config.json'}, got a damaged file ({error}): get the bundle again") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"expected the settings of a bundle in {folder / 'config.json'}, got a damaged file: get the bundle again") from error
     if not known: raise ValueError(f"expected a bundle of format {FORMAT} in {folder}, got format {config['format']}: use the version of latentfaces that wrote it")
     damaged = [name for name in FILES if sha256(folder / name) != sums.get(name)]
     if damaged: raise ValueError(f"expected the files that config.json names in {folder}, got a changed or damaged {', '.join(damaged)}: get the bundle again")

@@ -30,8 +30,8 @@ def generate(args: argparse.Namespace) -> None:
 # %% ../nbs/cli.ipynb #498ece1a
 def _share_or_count(text):
     "A whole number of components, or a share of the variance between 0 and 1."
-    number = float(text)
-    return number if 0 < number < 1 else int(text)
+    try: return number if 0 < (number := float(text)) < 1 else int(text)
+    except ValueError: raise argparse.ArgumentTypeError(f"expected a count such as 105, or a share of the variance such as 0.9, got {text!r}") from None
 
 # %% ../nbs/cli.ipynb #1fab3e91
 def _seed(text):
@@ -71,7 +71,8 @@ def train(args: argparse.Namespace) -> None:
 # %% ../nbs/cli.ipynb #46dcbaa7
 def _filters(text):
     "Filters of the strided layers, written as 32-64-128-256."
-    return tuple(int(part) for part in text.split("-"))
+    try: return tuple(int(part) for part in text.split("-"))
+    except ValueError: raise argparse.ArgumentTypeError(f"expected whole numbers such as 32-64-128-256, got {text!r}") from None
 
 # %% ../nbs/cli.ipynb #f7f331d6
 def _add_train(commands):
@@ -206,8 +207,11 @@ def main(argv=None) -> int:
     "Run the command line; returns the exit status."
     args = parser().parse_args(argv)
     try: args.run(args)
-    except (ValueError, TypeError, OSError, FloatingPointError) as error:
+    except (ValueError, TypeError, OSError, FloatingPointError, ImportError) as error:
         print(f"latentfaces: {error}", file=sys.stderr)
+        return 2
+    except MemoryError as error:
+        print(f"latentfaces: not enough memory: ask for less at a time ({error})", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nlatentfaces: interrupted" + (", go on with --resume" if args.command == "train" else ""), file=sys.stderr)

@@ -744,7 +744,9 @@ def check_images(
     images,       # array of images
 ) -> np.ndarray:  # the same array
     "Images unchanged, if they are uint8 or float in [0, 1] of shape (n, height, width, 3); raises TypeError or ValueError that says what to do if not."
-    if not hasattr(images, "dtype"): images = np.asanyarray(images)  # what has a type already may be a view of files too large to copy
+    if not hasattr(images, "dtype"):  # what has a type already may be a view of files too large to copy
+        try: images = np.asanyarray(images)
+        except ValueError as error: raise ValueError("expected images of shape (n, height, width, 3), got parts of different sizes: bring all to one size") from error
     if images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape:
         raise ValueError(f"expected images of shape (n, height, width, 3), got {images.shape}: a single image needs a first axis of length 1, grey ones three equal channels")
     if images.dtype == np.uint8: return images
@@ -768,10 +770,11 @@ def replace_file(
     write,  # function that writes to the open binary file it is given
 ) -> None:
     "Write a file under a temporary name beside it, then rename it into place: it is there whole or not at all."
-    path = Path(path)
+    path, content = Path(path), io.BytesIO()
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    write(content)  # first, because a zip or a picture that cannot go on writing would complain once more when it is thrown away
     try:
-        with part.open("wb") as file: write(file)
+        with part.open("wb") as file: file.write(content.getbuffer())
         os.replace(part, path)
     finally: part.unlink(missing_ok=True)
 

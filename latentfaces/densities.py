@@ -18,7 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from .data import check_images, to_float
-from .distributions import check_positive
+from .distributions import _as_array, check_positive
 from .gaussian import LatentGaussian, scale_variance
 from .sampling import (DensitySampler, LatentSampler, _along_axes, _generator,
                                   _normal_log_density, _varying_axes, _whitened)
@@ -156,7 +156,7 @@ def _margins(columns, n_knots):
     "Normal quantiles (n_knots,), and for each column its values there (n_columns, n_knots), strictly rising."
     knots = _normal_knots(len(columns), n_knots)
     values = np.quantile(columns, ndtr(knots), axis=0).T
-    smallest = 1e-6 * np.maximum(np.ptp(values, axis=1), 1e-300)
+    smallest = 1e-6 * np.maximum(np.ptp(values, axis=1), 1e-6 * np.maximum(abs(values).max(axis=1), 1e-294))
     return knots, values + smallest[:, None] * np.arange(n_knots)
 
 
@@ -304,13 +304,18 @@ def _kernel_log_density(white, kernels, width):
 # %% ../nbs/10a_densities.ipynb #a7d62be8
 def _length_knots(white, n_knots):
     "Logarithms of the quantiles of the lengths, and of a normal vector's length at the same shares; both rising."
-    knots, values = _margins(np.log(np.linalg.norm(white, axis=1))[:, None], n_knots)
+    knots, values = _margins(_log_lengths(white)[:, None], n_knots)
     return values[0], np.log(stats.chi2.ppf(ndtr(knots), white.shape[1])) / 2
+
+
+def _log_lengths(white):
+    "Logarithms of the lengths; a point at the centre counts as very near to it."
+    return np.log(np.maximum(np.linalg.norm(white, axis=1), 1e-12))
 
 
 def _stretch_lengths(white, at, to):
     "Vectors with their log lengths mapped from `at` to `to`, and the log of the volume that stretches."
-    log_length = np.log(np.maximum(np.linalg.norm(white, axis=1), 1e-300))
+    log_length = _log_lengths(white)
     mapped, slope = _through(log_length, at, to)
     return white * np.exp(mapped - log_length)[:, None], white.shape[1] * (mapped - log_length) + np.log(slope)
 
@@ -351,7 +356,7 @@ class GaussianizationSampler(_WhiteDensity):
         self.n_points_ = len(white)
         layers = _fit_layers(white, self.n_layers, self.n_knots)
         self._keep(layers)
-        drawn = np.log(np.linalg.norm(self._sample_white(4096, np.random.default_rng(0)), axis=1))
+        drawn = _log_lengths(self._sample_white(4096, np.random.default_rng(0)))
         behind = _through(drawn, *layers[0][-1])[0]
         self._keep(_fit_layers(white, self.n_layers, self.n_knots, _margins(behind[:, None], self.n_knots)[1][0]))
 
@@ -416,7 +421,7 @@ class BlendSampler(_WhiteSampler):
     """
     def __init__(self,
                  parents=2,  # how many z-points are blended, m
-                 noise=0.4,  # share of the standard deviation that is Gaussian noise, from 0 to below 1
+                 noise=0.3,  # share of the standard deviation that is Gaussian noise, from 0 to below 1
                  random_state=None,  # None, an int, a numpy Generator or RandomState
                 ):
         self.parents, self.noise, self.random_state = parents, noise, random_state
@@ -424,7 +429,7 @@ class BlendSampler(_WhiteSampler):
     def _weight(self, n):
         "Of every parent, if there are n z-points to choose from."
         m = _check_whole("parents", self.parents, 1)
-        if self.noise != 0: _check_share("noise", self.noise, end=False)
+        if not np.isscalar(self.noise) or self.noise != 0: _check_share("noise", self.noise, end=False)
         if n <= m: raise ValueError(f"{m} parents need more than {m} z-points to choose from, got {n}: ask for fewer parents")
         return np.sqrt((1 - self.noise**2) / m * n / (n - m))
 
@@ -454,6 +459,7 @@ class EigenfaceSampler(LatentSampler):
 
     def fit(self, images, y=None):
         "Learn from images (n, size, size, 3); `y` is ignored."
+        if isinstance(images, (list, tuple)): images = _as_array(images, "images")
         if getattr(images, "ndim", 2) == 4:
             check_images(images)
             super().fit(to_float(images).reshape(len(images), -1))
@@ -465,6 +471,8 @@ class EigenfaceSampler(LatentSampler):
 
     def _fit(self, points):
         count = min(_check_whole("n_components", self.n_components, 1), *points.shape)
+        if (points == points[0]).all(): raise ValueError(f"all {len(points)} images are the same: they have no principal components")
+        if not 1e-6 < np.ptp(points) <= 1: points = points.astype(np.float64)  # not images, so their squares may be beyond float32
         pca = PCA(count, random_state=0).fit(points)
         self.mean_, self.components_, self.explained_variance_ = pca.mean_, pca.components_, pca.explained_variance_
 

@@ -18,6 +18,16 @@ from scipy.special import erf, ndtr
 from sklearn.utils import check_array
 
 # %% ../nbs/05_distributions.ipynb #65a98ae7
+def _as_array(
+    x,  # array-like
+    name: str,  # what to call it in the message
+) -> np.ndarray:  # the same, not copied if it was an array
+    "An array; raises ValueError, in one sentence, for rows of different lengths and for masked values."
+    if np.ma.is_masked(x): raise ValueError(f"expected {name} without gaps, got an array with masked values: leave those rows out")
+    try: return np.asarray(x)
+    except ValueError as error: raise ValueError(f"expected {name} as one array, got rows of different lengths: give each row as many numbers as the others") from error
+
+
 def check_latents(
     z,  # z-points, array-like of shape (n_points, latent_dim)
     min_points: int = 2,  # how many there must be
@@ -27,17 +37,30 @@ def check_latents(
     Raises ValueError or TypeError, in one sentence, for any other shape, for too few points, for NaN or infinite
     values and for complex, sparse or non-numeric data.
     """
-    array = z if issparse(z) else np.asarray(z)
-    if array.ndim == 0 or array.dtype.kind in "US":
-        raise TypeError(f"expected z-points of shape (n_points, latent_dim), got {z!r:.80}: pass an array of numbers")
+    array = z if issparse(z) else _as_array(z, "z-points")
+    if array.ndim == 0 or array.dtype.kind in "USmM":
+        raise TypeError(f"expected z-points of shape (n_points, latent_dim), got {' '.join(repr(z).split()):.80}: pass an array of numbers")
     if array.ndim == 1 or array.ndim > 2:
         raise ValueError(f"Reshape your data to (n_points, latent_dim), one row per z-point: got an array of shape {array.shape}")
     if array.dtype.kind == "c": raise ValueError("Complex data not supported: z-points are real numbers")
-    points = check_array(array, dtype=[np.float64, np.float32], ensure_all_finite=False, ensure_min_samples=min_points, input_name="z")
+    try:
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, which is said below
+            points = check_array(array, dtype=[np.float64, np.float32], ensure_all_finite=False, ensure_min_samples=min_points, input_name="z")
+    except OverflowError as error: raise ValueError("expected z-points that fit into float64, got larger integers: divide them all by the same number") from error
     bad = ~np.isfinite(points).all(axis=1)
     if bad.any():
         raise ValueError(f"NaN or infinite values in {bad.sum()} of {len(points)} z-points, the first in row {bad.argmax()}: leave these rows out")
+    _check_size(points, spread=min_points > 1)
     return points
+
+
+def _check_size(points, spread):
+    "Raise one sentence for points whose squares leave the range of float64."
+    low, high = (extreme(axis=0).astype(np.float64) for extreme in (points.min, points.max))
+    largest = max(-low.min(), high.max())
+    if largest > 1e100: raise ValueError(f"expected z-points of at most 1e100, got {largest:.0e}, whose square is beyond float64: divide them all by the same number")
+    widest = (high - low).max()
+    if spread and 0 < widest < 1e-100: raise ValueError(f"expected z-points that differ by at least 1e-100, got {widest:.0e}, whose square is beyond float64: multiply them all by the same number")
 
 # %% ../nbs/05_distributions.ipynb #dd253ef1
 def check_positive(
@@ -144,7 +167,7 @@ def half_widths(
     Source: R. Mönchmeyer, "Autoencoders and latent space fragmentation" X; full width of a Gaussian: sqrt(8 ln 2) sigma.
     """
     level = check_positive("level", level)
-    if width not in ("fwhm", "std"): raise ValueError(f'width must be "fwhm" or "std", got {width!r}')
+    if not isinstance(width, str) or width not in ("fwhm", "std"): raise ValueError(f'width must be "fwhm" or "std", got {width!r}')
     points = check_latents(z)
     if width == "std":
         std = points.std(axis=0, ddof=1, dtype=np.float64)

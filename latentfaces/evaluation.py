@@ -28,7 +28,8 @@ import latentfaces
 from .bundle import Bundle, in_batches, load_bundle, sha256
 from .correlations import mean_and_covariance
 from .data import check_images, replace_file, to_float
-from .sampling import EllipticSampler, GaussianSampler, IndependentSampler, UniformSampler
+from .distributions import _as_array, check_count
+from .sampling import EllipticSampler, GaussianSampler, IndependentSampler, UniformSampler, _generator
 
 # %% ../nbs/12_evaluation.ipynb #5a5790da
 @cache
@@ -44,7 +45,7 @@ def _cascade():
 
 def _bytes(images):
     "Images as uint8, (n, size, size, 3)."
-    check_images(images)
+    images = check_images(images)
     return images if images.dtype == np.uint8 else np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
 
 # %% ../nbs/12_evaluation.ipynb #d895913f
@@ -71,7 +72,7 @@ def pixel_spread(
     images: np.ndarray,  # uint8 or float in [0, 1], (n, size, size, 3)
 ) -> float:              # for pixels in [0, 1]
     "Standard deviation of a pixel over the pictures, averaged over all pixels and channels."
-    check_images(images)
+    images = check_images(images)
     scale = 255 if images.dtype == np.uint8 else 1
     return float(images.std(axis=0, dtype=np.float64).mean() / scale)
 
@@ -81,6 +82,7 @@ def sharpness(
 ) -> np.ndarray:         # (n,)
     "Variance of the Laplacian of the brightness of each picture, for pixels in [0, 1]: small where blurred."
     grey = _bytes(images).mean(axis=-1, dtype=np.float32) / 255
+    if min(grey.shape[1:]) < 3: raise ValueError(f"expected images of at least 3 pixels on each side, got {grey.shape[1]} x {grey.shape[2]}: take larger ones")
     inner = grey[:, 1:-1, 1:-1]
     laplacian = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:] - 4 * inner
     return laplacian.var(axis=(1, 2), dtype=np.float64)
@@ -254,12 +256,15 @@ def check_features(
     least: int = 2,          # rows there must be
 ) -> np.ndarray:             # float32 or float64
     "Feature vectors as a finite array; raises ValueError or TypeError, in one sentence, for anything else."
-    x = np.asarray(x)
+    x = _as_array(x, name)
     if x.dtype.kind not in "biuf": raise TypeError(f"expected {name} to be real numbers, got {x.dtype}: convert them")
     if x.ndim != 2 or not x.shape[1]: raise ValueError(f"expected {name} of shape (n, d), one row for each picture, got {x.shape}")
     if len(x) < least: raise ValueError(f"expected at least {least} rows of {name}, got {len(x)}: take more pictures")
-    x = x if x.dtype in (np.float32, np.float64) else x.astype(np.float64)
+    with np.errstate(over="ignore"): x = x if x.dtype in (np.float32, np.float64) else x.astype(np.float64)
     if not np.isfinite(x).all(): raise ValueError(f"expected finite {name}, got NaN or infinity: leave those rows out")
+    low, high = (extreme(axis=0).astype(np.float64) for extreme in (x.min, x.max))
+    if max(-low.min(), high.max()) > 1e15 or 0 < (high - low).max() < 1e-15:  # squares must fit into float32
+        raise ValueError(f"expected {name} of at most 1e15 that differ by at least 1e-15, got {low.min():.2g} to {high.max():.2g}: multiply all features by the same number")
     return x
 
 
@@ -270,6 +275,19 @@ def _check_pair(x, y, least=2):
     return x, y
 
 # %% ../nbs/12_evaluation.ipynb #c0f09029
+def _check_moments(mean, covariance):
+    "A mean (d,) and a covariance (d, d) as arrays, or one sentence."
+    mean, covariance = _as_array(mean, "a mean"), _as_array(covariance, "a covariance")
+    if not {mean.dtype.kind, covariance.dtype.kind} <= set("biuf"): raise TypeError(f"expected a mean and a covariance of real numbers, got {mean.dtype} and {covariance.dtype}: convert them")
+    if mean.ndim != 1 or not len(mean) or covariance.shape != 2 * mean.shape:
+        raise ValueError(f"expected a mean of shape (d,) and a covariance of shape (d, d), got {mean.shape} and {covariance.shape}: take both from the same features")
+    if not (abs(mean) <= 1e60).all() or not (abs(covariance) <= 1e60).all(): raise ValueError("expected a mean and a covariance of at most 1e60, got larger values or NaN: scale the features")
+    size = abs(covariance).max()
+    if abs(covariance - covariance.T).max() > 1e-6 * size or np.diag(covariance).min() < -1e-6 * size:
+        raise ValueError("expected a covariance, which is symmetric with variances of at least 0, got another matrix: take what numpy.cov returns")
+    return mean, covariance
+
+
 def frechet_from_moments(
     mean_x: np.ndarray,        # (d,)
     covariance_x: np.ndarray,  # (d, d)
@@ -277,6 +295,9 @@ def frechet_from_moments(
     covariance_y: np.ndarray,  # (d, d), may be singular, like the first
 ) -> float:                    # a squared length, in units of the features squared
     "Squared Fréchet distance of two normal distributions (Dowson and Landau 1982)."
+    (mean_x, covariance_x), (mean_y, covariance_y) = _check_moments(mean_x, covariance_x), _check_moments(mean_y, covariance_y)
+    if len(mean_x) != len(mean_y): raise ValueError(f"expected moments of the same features, got {len(mean_x)} and {len(mean_y)} of them: take both from the same network")
+    if 0 < max(abs(covariance_x).max(), abs(covariance_y).max()) < 1e-60: raise ValueError("expected covariances of at least 1e-60, got smaller ones, whose products are lost: scale the features")
     variances, axes = np.linalg.eigh(covariance_x)
     root = np.sqrt(np.maximum(variances, 0))[:, None] * axes.T
     shared = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ covariance_y @ root.T), 0)).sum()
@@ -302,7 +323,7 @@ def extrapolated_frechet(
 ) -> float:                 # may be slightly negative
     "The Fréchet distance for endless pictures on both sides: where a line through those of parts, against 1 / size, meets 0."
     x, y = _check_pair(x, y, least=4)
-    rng = np.random.default_rng(random_state)
+    rng, n_sizes, repeats = _generator(random_state), check_count("n_sizes", n_sizes), check_count("repeats", repeats)
     def part(rows, share): return rows[rng.choice(len(rows), max(2, round(share * len(rows))), replace=False)]
     shares = np.repeat(np.linspace(0.5, 1, n_sizes, endpoint=False), repeats)
     distances = [frechet_distance(part(x, share), part(y, share)) for share in shares]
@@ -328,16 +349,22 @@ def kernel_distance(
 ) -> float:                   # around 0 for equal distributions, on both sides
     "Kernel distance (KID): unbiased squared maximum mean discrepancy under the kernel (x . y / d + 1)^3."
     x, y = _check_pair(x, y)
-    rng, size = np.random.default_rng(random_state), min(subset_size, len(x), len(y))
+    rng, size = _generator(random_state), min(check_count("subset_size", subset_size, 2), len(x), len(y))
     def subset(rows): return rows[rng.choice(len(rows), size, replace=False)].astype(np.float64)
-    return float(np.mean([_kernel_gap(subset(x), subset(y)) for _ in range(n_subsets)]))
+    return float(np.mean([_kernel_gap(subset(x), subset(y)) for _ in range(check_count("n_subsets", n_subsets))]))
 
 # %% ../nbs/12_evaluation.ipynb #544b8f2a
 def _distance_blocks(x, y, rows=500):
-    "Pairs of a slice of x and the distances of its rows to all of y."
+    "Pairs of a slice of x and the distances of its rows to all of y; those below rounding are 0."
+    centre = y.mean(axis=0, dtype=np.float64).astype(y.dtype)  # an offset, squared, would swallow small distances
+    y = y - centre
+    lengths = np.linalg.norm(y, axis=1)
     for start in range(0, len(x), rows):
         part = slice(start, start + rows)
-        yield part, euclidean_distances(x[part], y)
+        near = x[part] - centre
+        distances = euclidean_distances(near, y)
+        distances[distances <= 1e-7 * (np.linalg.norm(near, axis=1)[:, None] + lengths)] = 0
+        yield part, distances
 
 
 def _ball_radii(real, k):
@@ -352,7 +379,7 @@ def density_and_coverage(
 ) -> tuple:            # density, 1 for equal distributions, and coverage, between 0 and 1
     "Density and coverage (Naeem et al. 2020), in blocks of rows; compare them only at equal numbers of pictures."
     real, fake = _check_pair(real, fake, least=1)
-    if not 1 <= k < len(real): raise ValueError(f"expected k between 1 and {len(real) - 1}, one less than the real pictures, got {k}")
+    if check_count("k", k) >= len(real): raise ValueError(f"expected k between 1 and {len(real) - 1}, one less than the real pictures, got {k}")
     radii, inside, nearest = _ball_radii(real, k), 0, np.full(len(real), np.inf)
     for _, distances in _distance_blocks(fake, real):
         inside += (distances <= radii).sum()
@@ -372,14 +399,14 @@ def variety(
     "Mean distance between two pictures, as a multiple of that between two real ones."
     x, real = _check_pair(x, real)
     own, other = _mean_distance(x), _mean_distance(real)
-    if not other: raise ValueError("expected real features that differ, got the same row again and again: take other pictures")
+    if not other or (real == real[0]).all(): raise ValueError("expected real features that differ, got the same row again and again: take other pictures")
     return float(own / other)
 
 # %% ../nbs/12_evaluation.ipynb #b0ba6555
 def _vectors(rows):
     "Rows as vectors; images as the list of their pixels in [0, 1]."
-    rows = np.asarray(rows)
-    return rows if rows.ndim == 2 else to_float(rows).reshape(len(rows), -1)
+    rows = _as_array(rows, "pictures")
+    return to_float(check_images(rows)).reshape(len(rows), -1) if rows.ndim == 4 else rows
 
 
 def nearest_distances(
@@ -387,8 +414,10 @@ def nearest_distances(
     reference: np.ndarray,  # the same of others; of a memory map, 1,000 rows at a time are read
 ) -> np.ndarray:            # (n,)
     "Euclidean distance from each picture to the nearest of others, in features or, for images, in pixels in [0, 1]."
-    x, nearest = check_features(_vectors(x), least=1), np.full(len(x), np.inf)
-    if not len(reference): raise ValueError("expected pictures to compare with, got none: pass at least one")
+    x = check_features(_vectors(x), least=1)
+    nearest = np.full(len(x), np.inf)
+    if not hasattr(reference, "ndim"): reference = _as_array(reference, "pictures to compare with")
+    if not reference.ndim or not len(reference): raise ValueError("expected pictures to compare with, got none: pass at least one")
     for start in range(0, len(reference), 1000):
         _, others = _check_pair(x[:1], _vectors(reference[start:start + 1000]), least=1)
         np.minimum(nearest, np.concatenate([d.min(axis=1) for _, d in _distance_blocks(x, others)]), out=nearest)
@@ -417,6 +446,7 @@ def attribute_shares(
 ) -> dict:                # name: (share among the samples, share among the real images), largest difference first
     "How common each attribute is among samples and in the data."
     samples, real = _check_pair(samples, real, least=1)
+    names = tuple(names) if hasattr(names, "__iter__") else (names,)
     if len(names) != samples.shape[1]: raise ValueError(f"expected {samples.shape[1]} names of attributes, got {len(names)}: pass one for each column")
     shares = np.stack([samples.mean(axis=0), real.mean(axis=0)], axis=1)
     order = np.argsort(-abs(shares[:, 0] - shares[:, 1]), kind="stable")
@@ -702,13 +732,23 @@ def check_table_path(path) -> Path:
     return path
 
 
+def _plain(value):
+    "A value that CSV and JSON can hold; None for NaN and infinity, which JSON cannot."
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float) and not np.isfinite(value): return None
+    if value is None or isinstance(value, (bool, int, float, str)): return value
+    raise TypeError(f"expected numbers and texts in a table, got {' '.join(repr(value).split()):.80}: pass what evaluate returned")
+
+
 def write_table(
     rows: list,  # what `evaluate` returned
     path,        # file, .csv or .json
 ) -> Path:
     "Write the table, whole or not at all."
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows): raise TypeError(f"expected the rows that evaluate returned, got {' '.join(repr(rows).split()):.80}: pass a list of dicts")
     path, keys, text = check_table_path(path), _columns(rows), io.StringIO(newline="")
-    if path.suffix.lower() == ".json": text.write(json.dumps([{key: row.get(key) for key in keys} for row in rows], indent=1) + "\n")
+    rows = [{key: _plain(row.get(key)) for key in keys} for row in rows]
+    if path.suffix.lower() == ".json": text.write(json.dumps(rows, indent=1) + "\n")
     else:
         writer = csv.DictWriter(text, keys, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()

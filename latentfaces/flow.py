@@ -127,7 +127,7 @@ class FlowSampler(_WhiteDensity):
         for name in ["n_couplings", "hidden", "max_epochs", "patience", "batch_size"]: _check_whole(name, getattr(self, name), 1)
         _check_share("held_out", self.held_out, end=False)
         check_positive("learning_rate", self.learning_rate)
-        if self.dropout != 0: _check_share("dropout", self.dropout, end=False)
+        if not np.isscalar(self.dropout) or self.dropout != 0: _check_share("dropout", self.dropout, end=False)
 
     def _fit_white(self, white):
         n, d = white.shape

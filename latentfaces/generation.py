@@ -34,7 +34,8 @@ def generate_faces(
     if not isinstance(n, (int, np.integer)) or n < 1: raise ValueError(f"expected a number of faces of at least 1, got {n!r}: ask for one or more")
     sampler = EllipticSampler() if sampler is None else sampler
     if not hasattr(sampler, "n_features_in_"): sampler = clone(sampler).fit(bundle.z)
-    z = sampler.sample(n, random_state=random_state).astype(np.float32)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, which decode refuses
+        z = sampler.sample(n, random_state=random_state).astype(np.float32)
     return bundle.decode(z), z
 
 # %% ../nbs/11_generation.ipynb #4b2d620c
@@ -71,8 +72,8 @@ def write_faces(
     folder.mkdir(parents=True, exist_ok=True)
     picture, vectors = folder / "faces.png", folder / "faces.npz"
     figure = plot_faces(faces, columns, title=", ".join(f"{key} {value}" for key, value in settings.items())).figure
-    replace_file(picture, lambda file: figure.savefig(file, format="png", dpi=150))
-    plt.close(figure)
+    try: replace_file(picture, lambda file: figure.savefig(file, format="png", dpi=150))
+    finally: plt.close(figure)
     arrays = {"z": z, "faces": np.rint(faces * 255).astype(np.uint8), "settings": np.array(json.dumps(settings))}
     replace_file(vectors, lambda file: np.savez(file, **arrays))
     return picture, vectors

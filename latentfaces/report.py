@@ -30,14 +30,17 @@ from .sampling import EllipticSampler, GaussianSampler, IndependentSampler, Unif
 # %% ../nbs/report.ipynb #9526ea09
 def _read_array(path):
     "The latent vectors in a .npy file, memory-mapped, or in a .npz file, where they are called z or stand alone."
-    try: found = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    try:
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(found, np.ndarray): return found
+        with found:
+            names = found.files
+            arrays = {name: found[name] for name in (["z"] if "z" in names else names[:2])}
+    except PermissionError: raise
+    except Exception as error:  # a damaged zip raises nearly anything
         raise ValueError(f"expected an array of numbers in {path}, got a file that NumPy does not read: write it with numpy.save") from error
-    if isinstance(found, np.ndarray): return found
-    with found:
-        name = "z" if "z" in found else found.files[0] if len(found.files) == 1 else None
-        if name is None: raise ValueError(f"expected an array called z in {path}, got {', '.join(found.files) or 'nothing'}: name the latent vectors z")
-        return found[name]
+    if len(arrays) != 1: raise ValueError(f"expected an array called z in {path}, got {', '.join(names) or 'nothing'}: name the latent vectors z")
+    return arrays.popitem()[1]
 
 # %% ../nbs/report.ipynb #aa3a6c4a
 def read_points(
@@ -198,7 +201,9 @@ def _ellipses(s, n_pairs=300):
     expected = ", ".join(f"{share_within(k):.1%}" for k in levels)
     for name, points in {"latent components": s.few, "principal axes": s.scores}.items():
         pairs = pair_indices(points.shape[1], n_pairs, s.random_state)
-        inside = np.nanmean(share_inside(points, levels, pairs), axis=0)
+        inside = share_inside(points, levels, pairs)
+        if np.isnan(inside).all(): raise ValueError("every pair of components lies on a line, where there is no ellipse")
+        inside = np.nanmean(inside, axis=0)
         shape = alignment(points, pairs)
         clear = shape["axis_ratio"] >= 1.5
         error, ratio = (np.nanmedian(np.abs(shape[key][clear])) if clear.any() else np.nan for key in ("angle_error", "ratio_error"))
@@ -398,7 +403,7 @@ def _summary(points, sections):
     lines = [f"{points['n_points']:,} points with {points['latent_dim']} components; {number['axes']['axes'][0.9]} principal axes hold 90 % of their variance."]
     lines.append(_about_origin(number["distributions"]["origin"]))
     if "radius_ks" in number["normal"]: lines.append(_about_normality(number["normal"]))
-    lines.append(f"The strongest correlation between two components is {number['correlations']['largest']:.2f}.")
+    if "largest" in number["correlations"]: lines.append(f"The strongest correlation between two components is {number['correlations']['largest']:.2f}.")
     naive = {name: value for name, value in number["sampling"]["lengths"].items() if not name.startswith(("the points", "Gaussian", "elliptic"))}
     name, worst = max(naive.items(), key=lambda item: item[1])
     if worst > 1.2: lines.append(f"Vectors drawn from the {name} miss the region: measured in standard deviations along the principal axes (Mahalanobis length) they are {worst:.3g} times as long as vectors of the fitted Gaussian.")

@@ -159,9 +159,16 @@ def _described(estimator, arrays, prefix=""):
     return tree
 
 # %% ../nbs/10_sampling.ipynb #0d72113c
+def _draws(sampler):
+    "Does a restored sampler draw finite real vectors?"
+    drawn = sampler.sample(1, random_state=0)
+    return len(drawn) == 1 and drawn.size and drawn.dtype.kind == "f" and np.isfinite(drawn).all()
+
+
 def _restored(cls, tree, arrays, prefix=""):
     "The estimator that `_described` described."
     estimator = cls(**tree["parameters"])
+    if any(hasattr(cls, name) for name in [*tree["values"], *tree["inside"]]): raise ValueError("a fit learns no methods")
     for name, value in tree["values"].items():
         setattr(estimator, name, np.array(value, object) if isinstance(value, list) else value)
     for name, inner in tree["inside"].items():
@@ -180,10 +187,11 @@ def _read(path):
     problem = f"{path} is not a sampler that save wrote, or it is damaged"
     if not zipfile.is_zipfile(path): raise ValueError(problem)
     try:
-        with np.load(path, allow_pickle=False) as file: arrays = {name: file[name] for name in file.files}
+        # np.load leaves a damaged zip open if it has opened it itself.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file: arrays = {name: file[name] for name in file.files}
         tree = json.loads(str(arrays.pop("sampler")))
-        if set(tree) != {"class", "module", "parameters", "values", "inside"}: raise KeyError("sampler")
-    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error: raise ValueError(problem) from error
+        if not isinstance(tree, dict) or set(tree) != {"class", "module", "parameters", "values", "inside"} or not isinstance(tree["class"], str): raise KeyError("sampler")
+    except Exception as error: raise ValueError(problem) from error  # a damaged zip raises nearly anything
     return tree, arrays
 
 
@@ -243,9 +251,12 @@ class LatentSampler(BaseEstimator):
         found = _class_named(LatentSampler, tree)
         if not issubclass(found, cls):
             raise ValueError(f"{path} holds a {found.__name__}, not a {cls.__name__}: use {found.__name__}.load, or load_sampler for any sampler")
-        try: return _restored(found, tree, arrays)
-        except (TypeError, ValueError, KeyError) as error:
-            raise ValueError(f"{path} holds a {found.__name__} that this version cannot read: {error}") from error
+        try:
+            sampler = _restored(found, tree, arrays)
+            if not _draws(sampler): raise ValueError("it draws no finite vectors")
+        except Exception as error:  # whatever a trial draw from wrong arrays may raise
+            raise ValueError(f"{path} holds a {found.__name__} that this version cannot read: it is damaged, or from another version") from error
+        return sampler
 
 # %% ../nbs/10_sampling.ipynb #5315281e
 def load_sampler(
@@ -292,7 +303,7 @@ def _whitened(points, pca):
     inside = np.ones(len(points), bool)
     if pca.n_components_ < points.shape[1]:
         beside = np.linalg.norm(points - pca.inverse_transform(scores), axis=1)
-        inside = beside <= 1e-6 * (np.linalg.norm(pca.mean_) + np.sqrt(pca.explained_variance_.sum()))
+        inside = beside <= 32 * np.finfo(points.dtype).eps * np.linalg.norm(pca.mean_) + 1e-6 * np.sqrt(pca.explained_variance_.sum())
     return scores / np.sqrt(pca.explained_variance_), inside
 
 
@@ -335,7 +346,7 @@ class EllipticSampler(DensitySampler):
     def _method(self):
         check_positive("factor", self.factor)
         methods = {"uniform": draw_uniform, "sequential": draw_sequential}
-        if self.method not in methods: raise ValueError(f'method must be "uniform" or "sequential", got {self.method!r}')
+        if not isinstance(self.method, str) or self.method not in methods: raise ValueError(f'method must be "uniform" or "sequential", got {self.method!r}')
         return methods[self.method]
 
     def _fit(self, points):
@@ -398,15 +409,16 @@ class IndependentSampler(DensitySampler):
 
     def _fit(self, points):
         self.mean_ = points.mean(axis=0, dtype=np.float64)
-        self.std_ = points.std(axis=0, ddof=1, dtype=np.float64)
+        # Rounding would leave a constant component with a spread.
+        self.std_ = np.where((points == points[0]).all(axis=0), 0.0, points.std(axis=0, ddof=1, dtype=np.float64))
 
     def _sample(self, n_samples, rng):
         return self.mean_ + self.std_ * rng.standard_normal((n_samples, len(self.mean_)))
 
     def _score(self, points):
-        varies = self.std_ > 1e-12 * (1 + np.abs(self.mean_))
+        varies = self.std_ > 0
         density = stats.norm(self.mean_[varies], self.std_[varies]).logpdf(points[:, varies]).sum(axis=1)
-        beside = np.abs(points[:, ~varies] - self.mean_[~varies]) > 1e-6 * (1 + np.abs(self.mean_[~varies]))
+        beside = np.abs(points[:, ~varies] - self.mean_[~varies]) > 1e-6 * np.abs(self.mean_[~varies])
         return np.where(beside.any(axis=1), -np.inf, density)
 
 # %% ../nbs/10_sampling.ipynb #420915f0

@@ -22,7 +22,7 @@ from sklearn.decomposition import PCA
 from tqdm.auto import tqdm
 
 from .autoencoder import build_autoencoder, build_decoder, build_encoder
-from .data import check_images, replace_file, to_float
+from .data import _check_whole, check_images, replace_file, to_float
 
 # %% ../nbs/03_training.ipynb #11df8fd8
 def pixel_pca_error(
@@ -284,6 +284,13 @@ def _compiled(settings, steps):
     return model
 
 
+def _check_recipe(settings):
+    "One sentence for numbers that no training can have."
+    for name in ("epochs", "latent_dim", "kernel_size", "batch_size"): _check_whole(name, settings[name], none=False)
+    _check_whole("shift", settings["shift"], least=0, none=False)
+    if not 0 < settings["learning_rate"] < np.inf: raise ValueError(f"expected a learning rate above 0, got {settings['learning_rate']}: 0.003 is the usual one")
+
+
 def _split_back(model, settings):
     "Encoder and decoder in float32, with the weights of the trained autoencoder."
     pair = _networks(settings, "float32", clip=True)
@@ -313,6 +320,7 @@ def train_autoencoder(
     "Train the plain autoencoder on the mean squared error, or go on with an interrupted training; both end at the same weights."
     for images in (train, held_out): check_images(images)
     settings = {k: v for k, v in locals().items() if k not in ("train", "held_out", "folder", "resume", "progress", "images")}
+    _check_recipe(settings)
     settings |= {"filters": list(filters), "batch_size": min(batch_size, len(train)), "size": train.shape[1], "n_images": len(train)}
     folder = None if folder is None else Path(folder)
     history = _begin(folder, resume, settings)
