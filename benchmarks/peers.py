@@ -27,10 +27,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 
 PACKAGES = ("latentfaces", "keras", "tensorflow", "tensorflow-cpu", "pythae", "torch", "scikit-learn", "scipy", "numpy")
-# name: title, Keras' backend, precision of the layers
-SIDES = {"pythae": ("pythae AE, PyTorch", "torch", None), "latentfaces": ("latentfaces, Keras on TensorFlow", "tensorflow", "float32"),
-         "latentfaces-bfloat16": ('latentfaces, Keras on TensorFlow, dtype="mixed_bfloat16"', "tensorflow", "mixed_bfloat16"),
-         "latentfaces-torch": ("latentfaces, Keras on PyTorch", "torch", "float32")}
+# name: title, Keras' backend, precision of the layers, optimizer
+SIDES = {"pythae": ("pythae AE, PyTorch, Adam", "torch", None, None), "latentfaces": ("latentfaces as it comes: TensorFlow, Muon", "tensorflow", "float32", "muon"),
+         "latentfaces-bfloat16": ('the same, dtype="mixed_bfloat16"', "tensorflow", "mixed_bfloat16", "muon"),
+         "latentfaces-adam": ('the same, optimizer="adam"', "tensorflow", "float32", "adam"),
+         "latentfaces-adam-bfloat16": ('the same, optimizer="adam", dtype="mixed_bfloat16"', "tensorflow", "mixed_bfloat16", "adam"),
+         "latentfaces-torch": ("latentfaces, KERAS_BACKEND=torch, Muon", "torch", "float32", "muon")}
 
 
 def machine():
@@ -57,13 +59,13 @@ def images_of(source, count):
     return images, train[:count], held
 
 
-def train_ours(images, train, held, epochs, dtype):
+def train_ours(images, train, held, epochs, dtype, optimizer):
     "Train with the other defaults of `train_autoencoder`, as `latentfaces train` does, checkpoints included."
     from latentfaces.bundle import Bundle, reconstruction_error
     from latentfaces.training import Rows, train_autoencoder
     train, held = Rows(images, train), Rows(images, held)
     with tempfile.TemporaryDirectory() as folder:
-        encoder, decoder, history = train_autoencoder(train, held, folder, epochs=epochs, dtype=dtype, progress=False)
+        encoder, decoder, history = train_autoencoder(train, held, folder, epochs=epochs, dtype=dtype, optimizer=optimizer, progress=False)
     error = reconstruction_error(Bundle(np.zeros((0, 256)), encoder=encoder, decoder=decoder), held)
     return {"parameters": encoder.count_params() + decoder.count_params(), "seconds": [row["seconds"] for row in history],
             "images": len(train) // 64 * 64, "error": error, "errors": [row["held_out_mse"] for row in history]}
@@ -73,7 +75,7 @@ def worker(side, source, count, epochs):
     "One training, in this process; prints what it took as a line of JSON."
     data, start = images_of(source, count), time.perf_counter()
     if side == "pythae": from peers_pythae import train as run
-    else: run = functools.partial(train_ours, dtype=SIDES[side][2])
+    else: run = functools.partial(train_ours, dtype=SIDES[side][2], optimizer=SIDES[side][3])
     found = run(*data, epochs) | {"total": time.perf_counter() - start}
     print(json.dumps(found | {"gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}))
 
