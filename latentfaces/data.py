@@ -771,6 +771,8 @@ def replace_file(
 ) -> None:
     "Write a file under a temporary name beside it, then rename it into place: it is there whole or not at all."
     path, content = Path(path), io.BytesIO()
+    if not path.name or path.is_dir(): raise IsADirectoryError(f"expected the name of a file to write, got the folder {path}: add a name")
+    if not path.parent.is_dir(): raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} into: make it first")
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     write(content)  # first, because a zip or a picture that cannot go on writing would complain once more when it is thrown away
     try:

@@ -223,8 +223,8 @@ class MixtureSampler(_WhiteDensity):
     """A mixture of Gaussians with full covariances: scikit-learn's `GaussianMixture` in whitened coordinates.
 
     Learned: `pca_`; `weights_` (n,), `means_` (n, n_axes) and `cholesky_` (n, n_axes, n_axes), the factor L of each
-    covariance L L^T. As many components as asked for, or as points if these are fewer. `random_state` starts the fit
-    as well. Time grows with n_points n_components n_axes^2 per iteration.
+    covariance L L^T. As many components as asked for, or as points if these are fewer; a component that holds a single
+    point has that point for its mean, so few points per component give points away. `random_state` starts the fit as well. Time grows with n_points n_components n_axes^2 per iteration.
     """
     def __init__(self,
                  n_components=10,  # number of Gaussians
@@ -429,7 +429,8 @@ class BlendSampler(_WhiteSampler):
     def _weight(self, n):
         "Of every parent, if there are n z-points to choose from."
         m = _check_whole("parents", self.parents, 1)
-        if not np.isscalar(self.noise) or self.noise != 0: _check_share("noise", self.noise, end=False)
+        if not isinstance(self.noise, (int, float, np.number)) or isinstance(self.noise, bool): raise TypeError(f"noise must be a number, got {self.noise!r}")
+        if not 0 <= self.noise < 1: raise ValueError(f"noise must be at least 0 and below 1, got {self.noise}")
         if n <= m: raise ValueError(f"{m} parents need more than {m} z-points to choose from, got {n}: ask for fewer parents")
         return np.sqrt((1 - self.noise**2) / m * n / (n - m))
 

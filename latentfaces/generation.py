@@ -33,6 +33,7 @@ def generate_faces(
     "Draw z-vectors and decode them; a sampler that has not been fitted is fitted to a copy of itself on the bundle's z-points."
     if not isinstance(n, (int, np.integer)) or n < 1: raise ValueError(f"expected a number of faces of at least 1, got {n!r}: ask for one or more")
     sampler = EllipticSampler() if sampler is None else sampler
+    if isinstance(sampler, type) or not hasattr(sampler, "sample"): raise TypeError(f"expected a sampler such as EllipticSampler(), got {sampler!r:.80}: make one, or find one by name with make_sampler")
     if not hasattr(sampler, "n_features_in_"): sampler = clone(sampler).fit(bundle.z)
     with np.errstate(over="ignore"):  # what is too large becomes infinite, which decode refuses
         z = sampler.sample(n, random_state=random_state).astype(np.float32)
@@ -69,6 +70,7 @@ def write_faces(
 ) -> tuple:              # paths of faces.png and faces.npz
     "Write faces.png, labelled with the settings, and faces.npz with z and the settings; each whole or not at all."
     folder = Path(folder).expanduser()
+    if folder.exists() and not folder.is_dir(): raise NotADirectoryError(f"expected a folder to write faces.png and faces.npz into, got the file {folder}: name another")
     folder.mkdir(parents=True, exist_ok=True)
     picture, vectors = folder / "faces.png", folder / "faces.npz"
     figure = plot_faces(faces, columns, title=", ".join(f"{key} {value}" for key, value in settings.items())).figure
