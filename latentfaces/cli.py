@@ -106,7 +106,7 @@ def _add_train(commands):
     p.add_argument("--kernel-size", type=int, default=4, help="side of the convolution kernels")
     p.add_argument("--batch-norm", action="store_true", help="add batch normalisation")
     p.add_argument("--optimizer", choices=("muon", "adam"), default="muon", help="muon needs far fewer steps")
-    p.add_argument("--learning-rate", type=float, default=0.003, help="peak of the schedule")
+    p.add_argument("--learning-rate", type=float, default=0.003, help="peak of the schedule; 0.003 suits muon, take 0.001 for adam")
     p.add_argument("--dtype", choices=("float32", "mixed_bfloat16"), default="float32", help="precision of the hidden layers during training")
     p.add_argument("--seed", type=_seed, default=0, dest="random_state", help="the same seed gives the same split and the same training")
     p.add_argument("--resume", action="store_true", help="go on with an interrupted training in --out")

@@ -311,7 +311,7 @@ def train_autoencoder(
     batch_size: int = 64,                  # images per step
     shift: int = 2,                        # training images are mirrored, and moved by up to so many pixels
     optimizer: str = "muon",               # "muon" or "adam"
-    learning_rate: float = 0.003,          # peak of the schedule
+    learning_rate: float = 0.003,          # peak of the schedule; take 0.001 with adam
     dtype: str = "float32",                # or "mixed_bfloat16"
     random_state: int = 0,                 # seed of the first weights, the order and the mirroring
     resume: bool = False,                  # go on from the folder's checkpoint, if there is one

@@ -427,8 +427,8 @@ def test_identical_points_and_bad_calls(sampler):
     (GaussianizationSampler(n_knots=1), ValueError, "n_knots must be at least 2, got 1"),
     (BlendSampler(0), ValueError, "parents must be at least 1, got 0"),
     (BlendSampler(True), TypeError, "parents must be a whole number, got True"),
-    (BlendSampler(noise=1), ValueError, "noise must be above 0 and below 1, got 1"),
-    (BlendSampler(noise=-0.1), ValueError, "noise must be a positive number, got -0.1"),
+    (BlendSampler(noise=1), ValueError, "noise must be at least 0 and below 1, got 1"),
+    (BlendSampler(noise=-0.1), ValueError, "noise must be at least 0 and below 1, got -0.1"),
     (BlendSampler(300), ValueError, "300 parents need more than 300 z-points to choose from, got 300"),
     (EigenfaceSampler(0), ValueError, "n_components must be at least 1, got 0"),
 ], ids=str)
