@@ -44,7 +44,9 @@ def test_mathematics(seed, n, d, dtype):
     assert np.allclose(axes @ axes.T, np.eye(len(axes)), atol=1e-9)
     assert np.all(np.diff(pca.explained_variance_) <= 1e-9 * pca.explained_variance_[0])
     assert pca.explained_variance_ratio_.sum() == pytest.approx(1)
-    assert pca.rank_ == np.linalg.matrix_rank(z.astype(float) - z.mean(0, dtype=float), tol=1e-7 * np.linalg.norm(z - z.mean(0)))
+    centred = z.astype(float) - z.mean(0, dtype=float)
+    most, least = (np.linalg.matrix_rank(centred, tol=share * np.linalg.norm(centred)) for share in (0.5e-7, 2e-7))
+    assert least <= pca.rank_ <= most, "axes below 1e-7 of the whole spread do not count"
     assert np.allclose(np.cov(scores.T).reshape(len(axes), -1), np.diag(pca.explained_variance_), atol=1e-9 * pca.explained_variance_[0])
     assert np.allclose(pca.inverse_transform(scores), z, atol=1e-6 * abs(z).max())
     assert np.all(axes[np.arange(len(axes)), abs(axes).argmax(axis=1)] > 0), "fixed signs"
