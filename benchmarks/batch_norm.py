@@ -14,7 +14,7 @@ import numpy as np
 from latentfaces import EllipticSampler, GaussianSampler, UniformSampler, generate_faces, load_bundle
 from latentfaces.bundle import train_bundle
 from latentfaces.correlations import correlation_matrix
-from latentfaces.data import replace_file
+from latentfaces.core import replace_file
 from latentfaces.distributions import component_statistics, matching_bound, origin_position
 from latentfaces.evaluation import face_rate, pixel_spread
 from latentfaces.gaussian import normality

@@ -20,7 +20,8 @@ from sklearn.base import clone
 from tqdm import tqdm
 
 from latentfaces import EllipticSampler, GaussianSampler, IndependentSampler, UniformSampler, evaluate, load_bundle
-from latentfaces.data import load_images, replace_file
+from latentfaces.core import replace_file
+from latentfaces.data import load_images
 from latentfaces.densities import (
     BlendSampler, CopulaSampler, EigenfaceSampler, EmpiricalRadiusSampler, GaussianizationSampler, KernelSampler, MixtureSampler,
     ScaleMixtureSampler, TruncatedGaussianSampler)

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['as_array', 'check_latents', 'check_count', 'check_positive', 'check_share', 'check_choice', 'random_generator',
-           'batches', 'in_batches', 'expanded', 'check_output', 'replace_file', 'warn', 'progress_bar']
+           'batches', 'in_batches', 'check_images', 'to_float', 'expanded', 'check_output', 'replace_file', 'warn',
+           'progress_bar']
 
 # %% ../nbs/00_core.ipynb #cebe5199
 import io
@@ -165,6 +166,42 @@ def in_batches(
     "Apply a function to an array batch by batch; an empty array is one batch."
     pieces = batches(len(rows), check_count("batch_size", batch_size)) if len(rows) else [slice(0, 0)]
     return np.concatenate([np.asarray(function(rows[piece])) for piece in pieces])
+
+# %% ../nbs/00_core.ipynb #3166e724
+def _range_of(images, rows: int = 1024) -> tuple:
+    "Least and greatest value, piece by piece; NaN if there is one."
+    pieces = list(batches(len(images), rows))
+    return np.min([images[piece].min() for piece in pieces]), np.max([images[piece].max() for piece in pieces])
+
+# %% ../nbs/00_core.ipynb #26cbaf38
+def check_images(
+    images,       # array of images
+) -> np.ndarray:  # the same array
+    "Images unchanged, if they are uint8 or float in [0, 1] of shape (n, height, width, 3); raises TypeError or ValueError if not."
+    if not hasattr(images, "dtype"):  # what has a type already may be a view of files too large to copy
+        try: images = np.asanyarray(images)
+        except ValueError as error:
+            message = "expected images of shape (n, height, width, 3), got parts of different sizes: bring all to one size"
+            raise ValueError(message) from error
+    if images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape:
+        raise ValueError(f"expected images of shape (n, height, width, 3), got {images.shape}: "
+                         "a single image needs a first axis of length 1, grey ones three equal channels")
+    if images.dtype == np.uint8: return images
+    if not np.issubdtype(images.dtype, np.floating):
+        raise TypeError(f"expected uint8 images or floats in [0, 1], got {images.dtype}: "
+                        "convert them, 0 to 255 with images.astype('uint8')")
+    low, high = _range_of(images)
+    if not np.isfinite(low + high):
+        raise ValueError("expected values in [0, 1], got NaN or infinity: find out where they come from before going on")
+    if low < 0 or high > 1: raise ValueError(f"expected values in [0, 1], got [{low:g}, {high:g}]: divide by 255 or pass uint8")
+    return images
+
+# %% ../nbs/00_core.ipynb #5df5fd83
+def to_float(
+    images: np.ndarray,  # uint8, or float in [0, 1], (n, size, size, 3)
+) -> np.ndarray:         # float32 in [0, 1]
+    "Images as a network reads them: uint8 is divided by 255."
+    return images.astype(np.float32) / 255 if images.dtype == np.uint8 else images.astype(np.float32)
 
 # %% ../nbs/00_core.ipynb #04e6fed0
 def expanded(

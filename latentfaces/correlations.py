@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
 
-from .distributions import check_count, check_latents
+from .core import check_count, check_latents
 
 # %% ../nbs/06_correlations.ipynb #3b692ba8
 _BLOCK = 8192

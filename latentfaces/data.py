@@ -7,8 +7,7 @@ __all__ = ['SUFFIXES', 'WANTED', 'CELEBA_NAME', 'CELEBA_RATIO', 'CELEBA_CROP', '
            'FOOTER', 'MARK', 'FULL', 'CHECKED_BYTES', 'TRAITS', 'SKIN', 'IRIS', 'HAIR', 'HAIR_EDGES', 'WHITE', 'SHADE',
            'ATTRIBUTES', 'DRAWN_AT_ONCE', 'Listing', 'ZipSource', 'FolderSource', 'find_source', 'Faces',
            'cache_folder', 'open_cache', 'load_images', 'default_crop', 'Attributes', 'Partition', 'load_attributes',
-           'load_partition', 'split_indices', 'check_images', 'to_float', 'replace_file', 'synthetic_portraits',
-           'synthetic_faces']
+           'load_partition', 'split_indices', 'synthetic_portraits', 'synthetic_faces']
 
 # %% ../nbs/01_data.ipynb #7ce5bb79
 import csv
@@ -43,6 +42,7 @@ import numpy as np
 import platformdirs
 from tqdm import tqdm
 
+from .core import check_count, warn
 from .imagefile import CELEBA_WIDTH, READERS, decode_range, image_ratio
 
 # %% ../nbs/01_data.ipynb #88bc0067
@@ -87,13 +87,6 @@ def _zip64_directory(file, tail, at):
     file.seek(min(struct.unpack("<Q", tail[at - 12:at - 4])[0], 2**62))
     record = file.read(56)
     return struct.unpack("<QQ", record[40:56]) if len(record) == 56 else (2**16, 0)
-
-# %% ../nbs/01_data.ipynb #fdf680fe
-def _warn(message: str):
-    "A warning that points to the line outside this module that led here."
-    level, frame = 2, sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__") in (__name__, "contextlib"): level, frame = level + 1, frame.f_back
-    warnings.warn(message, stacklevel=level)
 
 # %% ../nbs/01_data.ipynb #33341edb
 class ZipSource:
@@ -468,7 +461,7 @@ def open_cache(path: Path) -> Faces | None:
             _check_pixels(file, about["shape"], about["checksums"])
     except (FileNotFoundError, NotADirectoryError): return None
     except (OSError, ValueError, LookupError, TypeError, struct.error):
-        _warn(f"the cached images in {path} are damaged or incomplete: they are made again")
+        warn(f"the cached images in {path} are damaged or incomplete: they are made again")
         return None
     return Faces(_map(path, about["shape"]), about["names"], about["skipped"])
 
@@ -481,7 +474,7 @@ def _temporary(path: Path):
         return open(path.with_name(f"{path.stem}.{secrets.token_hex(6)}.tmp"), "xb+")
     except OSError as error:
         if error.errno in FULL: raise
-        _warn(f"cannot write to the cache folder {path.parent} ({error.strerror}): the images stay in memory; "
+        warn(f"cannot write to the cache folder {path.parent} ({error.strerror}): the images stay in memory; "
               "set LATENTFACES_CACHE to a folder that can be written to")
         return None
 
@@ -565,13 +558,6 @@ def _load(source, cache, size, crop, limit, *how) -> Faces:
     return open_cache(path) or _decode_to_cache(path, source, size, crop, limit, *how)
 
 # %% ../nbs/01_data.ipynb #494a2d0f
-def _check_whole(name: str, value, least: int = 1, none: bool = True):
-    "Raise unless a value is a whole number of at least `least`, or None where that is allowed."
-    if value is None and none: return
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)): raise TypeError(f"expected a whole number for {name}, got {value!r}")
-    if value < least: raise ValueError(f"expected {name} to be at least {least}, got {value}")
-
-
 def _check_crop(crop):
     if crop is None: return None
     if isinstance(crop, bool) or not isinstance(crop, (int, float, np.integer, np.floating)): raise TypeError(f"expected a number for crop, got {crop!r}")
@@ -596,15 +582,15 @@ def load_images(
     ValueError if none can be read, OSError if the disk with the cache is full. Whether an image is transparent, turned
     by EXIF data, grey or CMYK makes no difference to the shape: all become upright RGB, transparent parts white.
     """
-    _check_whole("size", size, none=False)
-    _check_whole("limit", limit)
-    _check_whole("workers", workers)
+    check_count("size", size)
+    if limit is not None: check_count("limit", limit)
+    if workers is not None: check_count("workers", workers)
     crop = _check_crop(crop)
     if (count := _drawn_count(source)) is not None: faces = _drawn(count, size, crop, limit)
     else: faces = _load(find_source(source), cache, int(size), crop, limit, workers, progress)
     if faces.skipped:
         total = len(faces.names) + len(faces.skipped)
-        _warn(f"left out {len(faces.skipped):,} of {total:,} files in {source}: {_reasons(faces.skipped)}")
+        warn(f"left out {len(faces.skipped):,} of {total:,} files in {source}: {_reasons(faces.skipped)}")
     return (faces.images, np.array(faces.names)) if return_names else faces.images
 
 # %% ../nbs/01_data.ipynb #9093d1f4
@@ -680,7 +666,7 @@ def _parse_rows(path, rows: list, columns: int, allowed: dict) -> tuple:
         elif not allowed.keys() >= set(fields): problems[f"line {number}, {name}"] = f"a value that is not {' or '.join(allowed)}"
         elif name in values: problems[f"line {number}, {name}"] = "a second row for this image"
         else: values[name] = [allowed[field] for field in fields]
-    if problems: _warn(f"left out {len(problems):,} of {len(rows):,} rows in {path}: {_reasons(problems)}")
+    if problems: warn(f"left out {len(problems):,} of {len(rows):,} rows in {path}: {_reasons(problems)}")
     if not values: raise ValueError(f"no row could be read in {path}: expected a file name and {columns} values in each")
     return np.array(list(values)), np.array(list(values.values()), np.int8)
 
@@ -690,7 +676,7 @@ def _header(path, rows: list) -> tuple:
     announced = int(rows[0][1][0]) if rows and len(rows[0][1]) == 1 and rows[0][1][0].isdigit() else None
     rows = rows[announced is not None:]
     if len(rows) < 2 or {"1", "-1"} & set(rows[0][1]): raise ValueError(f"no attributes in {path}: expected a line with their names and a row for each image")
-    if announced not in (None, len(rows) - 1): _warn(f"{path} announces {announced:,} rows and has {len(rows) - 1:,}")
+    if announced not in (None, len(rows) - 1): warn(f"{path} announces {announced:,} rows and has {len(rows) - 1:,}")
     names = rows[0][1]
     usual = Counter(len(fields) for _, fields in rows[1:]).most_common(1)[0][0]
     return tuple(names[1:] if usual == len(names) else names), rows[1:]
@@ -724,7 +710,7 @@ def split_indices(
     random_state: int = 0, # seed
 ) -> tuple:                # indices to train on and indices held out, both sorted
     "Split n images at random into those to train on and those held out; raises ValueError unless both get at least one."
-    _check_whole("n", n, none=False)
+    check_count("n", n)
     share = isinstance(held_out, (float, np.floating))
     if not (0 < held_out < 1 if share else 0 < held_out < n):
         raise ValueError(f"expected to hold out 1 to {n - 1} of {n} images, or a share between 0 and 1, got {held_out}")
@@ -732,53 +718,6 @@ def split_indices(
     if not count: raise ValueError("a single image cannot be split")
     order = np.random.default_rng(random_state).permutation(n)
     return np.sort(order[count:]), np.sort(order[:count])
-
-# %% ../nbs/01_data.ipynb #3166e724
-def _range_of(images, rows: int = 1024) -> tuple:
-    "Least and greatest value, piece by piece; NaN if there is one."
-    parts = [images[start:start + rows] for start in range(0, len(images), rows)]
-    return np.min([part.min() for part in parts]), np.max([part.max() for part in parts])
-
-# %% ../nbs/01_data.ipynb #26cbaf38
-def check_images(
-    images,       # array of images
-) -> np.ndarray:  # the same array
-    "Images unchanged, if they are uint8 or float in [0, 1] of shape (n, height, width, 3); raises TypeError or ValueError that says what to do if not."
-    if not hasattr(images, "dtype"):  # what has a type already may be a view of files too large to copy
-        try: images = np.asanyarray(images)
-        except ValueError as error: raise ValueError("expected images of shape (n, height, width, 3), got parts of different sizes: bring all to one size") from error
-    if images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape:
-        raise ValueError(f"expected images of shape (n, height, width, 3), got {images.shape}: a single image needs a first axis of length 1, grey ones three equal channels")
-    if images.dtype == np.uint8: return images
-    if not np.issubdtype(images.dtype, np.floating):
-        raise TypeError(f"expected uint8 images or floats in [0, 1], got {images.dtype}: convert them, 0 to 255 with images.astype('uint8')")
-    low, high = _range_of(images)
-    if not np.isfinite(low + high): raise ValueError("expected values in [0, 1], got NaN or infinity: find out where they come from before going on")
-    if low < 0 or high > 1: raise ValueError(f"expected values in [0, 1], got [{low:g}, {high:g}]: divide by 255 or pass uint8")
-    return images
-
-# %% ../nbs/01_data.ipynb #5df5fd83
-def to_float(
-    images: np.ndarray,  # uint8, or float in [0, 1], (n, size, size, 3)
-) -> np.ndarray:         # float32 in [0, 1]
-    "Images as a network reads them: uint8 is divided by 255."
-    return images.astype(np.float32) / 255 if images.dtype == np.uint8 else images.astype(np.float32)
-
-# %% ../nbs/01_data.ipynb #118c4a4f
-def replace_file(
-    path,   # where the content shall be
-    write,  # function that writes to the open binary file it is given
-) -> None:
-    "Write a file under a temporary name beside it, then rename it into place: it is there whole or not at all."
-    path, content = Path(path), io.BytesIO()
-    if not path.name or path.is_dir(): raise IsADirectoryError(f"expected the name of a file to write, got the folder {path}: add a name")
-    if not path.parent.is_dir(): raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} into: make it first")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    write(content)  # first, because a zip or a picture that cannot go on writing would complain once more when it is thrown away
-    try:
-        with part.open("wb") as file: file.write(content.getbuffer())
-        os.replace(part, path)
-    finally: part.unlink(missing_ok=True)
 
 # %% ../nbs/01_data.ipynb #ba453d6d
 TRAITS = {  # name: least and greatest value, drawn uniformly; lengths in units of half a picture
@@ -1038,7 +977,7 @@ def synthetic_portraits(
     random_state: int = 0, # seed
 ) -> np.ndarray:           # uint8 (n, 218, 178, 3)
     "The faces of `synthetic_faces` in the format of CelebA's aligned images, 178 pixels wide and 218 high."
-    _check_whole("n", n, none=False)
+    check_count("n", n)
     return _drawn_in_batches(_draw_traits(n, random_state), 218, reach=218 / CELEBA_CROP)[:, :, 20:198]
 
 # %% ../nbs/01_data.ipynb #decbfda4
@@ -1048,8 +987,8 @@ def synthetic_faces(
     random_state: int = 0, # seed
 ) -> tuple:                # images, uint8 (n, size, size, 3), and their Attributes
     "Drawn faces that vary in some forty traits, and CelebA's attributes of them. More faces from the same seed begin with the same ones, and a face looks alike at every size."
-    _check_whole("n", n, none=False)
-    _check_whole("size", size, none=False)
+    check_count("n", n)
+    check_count("size", size)
     traits = _draw_traits(n, random_state)
     return _drawn_in_batches(traits, size), _attributes_of(traits)
 

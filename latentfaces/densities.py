@@ -17,10 +17,9 @@ from sklearn.decomposition import PCA, FastICA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from .data import check_images, to_float
-from .distributions import _as_array, check_positive
+from .core import as_array, check_count, check_images, check_positive, check_share, random_generator, to_float
 from .gaussian import LatentGaussian, scale_variance
-from .sampling import (DensitySampler, LatentSampler, _along_axes, _generator,
+from .sampling import (DensitySampler, LatentSampler, _along_axes,
                                   _normal_log_density, _varying_axes, _whitened)
 
 # %% ../nbs/10a_densities.ipynb #47b35828
@@ -51,12 +50,6 @@ def _directions(n_vectors, n_components, rng):
     return normal / np.linalg.norm(normal, axis=1)[:, None]
 
 
-def _check_share(name, value, end=True):
-    "A number in (0, 1), or also 1, or one sentence."
-    if check_positive(name, value) > 1 or value == 1 and not end:
-        raise ValueError(f"{name} must be above 0 and {'at most' if end else 'below'} 1, got {value!r}")
-    return float(value)
-
 # %% ../nbs/10a_densities.ipynb #922e9771
 class TruncatedGaussianSampler(_WhiteDensity):
     """The fitted Gaussian inside the ellipsoid that holds a given share of it; nothing outside.
@@ -71,17 +64,17 @@ class TruncatedGaussianSampler(_WhiteDensity):
                 ):
         self.confidence, self.random_state = confidence, random_state
 
-    def _check(self): _check_share("confidence", self.confidence)
+    def _check(self): check_share("confidence", self.confidence, high=True)
 
     def _fit_white(self, white): "Mean and covariance are all there is to learn."
 
     def _sample_white(self, n_samples, rng):
-        d, share = self.pca_.n_components_, _check_share("confidence", self.confidence)
+        d, share = self.pca_.n_components_, check_share("confidence", self.confidence, high=True)
         length = np.sqrt(stats.chi2.ppf(share * rng.random(n_samples), d))
         return length[:, None] * _directions(n_samples, d, rng)
 
     def _score_white(self, white):
-        share = _check_share("confidence", self.confidence)
+        share = check_share("confidence", self.confidence, high=True)
         inside = np.einsum("ij,ij->i", white, white) <= stats.chi2.ppf(share, white.shape[1])
         return np.where(inside, _normal_log_density(white) - np.log(share), -np.inf)
 
@@ -181,14 +174,6 @@ def _from_normal(scores, knots, values):
     return np.stack([_through(scores[:, j], knots, to)[0] for j, to in enumerate(values)], axis=1)
 
 # %% ../nbs/10a_densities.ipynb #532b87ea
-def _check_whole(name, value, least):
-    "A whole number of at least `least`, or one sentence."
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name} must be a whole number, got {value!r}")
-    if value < least: raise ValueError(f"{name} must be at least {least}, got {value}")
-    return int(value)
-
-
 class CopulaSampler(_WhiteDensity):
     """Gaussian copula with empirical margins along the principal axes: the shape of every axis, and correlations of the ranks.
 
@@ -202,7 +187,7 @@ class CopulaSampler(_WhiteDensity):
                 ):
         self.n_knots, self.random_state = n_knots, random_state
 
-    def _check(self): _check_whole("n_knots", self.n_knots, 2)
+    def _check(self): check_count("n_knots", self.n_knots, 2)
 
     def _fit_white(self, white):
         self.knots_, self.values_ = _margins(white, self.n_knots)
@@ -236,12 +221,12 @@ class MixtureSampler(_WhiteDensity):
         self.max_iter, self.random_state = max_iter, random_state
 
     def _check(self):
-        _check_whole("n_components", self.n_components, 1)
-        _check_whole("max_iter", self.max_iter, 1)
+        check_count("n_components", self.n_components, 1)
+        check_count("max_iter", self.max_iter, 1)
         check_positive("reg_covar", self.reg_covar)
 
     def _fit_white(self, white):
-        seed = int(_generator(self.random_state).integers(2**31))
+        seed = int(random_generator(self.random_state).integers(2**31))
         mixture = GaussianMixture(min(self.n_components, len(white)), reg_covar=self.reg_covar,
                                   max_iter=self.max_iter, random_state=seed)
         with warnings.catch_warnings():
@@ -347,8 +332,8 @@ class GaussianizationSampler(_WhiteDensity):
         self.n_layers, self.n_knots, self.random_state = n_layers, n_knots, random_state
 
     def _check(self):
-        _check_whole("n_layers", self.n_layers, 1)
-        _check_whole("n_knots", self.n_knots, 2)
+        check_count("n_layers", self.n_layers, 1)
+        check_count("n_knots", self.n_knots, 2)
 
     def _fit_white(self, white):
         if len(white) < white.shape[1] + 2:
@@ -428,9 +413,8 @@ class BlendSampler(_WhiteSampler):
 
     def _weight(self, n):
         "Of every parent, if there are n z-points to choose from."
-        m = _check_whole("parents", self.parents, 1)
-        if not isinstance(self.noise, (int, float, np.number)) or isinstance(self.noise, bool): raise TypeError(f"noise must be a number, got {self.noise!r}")
-        if not 0 <= self.noise < 1: raise ValueError(f"noise must be at least 0 and below 1, got {self.noise}")
+        m = check_count("parents", self.parents, 1)
+        check_share("noise", self.noise, low=True)
         if n <= m: raise ValueError(f"{m} parents need more than {m} z-points to choose from, got {n}: ask for fewer parents")
         return np.sqrt((1 - self.noise**2) / m * n / (n - m))
 
@@ -460,7 +444,7 @@ class EigenfaceSampler(LatentSampler):
 
     def fit(self, images, y=None):
         "Learn from images (n, size, size, 3); `y` is ignored."
-        if isinstance(images, (list, tuple)): images = _as_array(images, "images")
+        if isinstance(images, (list, tuple)): images = as_array(images, "images")
         if getattr(images, "ndim", 2) == 4:
             check_images(images)
             super().fit(to_float(images).reshape(len(images), -1))
@@ -471,7 +455,7 @@ class EigenfaceSampler(LatentSampler):
         return self
 
     def _fit(self, points):
-        count = min(_check_whole("n_components", self.n_components, 1), *points.shape)
+        count = min(check_count("n_components", self.n_components, 1), *points.shape)
         if (points == points[0]).all(): raise ValueError(f"all {len(points)} images are the same: they have no principal components")
         if not 1e-6 < np.ptp(points) <= 1: points = points.astype(np.float64)  # not images, so their squares may be beyond float32
         pca = PCA(count, random_state=0).fit(points)

@@ -8,15 +8,13 @@ __all__ = ['share_within', 'n_std_within', 'ConfidenceEllipse', 'confidence_elli
 
 # %% ../nbs/09_ellipses.ipynb #23d0a696
 from dataclasses import dataclass
-from itertools import combinations
-from numbers import Integral
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.stats import chi2
 
+from .core import check_count, check_latents, check_positive
 from .correlations import centred_blocks, mean_and_covariance
-from .distributions import check_latents, check_positive
 
 # %% ../nbs/09_ellipses.ipynb #1f761c1f
 def share_within(
@@ -120,7 +118,7 @@ def pair_indices(
     random_state=0,  # seed; the same seed gives the same pairs
 ) -> np.ndarray:  # shape (n_pairs, 2), the smaller index first, in ascending order
     "Pairs of different components; all of them where fewer than `n_pairs` exist."
-    if not isinstance(latent_dim, Integral) or latent_dim < 2: raise ValueError(f"expected at least 2 components to make pairs of, got {latent_dim!r}")
+    check_count("latent_dim", latent_dim, 2)
     total = latent_dim * (latent_dim - 1) // 2
     pairs = np.stack(np.triu_indices(latent_dim, 1), axis=1)
     if n_pairs is None or n_pairs >= total: return pairs
@@ -309,8 +307,8 @@ def draw_original(
     mean, so vectors are independent of each other. A constant component keeps its value. Raises ValueError where two
     components are perfectly correlated, as their ellipse has no area.
     """
-    for name, count in (("n_vectors", n_vectors), ("n_sweeps", n_sweeps)):
-        if isinstance(count, bool) or not isinstance(count, Integral) or count < 1: raise ValueError(f"{name} must be at least 1, got {count!r}")
+    check_count("n_vectors", n_vectors)
+    check_count("n_sweeps", n_sweeps)
     points, n_std = check_latents(z), check_positive("n_std", n_std)
     mean, covariance = mean_and_covariance(points)
     std, correlation, flat = _standard_form(mean, covariance)

@@ -25,11 +25,10 @@ from sklearn.metrics import euclidean_distances
 from tqdm import tqdm
 
 import latentfaces
-from .bundle import Bundle, in_batches, load_bundle, sha256
+from .bundle import Bundle, load_bundle, sha256
+from .core import as_array, check_count, check_images, in_batches, random_generator, replace_file, to_float
 from .correlations import mean_and_covariance
-from .data import check_images, replace_file, to_float
-from .distributions import _as_array, check_count
-from .sampling import EllipticSampler, GaussianSampler, IndependentSampler, UniformSampler, _generator
+from .sampling import EllipticSampler, GaussianSampler, IndependentSampler, UniformSampler
 
 # %% ../nbs/12_evaluation.ipynb #5a5790da
 @cache
@@ -256,7 +255,7 @@ def check_features(
     least: int = 2,          # rows there must be
 ) -> np.ndarray:             # float32 or float64
     "Feature vectors as a finite array; raises ValueError or TypeError, in one sentence, for anything else."
-    x = _as_array(x, name)
+    x = as_array(x, name)
     if x.dtype.kind not in "biuf": raise TypeError(f"expected {name} to be real numbers, got {x.dtype}: convert them")
     if x.ndim != 2 or not x.shape[1]: raise ValueError(f"expected {name} of shape (n, d), one row for each picture, got {x.shape}")
     if len(x) < least: raise ValueError(f"expected at least {least} rows of {name}, got {len(x)}: take more pictures")
@@ -277,7 +276,7 @@ def _check_pair(x, y, least=2):
 # %% ../nbs/12_evaluation.ipynb #c0f09029
 def _check_moments(mean, covariance):
     "A mean (d,) and a covariance (d, d) as arrays, or one sentence."
-    mean, covariance = _as_array(mean, "a mean"), _as_array(covariance, "a covariance")
+    mean, covariance = as_array(mean, "a mean"), as_array(covariance, "a covariance")
     if not {mean.dtype.kind, covariance.dtype.kind} <= set("biuf"): raise TypeError(f"expected a mean and a covariance of real numbers, got {mean.dtype} and {covariance.dtype}: convert them")
     if mean.ndim != 1 or not len(mean) or covariance.shape != 2 * mean.shape:
         raise ValueError(f"expected a mean of shape (d,) and a covariance of shape (d, d), got {mean.shape} and {covariance.shape}: take both from the same features")
@@ -323,7 +322,7 @@ def extrapolated_frechet(
 ) -> float:                 # may be slightly negative
     "The Fréchet distance for endless pictures on both sides: where a line through those of parts, against 1 / size, meets 0."
     x, y = _check_pair(x, y, least=4)
-    rng, n_sizes, repeats = _generator(random_state), check_count("n_sizes", n_sizes), check_count("repeats", repeats)
+    rng, n_sizes, repeats = random_generator(random_state), check_count("n_sizes", n_sizes), check_count("repeats", repeats)
     def part(rows, share): return rows[rng.choice(len(rows), max(2, round(share * len(rows))), replace=False)]
     shares = np.repeat(np.linspace(0.5, 1, n_sizes, endpoint=False), repeats)
     distances = [frechet_distance(part(x, share), part(y, share)) for share in shares]
@@ -349,7 +348,7 @@ def kernel_distance(
 ) -> float:                   # around 0 for equal distributions, on both sides
     "Kernel distance (KID): unbiased squared maximum mean discrepancy under the kernel (x . y / d + 1)^3."
     x, y = _check_pair(x, y)
-    rng, size = _generator(random_state), min(check_count("subset_size", subset_size, 2), len(x), len(y))
+    rng, size = random_generator(random_state), min(check_count("subset_size", subset_size, 2), len(x), len(y))
     def subset(rows): return rows[rng.choice(len(rows), size, replace=False)].astype(np.float64)
     return float(np.mean([_kernel_gap(subset(x), subset(y)) for _ in range(check_count("n_subsets", n_subsets))]))
 
@@ -405,7 +404,7 @@ def variety(
 # %% ../nbs/12_evaluation.ipynb #b0ba6555
 def _vectors(rows):
     "Rows as vectors; images as the list of their pixels in [0, 1]."
-    rows = _as_array(rows, "pictures")
+    rows = as_array(rows, "pictures")
     return to_float(check_images(rows)).reshape(len(rows), -1) if rows.ndim == 4 else rows
 
 
@@ -416,7 +415,7 @@ def nearest_distances(
     "Euclidean distance from each picture to the nearest of others, in features or, for images, in pixels in [0, 1]."
     x = check_features(_vectors(x), least=1)
     nearest = np.full(len(x), np.inf)
-    if not hasattr(reference, "ndim"): reference = _as_array(reference, "pictures to compare with")
+    if not hasattr(reference, "ndim"): reference = as_array(reference, "pictures to compare with")
     if not reference.ndim or not len(reference): raise ValueError("expected pictures to compare with, got none: pass at least one")
     for start in range(0, len(reference), 1000):
         _, others = _check_pair(x[:1], _vectors(reference[start:start + 1000]), least=1)

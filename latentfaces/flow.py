@@ -10,10 +10,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from .densities import (ScaleMixtureSampler, _check_share, _check_whole, _scale_nodes,
+from .densities import (ScaleMixtureSampler, _scale_nodes,
                                    _scaled_log_density, _WhiteDensity)
-from .distributions import check_positive
-from .sampling import _generator
+from .core import check_count, check_positive, check_share, random_generator
 
 # %% ../nbs/10b_flow.ipynb #5bd91f85
 def _shapes(d, hidden):
@@ -124,16 +123,16 @@ class FlowSampler(_WhiteDensity):
         self.random_state = random_state
 
     def _check(self):
-        for name in ["n_couplings", "hidden", "max_epochs", "patience", "batch_size"]: _check_whole(name, getattr(self, name), 1)
-        _check_share("held_out", self.held_out, end=False)
+        for name in ["n_couplings", "hidden", "max_epochs", "patience", "batch_size"]: check_count(name, getattr(self, name), 1)
+        check_share("held_out", self.held_out)
         check_positive("learning_rate", self.learning_rate)
-        if not np.isscalar(self.dropout) or self.dropout != 0: _check_share("dropout", self.dropout, end=False)
+        check_share("dropout", self.dropout, low=True)
 
     def _fit_white(self, white):
         n, d = white.shape
         if d < 2: raise ValueError("a flow of couplings needs at least two axes along which the points vary, got 1 feature(s)")
         if n < 10: raise ValueError(f"a flow needs at least 10 z-points, got {n} samples")
-        rng = _generator(self.random_state)
+        rng = random_generator(self.random_state)
         self.sigma_ = ScaleMixtureSampler().fit(white).sigma_
         self.orders_ = np.array([rng.permutation(d) for _ in range(self.n_couplings)])
         points = rng.permutation(white).astype(np.float32)

@@ -17,8 +17,8 @@ from sklearn.base import BaseEstimator
 from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .core import check_choice, check_count, check_latents, check_positive
 from .correlations import centred_blocks, mean_and_covariance
-from .distributions import check_count, check_latents, check_positive
 
 # %% ../nbs/07_gaussian.ipynb #49bcf176
 def _moments(points):
@@ -287,8 +287,7 @@ def core(
 ) -> np.ndarray:  # bool, shape (n_points,)
     "Which points lie inside a cut, seen from the mean and covariance of all; constant components cut none."
     cut = check_positive("cut", cut)
-    if by not in ("length", "components", "axes"):
-        raise ValueError(f'by must be "length", "components" or "axes", got {by!r}')
+    check_choice("by", by, ("length", "components", "axes"))
     points = check_latents(z)
     gaussian = LatentGaussian().fit(points)
     if by == "length": return gaussian.mahalanobis(points) <= cut

@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.base import clone
 
 from .bundle import Bundle
-from .data import replace_file
+from .core import replace_file
 from .densities import (
     BlendSampler, CopulaSampler, EmpiricalRadiusSampler, GaussianizationSampler, KernelSampler, MixtureSampler, ScaleMixtureSampler,
     TruncatedGaussianSampler)

@@ -13,8 +13,8 @@ import scipy.linalg
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .core import check_latents
 from .correlations import centred_blocks, mean_and_covariance
-from .distributions import check_latents
 
 # %% ../nbs/08_pca.ipynb #94807edf
 def _axes_of_many(points):

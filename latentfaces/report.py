@@ -19,7 +19,7 @@ from tqdm import tqdm
 import latentfaces
 from .bundle import Bundle, load_bundle
 from .correlations import centred_blocks, correlation_matrix, dependence, directions, strongest_pairs
-from .data import replace_file
+from .core import replace_file
 from .distributions import component_statistics, cube_radii, matching_bound, number_density, origin_position, radii
 from .ellipses import alignment, pair_indices, share_inside, share_within
 from .gaussian import equivalent_length, normality, normality_tests, radius_law

@@ -11,7 +11,6 @@ import json
 import re
 import zipfile
 from importlib import import_module
-from numbers import Integral, Number
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +20,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .data import replace_file
-from .distributions import check_latents, check_positive, half_widths
+from .core import check_choice, check_count, check_latents, check_positive, expanded, random_generator, replace_file
+from .distributions import half_widths
 from .gaussian import LatentGaussian
 from .pca import LatentPCA
 
@@ -126,17 +125,6 @@ def draw_sequential(
         u[start:start + size] = np.copysign(np.sqrt(w), u[start:start + size])
     return u
 
-# %% ../nbs/10_sampling.ipynb #5b2a946d
-def _generator(random_state):
-    "A NumPy Generator from None (fresh), an int or SeedSequence (always the same), a Generator (goes on) or a RandomState (goes on)."
-    if isinstance(random_state, np.random.RandomState):
-        random_state = random_state.randint(2**32, size=4, dtype=np.uint32)
-    elif isinstance(random_state, bool) or not (random_state is None or isinstance(random_state, (Integral, np.random.Generator, np.random.SeedSequence))):
-        raise TypeError(f"random_state must be None, an integer, a numpy Generator or a RandomState, got {random_state!r}")
-    elif isinstance(random_state, Integral) and random_state < 0:
-        raise ValueError(f"random_state must not be negative, got {random_state}")
-    return np.random.default_rng(random_state)
-
 # %% ../nbs/10_sampling.ipynb #e8a14de0
 def _plain(name, value):
     "A value that JSON can hold, or one sentence."
@@ -182,7 +170,7 @@ def _restored(cls, tree, arrays, prefix=""):
 # %% ../nbs/10_sampling.ipynb #a1aaecaf
 def _read(path):
     "The tree and the arrays in a sampler's file, or one sentence."
-    path = Path(path)
+    path = expanded(path)
     if not path.is_file(): raise FileNotFoundError(f"there is no file {path}: expected one that a sampler's save wrote")
     problem = f"{path} is not a sampler that save wrote, or it is damaged"
     if not zipfile.is_zipfile(path): raise ValueError(problem)
@@ -228,9 +216,8 @@ class LatentSampler(BaseEstimator):
               ) -> np.ndarray:  # z-vectors, shape (n_samples, latent_dim), float64
         "Draw new z-vectors."
         check_is_fitted(self, msg="this %(name)s has not been fitted yet: call fit(z) before sample")
-        if isinstance(n_samples, bool) or not isinstance(n_samples, Integral) or n_samples < 1:
-            raise ValueError(f"n_samples must be an integer of at least 1, got {n_samples!r}")
-        return self._sample(int(n_samples), _generator(self.random_state if random_state is None else random_state))
+        count = check_count("n_samples", n_samples)
+        return self._sample(count, random_generator(self.random_state if random_state is None else random_state))
 
     def save(self,
              path,  # where to, by custom with the suffix .npz
@@ -239,8 +226,7 @@ class LatentSampler(BaseEstimator):
         check_is_fitted(self, msg="this %(name)s has not been fitted yet: call fit(z) before save")
         arrays = {}
         text = json.dumps(_described(self, arrays))
-        replace_file(path, lambda file: np.savez(file, sampler=np.array(text), **arrays))
-        return Path(path)
+        return replace_file(path, lambda file: np.savez(file, sampler=np.array(text), **arrays))
 
     @classmethod
     def load(cls,
@@ -346,8 +332,7 @@ class EllipticSampler(DensitySampler):
     def _method(self):
         check_positive("factor", self.factor)
         methods = {"uniform": draw_uniform, "sequential": draw_sequential}
-        if not isinstance(self.method, str) or self.method not in methods: raise ValueError(f'method must be "uniform" or "sequential", got {self.method!r}')
-        return methods[self.method]
+        return methods[check_choice("method", self.method, methods)]
 
     def _fit(self, points):
         self._method()

@@ -22,7 +22,7 @@ from sklearn.decomposition import PCA
 from tqdm.auto import tqdm
 
 from .autoencoder import build_autoencoder, build_decoder, build_encoder
-from .data import _check_whole, check_images, replace_file, to_float
+from .core import check_count, check_images, replace_file, to_float
 
 # %% ../nbs/03_training.ipynb #11df8fd8
 def pixel_pca_error(
@@ -286,8 +286,8 @@ def _compiled(settings, steps):
 
 def _check_recipe(settings):
     "One sentence for numbers that no training can have."
-    for name in ("epochs", "latent_dim", "kernel_size", "batch_size"): _check_whole(name, settings[name], none=False)
-    _check_whole("shift", settings["shift"], least=0, none=False)
+    for name in ("epochs", "latent_dim", "kernel_size", "batch_size"): check_count(name, settings[name])
+    check_count("shift", settings["shift"], least=0)
     if not 0 < settings["learning_rate"] < np.inf: raise ValueError(f"expected a learning rate above 0, got {settings['learning_rate']}: 0.003 is the usual one")
 
 

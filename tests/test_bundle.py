@@ -5,7 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
-from latentfaces.bundle import FILES, Bundle, in_batches, load_bundle, reconstruction_error, save_bundle, sha256, train_bundle
+from latentfaces.bundle import FILES, Bundle, load_bundle, reconstruction_error, save_bundle, sha256, train_bundle
+from latentfaces.core import in_batches
 from latentfaces.data import synthetic_faces
 
 from conftest import TINY

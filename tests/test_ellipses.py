@@ -284,7 +284,7 @@ def test_fewer_points_than_dimensions():
 
 
 @pytest.mark.parametrize("change, message", [
-    ({"n_vectors": 0}, "n_vectors must be at least 1, got 0"), ({"n_vectors": 2.5}, "n_vectors"), ({"n_sweeps": 0}, "n_sweeps must be at least 1"),
+    ({"n_vectors": 0}, "n_vectors must be a whole number of at least 1, got 0"), ({"n_vectors": 2.5}, "n_vectors"), ({"n_sweeps": 0}, "n_sweeps must be a whole number of at least 1"),
     ({"n_std": -1}, "n_std must be a positive number"), ({"z": np.ones(4)}, "Reshape your data"), ({"z": np.full((4, 2), np.nan)}, "NaN or infinite"),
     ({"z": np.arange(8.0).reshape(4, 2)}, "components 0 and 1 are perfectly correlated")])
 def test_bad_draws(change, message):

@@ -107,12 +107,12 @@ def test_a_constant_component_and_a_long_scale():
 @pytest.mark.parametrize("sampler, points, error, message", [
     (QUICK, np.zeros((20, 1)) + np.arange(20)[:, None], ValueError, "needs at least two axes"),
     (QUICK, np.random.default_rng(0).random((9, 3)), ValueError, "needs at least 10 z-points, got 9"),
-    (FlowSampler(n_couplings=0), banana(50), ValueError, "n_couplings must be at least 1, got 0"),
+    (FlowSampler(n_couplings=0), banana(50), ValueError, "n_couplings must be a whole number of at least 1, got 0"),
     (FlowSampler(hidden=2.5), banana(50), TypeError, "hidden must be a whole number, got 2.5"),
     (FlowSampler(dropout=1), banana(50), ValueError, "dropout must be above 0 and below 1, got 1"),
     (FlowSampler(held_out=0), banana(50), ValueError, "held_out must be a positive number, got 0"),
     (FlowSampler(learning_rate=np.nan), banana(50), ValueError, "learning_rate must be a positive number, got nan"),
-    (FlowSampler(batch_size=0), banana(50), ValueError, "batch_size must be at least 1, got 0"),
+    (FlowSampler(batch_size=0), banana(50), ValueError, "batch_size must be a whole number of at least 1, got 0"),
     (QUICK, np.where(np.arange(50)[:, None] == 3, np.nan, banana(50)), ValueError, "NaN or infinite values in 1 of 50 z-points"),
 ])
 def test_bad_input(sampler, points, error, message):

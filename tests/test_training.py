@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from keras import ops
 
 from latentfaces.bundle import train_bundle
-from latentfaces.data import replace_file, synthetic_faces, to_float
+from latentfaces.core import replace_file, to_float
+from latentfaces.data import synthetic_faces
 from latentfaces.training import (HISTORY_COLUMNS, Muon, Rows, StopOnNaN, face_batches, learning_rate_schedule, orthogonalize, pixel_pca_error,
                                   read_state, train_autoencoder)
 
