@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 
 
-# TensorFlow writes these to standard error before any setting can stop it.
-GREETING = re.compile(r"\s*$|WARNING: All log messages before absl|WARNING:tensorflow:|[IWE]\d{4} \d\d:\d\d:")
+# The kernel and TensorFlow write these to standard error before any setting can stop it.
+GREETING = re.compile(r"\[IPKernelApp\] WARNING|\s*$|WARNING: All log messages before absl|WARNING:tensorflow:|[IWE]\d{4} \d\d:\d\d:")
 
 
 def joined(outputs: list) -> list:
