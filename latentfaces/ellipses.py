@@ -14,7 +14,8 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import chi2
 
 from .core import check_count, check_latents, check_positive
-from .correlations import centred_blocks, mean_and_covariance
+from .gaussian import LatentGaussian
+from .moments import as_moments, centred_blocks
 
 # %% ../nbs/09_ellipses.ipynb #1f761c1f
 def share_within(
@@ -87,7 +88,7 @@ def _level(n_std, confidence):
 
 # %% ../nbs/09_ellipses.ipynb #a3ad4393
 def confidence_ellipse(
-    points=None,  # values of two components, shape (n_points, 2), at least 3 points
+    points=None,  # values of two components, shape (n_points, 2), or their Moments, at least 3 points
     *,
     covariance=None,  # or their covariance, shape (2, 2)
     center=None,  # middle of the ellipse, shape (2,); None is the mean of the points, or (0, 0)
@@ -98,11 +99,13 @@ def confidence_ellipse(
     level = _level(n_std, confidence)
     if (points is None) == (covariance is None): raise ValueError("give either the points of a pair or their covariance, one of the two")
     if points is not None:
-        points = check_latents(points)
-        if len(points) < 3: raise ValueError("expected the values of two components for at least 3 points, got 2: give a covariance matrix as covariance=...")
-        if points.shape[1] != 2: raise ValueError(f"expected the values of two components, shape (n_points, 2), got {points.shape}: choose a pair, as in z[:, [0, 1]]")
-        mean, covariance = mean_and_covariance(points)
-        center = mean if center is None else center
+        moments = as_moments(points)
+        if moments.count < 3:
+            raise ValueError("expected the values of two components for at least 3 points, got 2: give a covariance matrix as covariance=...")
+        if moments.latent_dim != 2:
+            raise ValueError(f"expected the values of two components, shape (n_points, 2), got {moments.latent_dim} components: "
+                             "choose a pair, as in z[:, [0, 1]]")
+        covariance, center = moments.covariance, moments.mean if center is None else center
     covariance, center = np.asarray(covariance, float), np.zeros(2) if center is None else np.asarray(center, float)
     if covariance.shape != (2, 2) or center.shape != (2,): raise ValueError(f"expected a covariance of shape (2, 2) and a center of shape (2,), got {covariance.shape} and {center.shape}")
     (a, b), (b2, c) = covariance
@@ -160,11 +163,11 @@ def share_inside(
     """
     points = check_latents(z)
     pairs = pair_indices(points.shape[1]) if pairs is None else np.asarray(pairs)
-    mean, covariance = mean_and_covariance(points)
-    std, correlation, flat = _standard_form(mean, covariance)
+    moments = as_moments(points)
+    std, correlation, flat = _standard_form(moments.mean, moments.covariance)
     r, counts = correlation[pairs[:, 0], pairs[:, 1]], 0
     lost = flat[pairs].any(axis=1) | (1 - r * r < 1e-12)
-    for _, block in centred_blocks(points, mean):
+    for _, block in centred_blocks(points, moments.mean):
         counts = counts + _count_inside((block / std).T.copy(), pairs, np.where(lost, 0, r), np.atleast_1d(n_std))
     return np.where(lost[:, None], np.nan, counts / len(points))
 
@@ -174,14 +177,12 @@ _REACH = 4.5
 
 
 def _white_pair(points, bandwidth):
-    "Whitened points (n, 2), the matrix that turns them back, the mean, and the bandwidth of the smoothing."
-    mean, covariance = mean_and_covariance(points)
-    variance, axes = np.linalg.eigh(covariance)
-    if not variance[0] > 1e-12 * variance[1]:
+    "Whitened points (n, 2), the Gaussian that turns them back, and the bandwidth of the smoothing."
+    gaussian = LatentGaussian(shrinkage=0).fit(points)
+    if gaussian.rank_ < 2 or not gaussian.std_[1] > 1e-6 * gaussian.std_[0]:
         raise ValueError("the points of this pair lie on a line: they have no number density in the plane, leave one component out")
-    back = axes * np.sqrt(variance)
     h = min(1.0, len(points) ** (-1 / 6)) if bandwidth is None else check_positive("bandwidth", bandwidth)
-    return (points - mean) @ (axes / np.sqrt(variance)), back, mean, h
+    return gaussian.whiten(points), gaussian, h
 
 
 def _smoothed_plane(white, h):
@@ -199,10 +200,10 @@ def pair_density(
     bandwidth: float | None = None,  # of the Gaussian smoothing, in standard deviations; None is Scott's rule n^(-1/6)
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # x, y and density, each (m, m): what a contour plot takes
     "Smoothed number density of a pair, as a share of the points per unit of area, on a grid along the axes of its ellipse."
-    white, back, mean, h = _white_pair(check_latents(points).astype(np.float64), bandwidth)
+    white, gaussian, h = _white_pair(points, bandwidth)
     grid, density = _smoothed_plane(white, h)
-    x, y = np.moveaxis(np.stack(np.meshgrid(grid, grid, indexing="ij"), axis=-1) @ back.T + mean, -1, 0)
-    return x, y, density / abs(np.linalg.det(back))
+    x, y = np.moveaxis(gaussian.unwhiten(np.stack(np.meshgrid(grid, grid, indexing="ij"), axis=-1)), -1, 0)
+    return x, y, density / gaussian.std_.prod()
 
 # %% ../nbs/09_ellipses.ipynb #443561a8
 def _level_set(grid, density, share):
@@ -228,10 +229,11 @@ def density_contours(
     The misfit is the share of area in which contour and ellipse differ: 0 for a perfect ellipse. For a Gaussian pair
     the ellipses are those of `confidence_ellipse(points, n_std=...)`.
     """
-    white, back, mean, h = _white_pair(check_latents(points).astype(np.float64), bandwidth)
+    white, gaussian, h = _white_pair(points, bandwidth)
     grid, density = _smoothed_plane(white, h)
+    back = gaussian.axes_.T * gaussian.std_
     found = [_level_set(grid, density, share) for share in np.atleast_1d(share_within(n_std))]
-    ellipses = [confidence_ellipse(covariance=4 / (1 + h * h) * back @ covariance @ back.T, center=back @ center + mean, n_std=1)
+    ellipses = [confidence_ellipse(covariance=4 / (1 + h * h) * back @ covariance @ back.T, center=gaussian.unwhiten(center), n_std=1)
                 for center, covariance, _ in found]
     return ellipses, np.array([misfit for *_, misfit in found])
 
@@ -295,7 +297,7 @@ def _gibbs(correlation, n_vectors, n_sweeps, rng):
 
 # %% ../nbs/09_ellipses.ipynb #d638beb2
 def draw_original(
-    z,  # z-points, shape (n_points, latent_dim)
+    z,  # z-points, shape (n_points, latent_dim), or their Moments
     n_vectors: int,  # how many vectors
     n_std: float = 1.645,  # semi-axes of every ellipse, in standard deviations; 2.35 * 0.7 is the series' size
     n_sweeps: int = 30,  # redraws of every component; more are needed where components are correlated by more than about 0.95
@@ -309,13 +311,12 @@ def draw_original(
     """
     check_count("n_vectors", n_vectors)
     check_count("n_sweeps", n_sweeps)
-    points, n_std = check_latents(z), check_positive("n_std", n_std)
-    mean, covariance = mean_and_covariance(points)
-    std, correlation, flat = _standard_form(mean, covariance)
+    n_std, moments = check_positive("n_std", n_std), as_moments(z)
+    std, correlation, flat = _standard_form(moments.mean, moments.covariance)
     varies = np.flatnonzero(~flat)
     close = np.argwhere(np.triu(abs(correlation), 1) > 1 - 1e-9)
     if len(close): raise ValueError(f"components {close[0, 0]} and {close[0, 1]} are perfectly correlated, their ellipse is a line: leave one of them out")
-    vectors = np.tile(mean, (n_vectors, 1))
+    vectors = np.tile(moments.mean, (n_vectors, 1))
     y = _gibbs(correlation[np.ix_(varies, varies)], n_vectors, n_sweeps, np.random.default_rng(random_state))
     vectors[:, varies] += n_std * std[varies] * y
     return vectors

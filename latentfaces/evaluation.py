@@ -27,7 +27,7 @@ from tqdm import tqdm
 import latentfaces
 from .bundle import Bundle, load_bundle, sha256
 from .core import as_array, check_count, check_images, in_batches, random_generator, replace_file, to_float
-from .correlations import mean_and_covariance
+from .moments import Moments
 from .sampling import EllipticSampler, GaussianSampler, IndependentSampler, UniformSampler
 
 # %% ../nbs/12_evaluation.ipynb #5a5790da
@@ -309,8 +309,8 @@ def frechet_distance(
     y: np.ndarray,  # feature vectors, (m, d)
 ) -> float:
     "Squared Fréchet distance between the normal distributions with the means and covariances of two sets: the FID, in these features."
-    x, y = _check_pair(x, y)
-    return frechet_from_moments(*mean_and_covariance(x), *mean_and_covariance(y))
+    x, y = (Moments().partial_fit(features) for features in _check_pair(x, y))
+    return frechet_from_moments(x.mean, x.covariance, y.mean, y.covariance)
 
 # %% ../nbs/12_evaluation.ipynb #637a36a3
 def extrapolated_frechet(

@@ -6,67 +6,23 @@
 __all__ = ['LatentPCA', 'walk_axis']
 
 # %% ../nbs/08_pca.ipynb #629448b7
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
-import scipy.linalg
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from .core import check_latents
-from .correlations import centred_blocks, mean_and_covariance
-
-# %% ../nbs/08_pca.ipynb #94807edf
-def _axes_of_many(points):
-    "Mean, variances and axes (rows) from the covariance: for at least as many points as dimensions."
-    mean, covariance = mean_and_covariance(points)
-    variance, axes = scipy.linalg.eigh(covariance)
-    return mean, np.maximum(variance[::-1], 0.0), axes.T[::-1]
-
-
-def _axes_of_few(points):
-    "The same from the singular values of the centred points: for fewer points than dimensions."
-    mean = points.mean(axis=0, dtype=np.float64)
-    _, singular, axes = scipy.linalg.svd(points - mean, full_matrices=False)
-    return mean, singular**2 / (len(points) - 1), axes
-
-
-def _with_fixed_signs(axes):
-    "Axes turned so that the entry of largest magnitude in each is positive."
-    largest = np.abs(axes).argmax(axis=1)
-    return np.ascontiguousarray(axes * np.sign(axes[np.arange(len(axes)), largest])[:, None])
-
-# %% ../nbs/08_pca.ipynb #9c48c669
-def _rank(variance):
-    "Number of axes along which the points vary by more than rounding."
-    return int(np.sum(variance > variance.max() * len(variance) * np.finfo(np.float64).eps))
-
-# %% ../nbs/08_pca.ipynb #94f7fae9
-def _count_axes(n_components, variance, shape):
-    "Number of axes meant by a count, a share of the variance or None."
-    if n_components is None: return len(variance)
-    if isinstance(n_components, bool) or not isinstance(n_components, Real):
-        raise TypeError("n_components must be a count, a share of the variance between 0 and 1, or None, "
-                        f"got {n_components!r}")
-    if not isinstance(n_components, Integral):
-        if not 0 < n_components < 1:
-            raise ValueError("n_components as a share of the variance must lie between 0 and 1, "
-                             f"got {n_components!r}: give an integer for a count, None for all")
-        share = np.cumsum(variance) / variance.sum()
-        return min(int(np.searchsorted(share, n_components, side="right")) + 1, _rank(variance))
-    if not 1 <= n_components <= len(variance):
-        raise ValueError(f"n_components={n_components} is not between 1 and {len(variance)}, "
-                         f"the most that {shape[0]} z-points in {shape[1]} dimensions can have")
-    return int(n_components)
+from .moments import MomentsMixin, axes_that_vary, centred_blocks, checked_points, count_axes, principal_axes
 
 # %% ../nbs/08_pca.ipynb #a5547dea
-class LatentPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Principal axes of z-points, in float64 and with fixed signs: `fit`, `transform`, `inverse_transform`.
+class LatentPCA(MomentsMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Principal axes of z-points, in float64 and with fixed signs: `fit`, `partial_fit`, `transform`, `inverse_transform`.
 
     Learned: `mean_` (latent_dim,), `components_` (n_components_, latent_dim) with one unit axis per row,
     `explained_variance_` (ddof=1) and `explained_variance_ratio_` (n_components_,), `n_components_`, and `rank_`, the
-    number of axes along which the points vary by more than rounding. Axes come in order of falling variance; in each
-    the entry of largest magnitude is positive. Results agree with scikit-learn's PCA, and stay exact for a mean far
+    number of axes along which the points vary by more than rounding; `moments_`. Axes come in order of falling variance;
+    in each the entry of largest magnitude is positive. Results agree with scikit-learn's PCA, and stay exact for a mean far
     from zero. Axes narrower than about 1e-8 of the widest are rounding. Raises ValueError or TypeError for bad input.
     """
     def __init__(self,
@@ -74,27 +30,20 @@ class LatentPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
                 ):
         self.n_components = n_components
 
-    def fit(self, z, y=None):
-        "Learn mean and axes of z-points of shape (n_points, latent_dim); `y` is ignored."
-        points = check_latents(z)
-        if (points == points[0]).all():
-            raise ValueError(f"all {len(points)} z-points are the same point: they have no principal axes")
-        mean, variance, axes = (_axes_of_few if len(points) < points.shape[1] else _axes_of_many)(points)
-        n = _count_axes(self.n_components, variance, points.shape)
-        self.mean_, self.components_, self.explained_variance_ = mean, _with_fixed_signs(axes[:n]), variance[:n]
+    def _learn(self, moments):
+        variance, axes = principal_axes(moments)
+        if not variance.any():
+            raise ValueError(f"all {moments.count} z-points are the same point: they have no principal axes")
+        n = count_axes(self.n_components, variance, (moments.count, moments.latent_dim))
+        self.mean_, self.components_, self.explained_variance_ = moments.mean, axes[:n], variance[:n]
         self.explained_variance_ratio_ = variance[:n] / variance.sum()
-        self.n_components_, self.rank_ = n, _rank(variance)
-        validate_data(self, z, skip_check_array=True)
-        return self
+        self.n_components_, self.rank_ = n, axes_that_vary(variance)
 
     def transform(self, z):
         "Coordinates along the axes, shape (n_points, n_components_), float64."
-        check_is_fitted(self, msg="this %(name)s has not been fitted yet: call fit(z) first")
-        points = check_latents(z, min_points=1)
-        validate_data(self, z, reset=False, skip_check_array=True)
+        points = checked_points(self, z)
         scores = np.empty((len(points), self.n_components_))
-        for rows, block in centred_blocks(points, self.mean_):
-            np.matmul(block, self.components_.T, out=scores[rows])
+        for rows, block in centred_blocks(points, self.mean_): np.matmul(block, self.components_.T, out=scores[rows])
         return scores
 
     def inverse_transform(self, scores):
