@@ -172,6 +172,8 @@ class DensityHistograms:
         result.counts, result.count = self.counts + other.counts, self.count + other.count
         return result
 
+    def __radd__(self, other): return self if other == 0 else NotImplemented  # sum() begins with 0
+
     def half_widths(self,
                     level: float = 2.35,  # size of a half-width, in sigma of a Gaussian
                    ) -> np.ndarray:  # shape (n_components,)

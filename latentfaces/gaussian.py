@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 
 from .core import check_choice, check_count, check_latents, check_positive
 from .moments import (
-    Moments, MomentsMixin, as_moments, centred_blocks, checked_points, eigen_axes, principal_axes, varying_axes)
+    Moments, MomentsMixin, centred_blocks, checked_points, eigen_axes, in_subspace, principal_axes, varying_axes)
 
 # %% ../nbs/07_gaussian.ipynb #d0c44eb7
 def oas_shrinkage(
@@ -97,9 +97,7 @@ class LatentGaussian(MomentsMixin, BaseEstimator):
 
     def contains(self, z) -> np.ndarray:
         "Which points lie in the subspace of the axes, up to rounding: bool, shape (n_points,)."
-        points = checked_points(self, z)
-        if self.rank_ == points.shape[1]: return np.ones(len(points), bool)
-        return np.concatenate([_inside(self, block, points.dtype) for _, block in centred_blocks(points, self.mean_)])
+        return in_subspace(checked_points(self, z), self.mean_, self.axes_, self.std_)
 
     def mahalanobis(self, z) -> np.ndarray:
         "Mahalanobis length of every point, shape (n_points,); infinite outside the subspace of the axes."
@@ -124,12 +122,6 @@ def _whitened_blocks(gaussian, points):
     "Slices of rows, and whitened coordinates of these rows."
     whitening = gaussian.axes_.T / gaussian.std_
     for rows, block in centred_blocks(points, gaussian.mean_): yield rows, block @ whitening
-
-
-def _inside(gaussian, block, dtype):
-    "Which points of a centred block lie beside the subspace by no more than rounding."
-    beside = np.linalg.norm(block - block @ gaussian.axes_.T @ gaussian.axes_, axis=1)
-    return beside <= 32 * np.finfo(dtype).eps * np.linalg.norm(gaussian.mean_) + 1e-6 * np.linalg.norm(gaussian.std_)
 
 # %% ../nbs/07_gaussian.ipynb #4deb35d2
 def radius_law(

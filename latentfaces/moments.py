@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['centred_blocks', 'Moments', 'eigen_axes', 'principal_axes', 'axes_that_vary', 'count_axes', 'varying_axes',
-           'as_moments', 'MomentsMixin', 'checked_points']
+           'as_moments', 'MomentsMixin', 'checked_points', 'in_subspace']
 
 # %% ../nbs/00a_moments.ipynb #d7797449
 from numbers import Integral, Real
@@ -229,22 +229,26 @@ class MomentsMixin:
             y=None,  # ignored
            ):
         "Learn from z-points, or from the moments of z-points."
-        return self._learn_from(as_moments(z) + Moments(), z)
+        moments = as_moments(z) + Moments()  # a copy: what is added to the original later is no concern of the estimator
+        self._learn(moments)
+        return self._learned_from(moments, z)
 
     def partial_fit(self,
                     z,  # further z-points, shape (n_points, latent_dim); or their Moments
                     y=None,  # ignored
                    ):
         "Learn from a further batch: the result is that of all batches together."
-        before = getattr(self, "moments_", Moments())
-        batch = z if isinstance(z, Moments) else Moments().partial_fit(z)
-        return self._learn_from(before + batch, z, reset=not before.count)
-
-    def _learn_from(self, moments, z, reset=True):
+        if not hasattr(self, "moments_"): return self.fit(z)
+        batch = z if isinstance(z, Moments) else Moments().partial_fit(checked_points(self, z))
+        moments = self.moments_ + batch
         self._learn(moments)
         self.moments_ = moments
+        return self
+
+    def _learned_from(self, moments, z):
+        self.moments_ = moments
         if isinstance(z, Moments): self.n_features_in_ = moments.latent_dim
-        else: validate_data(self, z, reset=reset, skip_check_array=True)
+        else: validate_data(self, z, skip_check_array=True)
         return self
 
 # %% ../nbs/00a_moments.ipynb #43726d32
@@ -257,3 +261,16 @@ def checked_points(
     points = check_latents(z, min_points=1)
     validate_data(estimator, z, reset=False, skip_check_array=True)
     return points
+
+
+def in_subspace(
+    points: np.ndarray,  # z-points, shape (n_points, latent_dim), float32 or float64
+    mean: np.ndarray,  # a point of the subspace, shape (latent_dim,)
+    axes: np.ndarray,  # unit vectors that span it, shape (n_axes, latent_dim)
+    std: np.ndarray,  # spread along them, shape (n_axes,)
+) -> np.ndarray:  # bool, shape (n_points,)
+    "Which points lie beside a subspace by no more than rounding."
+    if len(axes) == points.shape[1]: return np.ones(len(points), bool)
+    rounding = 32 * np.finfo(points.dtype).eps * np.linalg.norm(mean) + 1e-6 * np.linalg.norm(std)
+    beside = (np.linalg.norm(block - block @ axes.T @ axes, axis=1) for _, block in centred_blocks(points, mean))
+    return np.concatenate(list(beside)) <= rounding

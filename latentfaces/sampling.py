@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['SAMPLERS', 'draw_uniform', 'draw_sequential', 'LatentSampler', 'load_sampler', 'DensitySampler', 'EllipticSampler',
-           'UniformSampler', 'IndependentSampler', 'GaussianSampler', 'SamplerEntry', 'make_sampler', 'fitted_sampler']
+           'UniformSampler', 'IndependentSampler', 'GaussianSampler', 'WhiteSampler', 'WhiteDensitySampler',
+           'SamplerEntry', 'make_sampler', 'fitted_sampler']
 
 # %% ../nbs/10_sampling.ipynb #70a45b4c
 import json
@@ -22,9 +23,11 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .core import check_choice, check_count, check_latents, check_positive, expanded, random_generator, replace_file
+from .core import (
+    check_choice, check_count, check_latents, check_positive, check_share, expanded, random_generator, replace_file)
 from .distributions import half_widths
-from .gaussian import LatentGaussian
+from .gaussian import LatentGaussian, normal_log_density
+from .moments import Moments, MomentsMixin, as_moments, checked_points, in_subspace, varying_axes
 from .pca import LatentPCA
 
 # %% ../nbs/10_sampling.ipynb #c529355b
@@ -144,9 +147,19 @@ def _described(estimator, arrays, prefix=""):
     for name, value in vars(estimator).items():
         if name in parameters: continue
         if isinstance(value, BaseEstimator): tree["inside"][name] = _described(value, arrays, f"{prefix}{name}.")
+        elif isinstance(value, Moments): tree["inside"][name] = _described_moments(value, arrays, f"{prefix}{name}.")
         elif isinstance(value, np.ndarray) and value.dtype != object: arrays[prefix + name] = value
         else: tree["values"][name] = _plain(name, value)
     return tree
+
+
+def _described_moments(moments, arrays, prefix):
+    "Moments as a tree: where their arrays stand, which estimators inside one another share."
+    kept = moments.arrays()
+    for name in arrays:
+        if name.endswith(".shift") and arrays[name] is kept["shift"]: return {"class": "Moments", "arrays": name[:-len("shift")]}
+    arrays.update({prefix + name: array for name, array in kept.items()})
+    return {"class": "Moments", "arrays": prefix}
 
 # %% ../nbs/10_sampling.ipynb #0d72113c
 def _draws(sampler):
@@ -161,13 +174,19 @@ def _restored(cls, tree, arrays, prefix=""):
     if any(hasattr(cls, name) for name in [*tree["values"], *tree["inside"]]): raise ValueError("a fit learns no methods")
     for name, value in tree["values"].items():
         setattr(estimator, name, np.array(value, object) if isinstance(value, list) else value)
-    for name, inner in tree["inside"].items():
-        parts = {"LatentPCA": LatentPCA, "LatentGaussian": LatentGaussian}
-        setattr(estimator, name, _restored(parts[inner["class"]], inner, arrays, f"{prefix}{name}."))
+    for name, inner in tree["inside"].items(): setattr(estimator, name, _restored_part(inner, arrays, f"{prefix}{name}."))
     for name, array in arrays.items():
         head, _, tail = name.rpartition(".")
         if head == prefix.rstrip("."): setattr(estimator, tail, array)
     return estimator
+
+
+def _restored_part(inner, arrays, prefix):
+    "What was inside an estimator: moments, or another estimator."
+    if inner["class"] != "Moments":
+        return _restored({"LatentPCA": LatentPCA, "LatentGaussian": LatentGaussian}[inner["class"]], inner, arrays, prefix)
+    names = {name: name[len(inner["arrays"]):] for name in arrays if name.startswith(inner["arrays"])}
+    return Moments.from_arrays({short: arrays[name] for name, short in names.items()})
 
 # %% ../nbs/10_sampling.ipynb #a1aaecaf
 def _read(path):
@@ -201,14 +220,17 @@ def _class_named(base, tree):
 
 # %% ../nbs/10_sampling.ipynb #12f1f7ce
 class LatentSampler(BaseEstimator):
-    """What all samplers share. A sampler defines `_fit(points)`, which learns, and `_sample(n_samples, rng)`, which draws.
+    """What all samplers share. A sampler defines `_fit(points, rng)`, which learns, and `_sample(n_samples, rng)`, which draws.
 
     `fit` takes z-points of shape (n_points, latent_dim), at least 2 and all finite. Raises ValueError or TypeError, in
-    one sentence, for anything else.
+    one sentence, for anything else. Both follow `random_state` as scikit-learn's estimators do.
     """
+    fits = "z-points"  # what it learns from
+
     def fit(self, z, y=None):
         "Learn from z-points of shape (n_points, latent_dim); `y` is ignored."
-        self._fit(check_latents(z))
+        points, rng = check_latents(z), random_generator(self.random_state)
+        self._fit(points, rng)
         validate_data(self, z, skip_check_array=True)
         return self
 
@@ -260,44 +282,58 @@ class DensitySampler(LatentSampler):
                       z,  # z-points, shape (n_points, latent_dim)
                      ) -> np.ndarray:  # log densities in nats, shape (n_points,); -inf where the density is 0
         "Log density of every point; where the fitted points fill only a subspace, per unit of its volume."
-        check_is_fitted(self, msg="this %(name)s has not been fitted yet: call fit(z) before score_samples")
-        points = check_latents(z, min_points=1)
-        validate_data(self, z, reset=False, skip_check_array=True)
-        return self._score(points)
+        return self._score(checked_points(self, z))
 
     def score(self, z, y=None) -> float:
         "Mean log density of z-points of shape (n_points, latent_dim); `y` is ignored."
         return float(self.score_samples(z).mean())
 
-# %% ../nbs/10_sampling.ipynb #bd2fed6a
-def _along_axes(u, lengths, pca):
-    "z-vectors at the mean plus u_i * lengths_i along each axis i, shape (n_vectors, latent_dim)."
-    z = u @ (lengths[:, None] * pca.components_)
-    z += pca.mean_
-    return z
+# %% ../nbs/10_sampling.ipynb #8fff04d8
+class _EllipseAxes(MomentsMixin, DensitySampler):
+    "How `EllipticSampler` learns its axes and half-widths."
+    def fit(self, z, y=None):
+        'Learn from z-points, shape (n_points, latent_dim); with width="std" also from their Moments; `y` is ignored.'
+        self._method()
+        if check_choice("width", self.width, ("fwhm", "std")) == "std": return super().fit(z)
+        if isinstance(z, Moments): return half_widths(z)  # which says what to do instead
+        moments = as_moments(z)
+        pca = self.principal_axes(moments)
+        self._keep(pca, half_widths(np.asarray(pca.transform(z)), level=self.level))
+        return self._learned_from(moments, z)
 
+    @available_if(lambda self: self.width == "std")
+    def partial_fit(self, z, y=None):
+        'Learn from a further batch, or its Moments; only with width="std".'
+        return super().partial_fit(z)
 
-def _varying_axes(points, n_components):
-    "Principal axes along which the points vary: as many as asked for, or all of them for None."
-    pca = LatentPCA(n_components).fit(points)
-    if pca.n_components_ <= pca.rank_: return pca
-    if n_components is None: return LatentPCA(pca.rank_).fit(points)
-    raise ValueError(f"n_components={n_components} asks for more axes than the {pca.rank_} along which these z-points vary: ask for at most {pca.rank_} (constant or dependent components add no axis)")
+    def principal_axes(self,
+                       moments,  # Moments of all parts
+                      ) -> LatentPCA:
+        "The axes along which `fit_parts` wants the points to be counted."
+        pca = LatentPCA().fit(moments)
+        n = varying_axes(self.n_components, pca.explained_variance_, (moments.count, moments.latent_dim))
+        return pca if n == pca.n_components_ else LatentPCA(n).fit(moments)
 
-# %% ../nbs/10_sampling.ipynb #928e93d8
-def _whitened(points, pca):
-    "Coordinates along the axes in standard deviations, (n_points, n_axes), and for each point whether it lies in their subspace."
-    scores = pca.transform(points)
-    inside = np.ones(len(points), bool)
-    if pca.n_components_ < points.shape[1]:
-        beside = np.linalg.norm(points - pca.inverse_transform(scores), axis=1)
-        inside = beside <= 32 * np.finfo(points.dtype).eps * np.linalg.norm(pca.mean_) + 1e-6 * np.sqrt(pca.explained_variance_.sum())
-    return scores / np.sqrt(pca.explained_variance_), inside
+    def fit_parts(self,
+                  moments,  # Moments of all parts
+                  histograms,  # DensityHistograms of all parts along `principal_axes(moments)`
+                 ):
+        "Learn from the parts of a data set; raises ValueError, in one sentence, for histograms along other axes."
+        pca = self.principal_axes(moments)
+        if len(histograms.centre) != pca.n_components_:
+            raise ValueError(f"expected histograms along the {pca.n_components_} axes that principal_axes gives, "
+                             f"got {len(histograms.centre)}: count along those")
+        self._keep(pca, histograms.half_widths(self.level))
+        return self._learned_from(moments, moments)
 
+    def _learn(self, moments):
+        pca = self.principal_axes(moments)
+        self._keep(pca, check_positive("level", self.level) * np.sqrt(pca.explained_variance_))
 
-def _normal_log_density(white):
-    "Log density of the standard normal law at every row."
-    return -0.5 * np.einsum("ij,ij->i", white, white) - white.shape[1] / 2 * np.log(2 * np.pi)
+    def _keep(self, pca, widths):
+        if not widths.all():
+            raise ValueError(f'the number density along principal axis {widths.argmin() + 1} is a spike, because many z-points are equal there: use width="std"')
+        self.pca_, self.half_widths_, self.n_components_ = pca, widths, pca.n_components_
 
 # %% ../nbs/10_sampling.ipynb #a567f0b1
 def _log_volume(n_components):
@@ -311,17 +347,19 @@ def _uniform_log_density(u):
     return np.where(largest.sum(axis=1) <= 1 + 1e-9, -_log_volume(u.shape[1]), -np.inf)
 
 # %% ../nbs/10_sampling.ipynb #5cdc4a47
-class EllipticSampler(DensitySampler):
+class EllipticSampler(_EllipseAxes):
     """z-vectors of which every pair of principal components lies in its ellipse: (x_i / (f a_i))^2 + (x_j / (f a_j))^2 <= 1.
 
     a_i is the half-width along principal axis i (see `half_widths`), f the factor; components beyond the first
-    n_components_ stay at the mean. Learned: `pca_`, `half_widths_` (n_components_,), `n_components_`. `factor` and
-    `method` are read when sampling, so that `set_params(factor=0.6)` needs no new fit. Raises ValueError or TypeError,
-    in one sentence, for bad parameters and for more components than z-points, dimensions or axes with any variation.
+    n_components_ stay at the mean. Learned: `pca_`, `half_widths_` (n_components_,), `n_components_`, `moments_`. `factor`
+    and `method` are read when sampling, so that `set_params(factor=0.6)` needs no new fit. Half-widths by half-maximum are
+    no function of moments: from parts they are learned by `fit_parts`. Raises ValueError or TypeError, in one sentence, for
+    bad parameters and for more components than z-points, dimensions or axes with any variation.
     Source: R. Mönchmeyer, "Autoencoders and latent space fragmentation" X; uniform law in closed form: this chapter.
     """
     def __init__(self,
                  n_components=0.9,  # principal axes to use: a count, a share of the variance in (0, 1), or None for all along which the points vary
+                 *,
                  level=2.35,  # size of a half-width, in sigma of a Gaussian
                  factor=0.7,  # the ellipses are this much smaller than their half-widths: smaller is cleaner, larger more varied
                  width="fwhm",  # half-widths from the half-maximum ("fwhm") or the standard deviation ("std")
@@ -336,20 +374,14 @@ class EllipticSampler(DensitySampler):
         methods = {"uniform": draw_uniform, "sequential": draw_sequential}
         return methods[check_choice("method", self.method, methods)]
 
-    def _fit(self, points):
-        self._method()
-        pca = _varying_axes(points, self.n_components)
-        widths = half_widths(pca.transform(points), self.width, self.level)
-        if not widths.all(): raise ValueError(f'the number density along principal axis {widths.argmin() + 1} is a spike, because many z-points are equal there: use width="std"')
-        self.pca_, self.half_widths_, self.n_components_ = pca, widths, pca.n_components_
-
     def _sample(self, n_samples, rng):
         u = self._method()(n_samples, self.n_components_, rng)
-        return _along_axes(u, self.factor * self.half_widths_, self.pca_)
+        return u @ (self.factor * self.half_widths_[:, None] * self.pca_.components_) + self.pca_.mean_
 
     def _score(self, points):
-        inside, limits = _whitened(points, self.pca_)[1], self.factor * self.half_widths_
-        density = _uniform_log_density(self.pca_.transform(points) / limits) - np.log(limits).sum()
+        pca, limits = self.pca_, self.factor * self.half_widths_
+        density = _uniform_log_density(np.asarray(pca.transform(points)) / limits) - np.log(limits).sum()
+        inside = in_subspace(points, pca.mean_, pca.components_, np.sqrt(pca.explained_variance_))
         return np.where(inside, density, -np.inf)
 
     @available_if(lambda self: self.method == "uniform")  # the sequential law has no density in closed form
@@ -366,11 +398,12 @@ class UniformSampler(DensitySampler):
     """
     def __init__(self,
                  bound=1.5,  # half the side of the cube around the origin; None for each component's own range
+                 *,
                  random_state=None,  # None, an int, a numpy Generator or RandomState
                 ):
         self.bound, self.random_state = bound, random_state
 
-    def _fit(self, points):
+    def _fit(self, points, rng):
         if self.bound is None: low, high = points.min(axis=0), points.max(axis=0)
         else: low, high = np.multiply([[-1], [1]], np.full(points.shape[1], check_positive("bound", self.bound)))
         self.low_, self.high_ = low.astype(np.float64), high.astype(np.float64)
@@ -384,20 +417,18 @@ class UniformSampler(DensitySampler):
         return np.where(inside, -np.log(side[side > 0]).sum(), -np.inf)
 
 # %% ../nbs/10_sampling.ipynb #b3ac9735
-class IndependentSampler(DensitySampler):
+class IndependentSampler(MomentsMixin, DensitySampler):
     """Every component Gaussian and independent, with its own mean and standard deviation: correlations are ignored.
 
-    Learned: `mean_` and `std_` (ddof=1), shape (latent_dim,).
+    Learned: `mean_` and `std_` (ddof=1), shape (latent_dim,), and `moments_`.
     """
     def __init__(self,
+                 *,
                  random_state=None,  # None, an int, a numpy Generator or RandomState
                 ):
         self.random_state = random_state
 
-    def _fit(self, points):
-        self.mean_ = points.mean(axis=0, dtype=np.float64)
-        # Rounding would leave a constant component with a spread.
-        self.std_ = np.where((points == points[0]).all(axis=0), 0.0, points.std(axis=0, ddof=1, dtype=np.float64))
+    def _learn(self, moments): self.mean_, self.std_ = moments.mean, np.sqrt(moments.variance)
 
     def _sample(self, n_samples, rng):
         return self.mean_ + self.std_ * rng.standard_normal((n_samples, len(self.mean_)))
@@ -409,34 +440,60 @@ class IndependentSampler(DensitySampler):
         return np.where(beside.any(axis=1), -np.inf, density)
 
 # %% ../nbs/10_sampling.ipynb #420915f0
-class GaussianSampler(DensitySampler):
+class GaussianSampler(LatentGaussian, DensitySampler):
     """The multivariate normal distribution with mean and full covariance of the z-points, its spread multiplied by `truncation`.
 
-    Learned: `pca_`, `mean_` (latent_dim,), `covariance_` (latent_dim, latent_dim), that of the axes used and before
-    truncation, and `n_components_`. Works for fewer points than dimensions: vectors vary where the points do.
+    It is the `LatentGaussian` of the z-points, without shrinkage, and what that has learned: `mean_`, `axes_`, `std_`,
+    `rank_`, `covariance_`, `moments_`, all before truncation. Works for fewer points than dimensions: vectors vary where
+    the points do. `truncation` is read when sampling.
     """
+    shrinkage = 0
+
     def __init__(self,
                  truncation=1.0,  # factor on the spread: below 1 draws nearer the mean
+                 *,
                  n_components=None,  # principal axes to use: a count, a share of the variance in (0, 1), or None for all along which the points vary
                  random_state=None,  # None, an int, a numpy Generator or RandomState
                 ):
         self.truncation, self.n_components, self.random_state = truncation, n_components, random_state
 
-    def _fit(self, points):
+    def _learn(self, moments):
         check_positive("truncation", self.truncation)
-        pca = _varying_axes(points, self.n_components)
-        self.pca_, self.mean_, self.n_components_ = pca, pca.mean_, pca.n_components_
-        self.covariance_ = pca.components_.T * pca.explained_variance_ @ pca.components_
+        super()._learn(moments)
 
     def _sample(self, n_samples, rng):
-        lengths = check_positive("truncation", self.truncation) * np.sqrt(self.pca_.explained_variance_)
-        return _along_axes(rng.standard_normal((n_samples, self.n_components_)), lengths, self.pca_)
+        return self.unwhiten(check_positive("truncation", self.truncation) * rng.standard_normal((n_samples, self.rank_)))
 
-    def _score(self, points):
-        white, inside = _whitened(points, self.pca_)
+    def score_samples(self, z) -> np.ndarray:
+        "Log density of every point in nats, shape (n_points,); in a subspace per unit of its volume."
         truncation = check_positive("truncation", self.truncation)
-        density = _normal_log_density(white / truncation) - self.n_components_ * np.log(truncation)
-        return np.where(inside, density - np.log(self.pca_.explained_variance_).sum() / 2, -np.inf)
+        density = normal_log_density((self.mahalanobis(z) / truncation) ** 2, self.rank_)
+        return density - np.log(truncation * self.std_).sum()
+
+# %% ../nbs/10_sampling.ipynb #db2868c2
+class WhiteSampler(LatentSampler):
+    """A sampler that works in whitened coordinates: it defines `_fit_white(white, rng)` and `_sample_white(n_samples, rng)`.
+
+    Whitened coordinates are those of the `LatentGaussian` of the z-points, without shrinkage: shape (n_points, rank_).
+    Learned: `gaussian_`. `_check()` looks at the parameters before anything is computed.
+    """
+    def _check(self): "Raise ValueError or TypeError for bad parameters."
+
+    def _fit(self, points, rng):
+        self._check()
+        gaussian = LatentGaussian(shrinkage=0).fit(points)
+        self._fit_white(gaussian.whiten(points), rng)
+        self.gaussian_ = gaussian
+
+    def _sample(self, n_samples, rng): return self.gaussian_.unwhiten(self._sample_white(n_samples, rng))
+
+
+class WhiteDensitySampler(WhiteSampler, DensitySampler):
+    "The same with a density: it defines `_score_white(white)` as well, log densities in whitened coordinates."
+    def _score(self, points):
+        gaussian = self.gaussian_
+        density = self._score_white(gaussian.whiten(points)) - np.log(gaussian.std_).sum()
+        return np.where(gaussian.contains(points), density, -np.inf)
 
 # %% ../nbs/10_sampling.ipynb #16540d81
 class SamplerEntry(NamedTuple):
