@@ -6,13 +6,12 @@
 __all__ = ['build_flow', 'FlowSampler']
 
 # %% ../nbs/10b_flow.ipynb #40593656
-import keras
 import numpy as np
-from keras import layers, ops
+from sklearn.exceptions import ConvergenceWarning
 
-from .densities import (ScaleMixtureSampler, _scale_nodes,
-                                   _scaled_log_density, _WhiteDensity)
-from .core import check_count, check_positive, check_share, random_generator
+from .core import check_count, check_positive, check_share, progress_bar, warn
+from .densities import ScaleMixtureSampler, scale_nodes, scaled_log_density
+from .sampling import WhiteDensitySampler
 
 # %% ../nbs/10b_flow.ipynb #5bd91f85
 def _shapes(d, hidden):
@@ -62,6 +61,8 @@ def _backwards(u, orders, couplings):
 # %% ../nbs/10b_flow.ipynb #b9dba186
 def _coupling(white, order, half, hidden, dropout, seed):
     "One coupling: the new components, and the sum of s."
+    import keras  # here, and not at the top: who draws from a flow needs NumPy alone
+    from keras import layers, ops
     white = ops.take(white, order, axis=1)
     kept, changed = white[:, :half], white[:, half:]
     start = [keras.initializers.GlorotUniform(seed + i) for i in range(2)]
@@ -79,15 +80,17 @@ def build_flow(
     sigma: float,  # of the logarithm of the scale in the law of u; 0 is the normal law
     dropout: float = 0.0,  # share of the hidden units left out at every step of the training
     random_state: int = 0,  # seed of the starting weights
-) -> keras.Model:  # from whitened coordinates (n, d) to log densities (n, 1)
+):  # keras.Model, from whitened coordinates (n, d) to log densities (n, 1)
     "A chain of affine couplings in Keras 3. Source: Dinh, Sohl-Dickstein and Bengio 2017 (RealNVP)."
+    import keras
+    from keras import ops
     d = orders.shape[1]
     white = inputs = keras.Input((d,))
     stretch = 0.0
     for i, order in enumerate(orders):
         white, more = _coupling(white, order, d // 2, hidden, dropout, random_state + 10 * i)
         stretch = stretch + more
-    log_scale, log_weight = (x.astype(np.float32) for x in _scale_nodes(sigma, d))
+    log_scale, log_weight = (x.astype(np.float32) for x in scale_nodes(sigma, d))
     squared = ops.sum(ops.square(white), axis=1, keepdims=True)
     density = ops.logsumexp(squared * (-np.exp(-2 * log_scale) / 2) + (log_weight - d * log_scale), axis=1, keepdims=True)
     return keras.Model(inputs, density + stretch - d / 2 * np.log(2 * np.pi), name="flow")
@@ -95,19 +98,22 @@ def build_flow(
 # %% ../nbs/10b_flow.ipynb #ba993c3d
 def _flat_weights(model):
     "All weights of a flow in one array, coupling after coupling."
-    return np.concatenate([keras.ops.convert_to_numpy(w.value).ravel() for w in model.trainable_weights])
+    from keras import ops
+    return np.concatenate([ops.convert_to_numpy(w.value).ravel() for w in model.trainable_weights])
 
 # %% ../nbs/10b_flow.ipynb #ffcff657
-class FlowSampler(_WhiteDensity):
+class FlowSampler(WhiteDensitySampler):
     """A normalising flow of affine couplings on whitened coordinates, trained with Keras, drawn from with NumPy.
 
-    The law behind the couplings is the scale mixture with the lengths of the data. Learned: `pca_`, `sigma_` of that law,
-    `orders_` (n_couplings, n_axes), `weights_` (all weights, flat), and `history_` (n_epochs, 2), the mean log density of
-    training points and of those kept aside, in nats per axis. Needs at least 2 axes and 10 z-points.
+    The law behind the couplings is the scale mixture with the lengths of the data. Learned: `gaussian_`, `sigma_` of that
+    law, `orders_` (n_couplings, n_axes), `weights_` (all weights, flat), `history_` (n_iter_, 2), the mean log density of
+    training points and of those kept aside, in nats per axis, and `converged_`: the fit warns where the held-out density
+    was still rising after `max_epochs`. Needs at least 2 axes and 10 z-points.
     Source: Dinh, Sohl-Dickstein and Bengio 2017.
     """
     def __init__(self,
                  n_couplings=6,  # how many
+                 *,
                  hidden=256,  # units in each of the two hidden layers of a coupling
                  dropout=0.8,  # share of the units left out at every step of the training
                  max_epochs=60,  # at most
@@ -115,12 +121,13 @@ class FlowSampler(_WhiteDensity):
                  held_out=0.1,  # share of the z-points that decide when to stop
                  learning_rate=5e-4,  # of AdamW
                  batch_size=128,  # points per step
-                 random_state=0,  # for the fit (if an int) and for drawing
+                 progress=True,  # show a progress bar where the fit takes more than a few seconds?
+                 random_state=None,  # None, an int, a numpy Generator or RandomState
                 ):
         self.n_couplings, self.hidden, self.dropout = n_couplings, hidden, dropout
         self.max_epochs, self.patience = max_epochs, patience
         self.held_out, self.learning_rate, self.batch_size = held_out, learning_rate, batch_size
-        self.random_state = random_state
+        self.progress, self.random_state = progress, random_state
 
     def _check(self):
         for name in ["n_couplings", "hidden", "max_epochs", "patience", "batch_size"]: check_count(name, getattr(self, name), 1)
@@ -128,16 +135,18 @@ class FlowSampler(_WhiteDensity):
         check_positive("learning_rate", self.learning_rate)
         check_share("dropout", self.dropout, low=True)
 
-    def _fit_white(self, white):
+    def _fit_white(self, white, rng):
         n, d = white.shape
         if d < 2: raise ValueError("a flow of couplings needs at least two axes along which the points vary, got 1 feature(s)")
         if n < 10: raise ValueError(f"a flow needs at least 10 z-points, got {n} samples")
-        rng = random_generator(self.random_state)
         self.sigma_ = ScaleMixtureSampler().fit(white).sigma_
         self.orders_ = np.array([rng.permutation(d) for _ in range(self.n_couplings)])
         points = rng.permutation(white).astype(np.float32)
         cut = min(max(1, round(self.held_out * n)), n - 1)
-        self.weights_, self.history_ = _train(self, points[cut:], points[:cut], rng)
+        self.weights_, self.history_, self.converged_ = _train(self, points[cut:], points[:cut], rng)
+        self.n_iter_ = len(self.history_)
+        if not self.converged_:
+            warn(f"the flow had not settled after {self.max_epochs} epochs: raise max_epochs", ConvergenceWarning)
 
     def _couplings(self): return _unpacked(self.weights_, self.orders_.shape[1], self.hidden, len(self.orders_))
 
@@ -147,16 +156,18 @@ class FlowSampler(_WhiteDensity):
 
     def _score_white(self, white):
         u, stretch = _forwards(white, self.orders_, self._couplings())
-        return _scaled_log_density(np.einsum("ij,ij->i", u, u), self.sigma_, u.shape[1]) + stretch
+        return scaled_log_density(np.einsum("ij,ij->i", u, u), self.sigma_, u.shape[1]) + stretch
 
 # %% ../nbs/10b_flow.ipynb #b6028bdf
 def _train(flow, points, held, rng):
-    "The best weights and the history: mean log densities per axis of training points and held-out points."
+    "The best weights, the history (mean log densities per axis of training points and held-out points), and whether it settled."
+    import keras
+    from keras import ops
     model = build_flow(flow.orders_, flow.hidden, flow.sigma_, flow.dropout, int(rng.integers(2**30)))
     optimizer = keras.optimizers.AdamW(flow.learning_rate, weight_decay=1e-2, clipnorm=1.0)
     model.compile(optimizer, lambda unused, density: -ops.mean(density))
     best, weights, history, waited = -np.inf, _flat_weights(model), [], 0
-    for _ in range(flow.max_epochs):
+    for _ in progress_bar(range(flow.max_epochs), "flow", unit="epoch", progress=flow.progress, delay=3):
         shuffled = rng.permutation(points)
         loss = model.fit(shuffled, np.zeros(len(points)), flow.batch_size, shuffle=False, verbose=0).history["loss"][0]
         density = -model.evaluate(held, np.zeros(len(held)), len(held), verbose=0)
@@ -164,4 +175,4 @@ def _train(flow, points, held, rng):
         waited += 1
         if density > best: best, weights, waited = density, _flat_weights(model), 0
         if waited >= flow.patience or not np.isfinite(loss): break
-    return weights, np.array(history) / points.shape[1]
+    return weights, np.array(history) / points.shape[1], waited >= flow.patience
