@@ -257,7 +257,7 @@ def test_building_executes_nothing(notebook, tmp_path):
 def test_exported_cell_becomes_documentation(notebook):
     page = notebook(cell("#| default_exp pca"), cell("#| export\ndef _blocks(): pass\nclass LatentPCA: pass"))
     api, anchor, source = (c.source for c in page.cells[1:])
-    assert "### LatentPCA {#latentpca}" in api and "#### LatentPCA.fit {#latentpca.fit}" in api and "| `n_components` |" in api
+    assert "### LatentPCA {#latentpca}" in api and "#### LatentPCA.transform {#latentpca.transform}" in api and "| `n_components` |" in api
     assert "{#_blocks}" in anchor and source.startswith('#| code-fold: true\n#| code-summary: "Source"')
 
 
