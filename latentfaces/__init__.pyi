@@ -37,6 +37,8 @@ from .sampling import IndependentSampler as IndependentSampler
 from .sampling import LatentSampler as LatentSampler
 from .sampling import SAMPLERS as SAMPLERS
 from .sampling import UniformSampler as UniformSampler
+from .sampling import WhiteDensitySampler as WhiteDensitySampler
+from .sampling import WhiteSampler as WhiteSampler
 from .sampling import load_sampler as load_sampler
 from .sampling import make_sampler as make_sampler
 from .densities import BlendSampler as BlendSampler
@@ -48,8 +50,6 @@ from .densities import KernelSampler as KernelSampler
 from .densities import MixtureSampler as MixtureSampler
 from .densities import ScaleMixtureSampler as ScaleMixtureSampler
 from .densities import TruncatedGaussianSampler as TruncatedGaussianSampler
-from .densities import WhiteDensitySampler as WhiteDensitySampler
-from .densities import WhiteSampler as WhiteSampler
 from .flow import FlowSampler as FlowSampler
 
 from .generation import generate_faces as generate_faces
