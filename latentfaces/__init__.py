@@ -4,36 +4,46 @@ The modules are exported from the notebooks in nbs/: edit those, not the .py fil
 """
 __version__ = "0.1.0"
 
+import ast
+import sys
 from importlib import import_module
-
-# Where each public name lives; a module is imported when one of its names is first used, so that
-# `import latentfaces` costs neither TensorFlow nor Matplotlib.
-_PUBLIC = {
-    "data": ["load_images", "load_attributes", "load_partition", "synthetic_faces", "split_indices"],
-    "autoencoder": ["build_encoder", "build_decoder", "build_autoencoder"],
-    "training": ["train_autoencoder"],
-    "bundle": ["Bundle", "load_bundle"],
-    "distributions": ["component_statistics", "half_widths", "number_density", "origin_position"],
-    "correlations": ["correlation_matrix", "dependence", "strongest_pairs"],
-    "gaussian": ["LatentGaussian", "normality", "normality_tests"],
-    "pca": ["LatentPCA", "walk_axis"],
-    "ellipses": ["ConfidenceEllipse", "confidence_ellipse"],
-    "sampling": ["EllipticSampler", "UniformSampler", "IndependentSampler", "GaussianSampler", "load_sampler"],
-    "densities": ["TruncatedGaussianSampler", "EmpiricalRadiusSampler", "ScaleMixtureSampler", "CopulaSampler", "MixtureSampler",
-                  "KernelSampler", "GaussianizationSampler", "BlendSampler", "EigenfaceSampler"],
-    "flow": ["FlowSampler"],
-    "generation": ["generate_faces", "walk_between", "walk_plane"],
-    "evaluation": ["Features", "density_and_coverage", "evaluate", "face_rate", "frechet_distance", "kernel_distance", "memorisation",
-                   "pixel_spread", "sharpness", "variety"],
-    "report": ["analyse", "write_report"],
-}
-_WHERE = {name: module for module, names in _PUBLIC.items() for name in names}
-__all__ = sorted(_WHERE)
+from pathlib import Path
+from types import ModuleType
 
 
-def __getattr__(name):
-    if name in _WHERE: return getattr(import_module(f"latentfaces.{_WHERE[name]}"), name)
-    raise AttributeError(f"module 'latentfaces' has no attribute {name!r}")
+def _listed():
+    "Name of each public object: name of its module. The stub beside this file is the list; type checkers and editors read it too."
+    stub = ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
+    imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
+    return {alias.name: node.module for node in imports for alias in node.names}
 
 
-def __dir__(): return sorted([*globals(), *__all__])
+class _Lazy(property):
+    """A public name, imported when it is used: `import latentfaces` costs neither TensorFlow nor Matplotlib.
+
+    A property, because completion lists a property without asking for its value: the first Tab imports nothing.
+    """
+    def __init__(self, name, module): self.name, self.module = name, f"{__name__}.{module}"
+
+    def __get__(self, package, owner=None):
+        if package is None: return self
+        if self.name not in vars(package): self.__set__(package, getattr(import_module(self.module), self.name))
+        return vars(package)[self.name]
+
+    def __set__(self, package, value): vars(package)[self.name] = value
+
+    def __delete__(self, package): del vars(package)[self.name]
+
+
+_PUBLIC = _listed()
+# What trains needs Keras as soon as it is imported, which `from latentfaces import *` must not do.
+__all__ = sorted(name for name, module in _PUBLIC.items() if module != "training")
+
+
+def __dir__():
+    own = (name for name in globals() if name.startswith("__") or f"{__name__}.{name}" in sys.modules)
+    return sorted({*_PUBLIC, *own})
+
+
+_lazy = {name: _Lazy(name, module) for name, module in _PUBLIC.items()}
+sys.modules[__name__].__class__ = type("Package", (ModuleType,), _lazy)

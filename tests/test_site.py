@@ -155,6 +155,27 @@ def test_chapters_link_to_notebook_and_module(pages, books):
     assert any(a.endswith("/latentfaces/sampling.py") for a in [a["href"] for a in pages["sampling.html"].select(".quarto-code-links a")])
 
 
+def test_every_page_says_whom_it_may_show(pages):
+    "Pages show reconstructions of photographs beside drawn faces, so none may promise that nobody is shown."
+    said = ("research only", "reconstructions of photographs of real persons", "may resemble")
+    footers = {name: page.select_one("footer").text for name, page in pages.items()}
+    assert not {name: text for name, text in footers.items() if not all(words in text for words in said)}
+
+
+PROMISES = r"people (who )?(do not )?exists?\b|(?i:none of the(se)? people)|show(s)? nobody"
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "_quarto.yml", *ROOT.glob("latentfaces/*/model_card.md"), *ROOT.glob("nbs/[!_.]*.ipynb")],
+                         ids=lambda p: p.name)
+def test_nothing_promises_that_nobody_is_shown(path):
+    assert not re.search(PROMISES, path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("text", ["None of these people exists.", "None of the people shown exists.", "faces of people who do not exist",
+                                  "Faces decoded from random vectors show nobody"])
+def test_promises_are_recognised(text): assert re.search(PROMISES, text)
+
+
 def test_nothing_of_nbdev_is_left(pages):
     for name, page in pages.items():
         assert not re.search(r"^#\| ?\w+|default_exp|show_doc\(", page.find("main").text, re.M), name
@@ -187,6 +208,13 @@ def test_sidebar_must_fit_the_notebooks(docs, listed, message):
     books = [Path(n) for n in ("index.ipynb", "01_data.ipynb", "02_autoencoder.ipynb")]
     docs.check_sidebar(["nbs/index.ipynb", "nbs/01_data.ipynb", "nbs/02_autoencoder.ipynb"], books)
     with pytest.raises(SystemExit, match=re.escape(message)): docs.check_sidebar(listed, books)
+
+
+def test_chapters_show_their_number_and_letter(docs):
+    titles = {"00_core.ipynb": "Core", "10a_densities.ipynb": "Densities", "cli.ipynb": "Command line"}
+    shown = docs.renamed([f"nbs/{name}" for name in titles], titles)
+    assert [(item["text"], item["href"]) for item in shown] == [
+        ("0 Core", "core.ipynb"), ("10a Densities", "densities.ipynb"), ("Command line", "cli.ipynb")]
 
 
 def test_only_a_site_is_replaced(docs, tmp_path):
@@ -229,7 +257,7 @@ def test_building_executes_nothing(notebook, tmp_path):
 def test_exported_cell_becomes_documentation(notebook):
     page = notebook(cell("#| default_exp pca"), cell("#| export\ndef _blocks(): pass\nclass LatentPCA: pass"))
     api, anchor, source = (c.source for c in page.cells[1:])
-    assert "### LatentPCA {#latentpca}" in api and "#### LatentPCA.fit {#latentpca.fit}" in api and "| `n_components` |" in api
+    assert "### LatentPCA {#latentpca}" in api and "#### LatentPCA.transform {#latentpca.transform}" in api and "| `n_components` |" in api
     assert "{#_blocks}" in anchor and source.startswith('#| code-fold: true\n#| code-summary: "Source"')
 
 

@@ -21,7 +21,7 @@ from nbdev.showdoc import show_doc
 
 ROOT = Path(__file__).resolve().parents[1]
 ASSETS = ("assets", "styles.css")
-NUMBER = re.compile(r"^(\d+)[a-z]?_")
+NUMBER = re.compile(r"^(\d+)([a-z]?)_")
 # A link to a notebook, as written in one: by its file or by its page, with the chapter's number or without
 PAGE_LINK = re.compile(r"(\]\()(?:\./)?(?:\d+[a-z]?_)?(\w+)\.(?:ipynb|html)(?=[)#])")
 OUTSIDE_LINK = re.compile(r"(\]\()\.\./([^)\s]+)")
@@ -246,7 +246,7 @@ def renamed(config, titles: dict):
     if not isinstance(config, str) or not config.startswith("nbs/"): return config
     book = Path(config)
     number = NUMBER.match(book.name)
-    return {"text": f"{int(number[1])} {titles[book.name]}" if number else titles[book.name], "href": f"{page_name(book)}.ipynb"}
+    return {"text": f"{int(number[1])}{number[2]} {titles[book.name]}" if number else titles[book.name], "href": f"{page_name(book)}.ipynb"}
 
 
 def quarto_is_older(than: tuple) -> bool:

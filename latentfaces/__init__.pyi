@@ -1,0 +1,80 @@
+# The public names of the package, and where they live: the one list, read by type checkers and editors, and by __init__.py.
+from .data import load_attributes as load_attributes
+from .data import load_images as load_images
+from .data import load_partition as load_partition
+from .data import split_indices as split_indices
+from .data import synthetic_faces as synthetic_faces
+
+from .autoencoder import build_autoencoder as build_autoencoder
+from .autoencoder import build_decoder as build_decoder
+from .autoencoder import build_encoder as build_encoder
+from .training import train_autoencoder as train_autoencoder
+
+from .bundle import Bundle as Bundle
+from .bundle import load_bundle as load_bundle
+from .bundle import train_bundle as train_bundle
+
+from .moments import Moments as Moments
+from .distributions import component_statistics as component_statistics
+from .distributions import half_widths as half_widths
+from .distributions import number_density as number_density
+from .distributions import origin_position as origin_position
+from .correlations import correlation_matrix as correlation_matrix
+from .correlations import dependence as dependence
+from .correlations import strongest_pairs as strongest_pairs
+from .gaussian import LatentGaussian as LatentGaussian
+from .gaussian import normality as normality
+from .gaussian import normality_tests as normality_tests
+from .pca import LatentPCA as LatentPCA
+from .pca import walk_axis as walk_axis
+from .ellipses import ConfidenceEllipse as ConfidenceEllipse
+from .ellipses import confidence_ellipse as confidence_ellipse
+
+from .sampling import DensitySampler as DensitySampler
+from .sampling import EllipticSampler as EllipticSampler
+from .sampling import GaussianSampler as GaussianSampler
+from .sampling import IndependentSampler as IndependentSampler
+from .sampling import LatentSampler as LatentSampler
+from .sampling import SAMPLERS as SAMPLERS
+from .sampling import UniformSampler as UniformSampler
+from .sampling import WhiteDensitySampler as WhiteDensitySampler
+from .sampling import WhiteSampler as WhiteSampler
+from .sampling import load_sampler as load_sampler
+from .sampling import make_sampler as make_sampler
+from .densities import BlendSampler as BlendSampler
+from .densities import CopulaSampler as CopulaSampler
+from .densities import EigenfaceSampler as EigenfaceSampler
+from .densities import EmpiricalRadiusSampler as EmpiricalRadiusSampler
+from .densities import GaussianizationSampler as GaussianizationSampler
+from .densities import KernelSampler as KernelSampler
+from .densities import MixtureSampler as MixtureSampler
+from .densities import ScaleMixtureSampler as ScaleMixtureSampler
+from .densities import TruncatedGaussianSampler as TruncatedGaussianSampler
+from .flow import FlowSampler as FlowSampler
+
+from .generation import generate_faces as generate_faces
+from .generation import walk_between as walk_between
+from .generation import walk_plane as walk_plane
+from .plots import plot_faces as plot_faces
+
+from .evaluation import Features as Features
+from .evaluation import Reference as Reference
+from .evaluation import build_reference as build_reference
+from .evaluation import density_and_coverage as density_and_coverage
+from .evaluation import evaluate as evaluate
+from .evaluation import face_rate as face_rate
+from .evaluation import format_table as format_table
+from .evaluation import frechet_distance as frechet_distance
+from .evaluation import kernel_distance as kernel_distance
+from .evaluation import load_features as load_features
+from .evaluation import load_reference as load_reference
+from .evaluation import memorisation as memorisation
+from .evaluation import pixel_spread as pixel_spread
+from .evaluation import reference_for as reference_for
+from .evaluation import sharpness as sharpness
+from .evaluation import variety as variety
+from .evaluation import write_table as write_table
+from .report import analyse as analyse
+from .report import write_report as write_report
+
+__version__: str
