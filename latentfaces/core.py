@@ -55,11 +55,7 @@ def check_latents(
     except OverflowError as error:
         message = "expected z-points that fit into float64, got larger integers: divide them all by the same number"
         raise ValueError(message) from error
-    bad = ~np.isfinite(points).all(axis=1)
-    if bad.any():
-        raise ValueError(f"NaN or infinite values in {bad.sum()} of {len(points)} z-points, the first in row {bad.argmax()}: "
-                         "leave these rows out")
-    _check_size(points, spread=min_points > 1)
+    _check_values(points, spread=min_points > 1)
     return points
 
 # %% ../nbs/00_core.ipynb #732d0b83
@@ -74,9 +70,13 @@ def _check_kind(array, z):
     if array.dtype.kind == "c": raise ValueError("Complex data not supported: z-points are real numbers")
 
 
-def _check_size(points, spread):
-    "Raise one sentence for points whose squares leave the range of float64."
+def _check_values(points, spread):
+    "Raise one sentence for what is not finite, and for points whose squares leave the range of float64."
     low, high = (extreme(axis=0).astype(np.float64) for extreme in (points.min, points.max))
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        bad = ~np.isfinite(points).all(axis=1)
+        raise ValueError(f"NaN or infinite values in {bad.sum()} of {len(points)} z-points, the first in row {bad.argmax()}: "
+                         "leave these rows out")
     largest = max(-low.min(), high.max())
     if largest > 1e100:
         raise ValueError(f"expected z-points of at most 1e100, got {largest:.0e}, whose square is beyond float64: "

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import scipy.linalg
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .core import batches, check_latents, expanded, replace_file
 
 # %% ../nbs/00a_moments.ipynb #eafc25bd
-_BLOCK = 2**24  # numbers at a time, but no more than 8,192 rows
+def _block_rows(latent_dim):
+    "Rows of a block: two megabytes for the processor's cache, more where merging a matrix would take longer than making it."
+    return max(1, min(max(2**18 // latent_dim, latent_dim), 2**24 // latent_dim))
 
 
 def centred_blocks(
@@ -26,8 +27,8 @@ def centred_blocks(
     mean,  # what to subtract, shape (latent_dim,)
 ):  # yields slices of rows, and these rows less the mean in float64
     "Centred float64 blocks of rows, with their slices: a whole copy would double the memory."
-    size = max(1, min(8192, _BLOCK // points.shape[1]))
-    for rows in batches(len(points), size): yield rows, points[rows] - np.asarray(mean, np.float64)
+    mean = np.asarray(mean, np.float64)
+    for rows in batches(len(points), _block_rows(points.shape[1])): yield rows, points[rows] - mean
 
 # %% ../nbs/00a_moments.ipynb #72a5a8b7
 class _Part(NamedTuple):
@@ -50,11 +51,11 @@ class _Part(NamedTuple):
 
 # %% ../nbs/00a_moments.ipynb #e9b9b908
 def _part_of(rows, origin):
-    "The part made of these rows, which are measured from the origin."
+    "The part made of these rows, which are measured from the origin; they are kept or spent."
     shift = rows.mean(axis=0)
     if len(rows) <= len(origin): return _Part(len(rows), origin, shift, rows=rows)
-    centred = rows - shift
-    return _Part(len(rows), origin, shift, scatter=centred.T @ centred)
+    rows -= shift
+    return _Part(len(rows), origin, shift, scatter=rows.T @ rows)
 
 
 def _merged(a, b):
@@ -124,7 +125,9 @@ class Moments(_Filed):
                     y=None,  # ignored
                    ):  # itself
         "Learn from a further batch; raises ValueError or TypeError, in one sentence, for bad z-points and another number of components."
-        points = check_latents(z, min_points=1)
+        return self._gather(check_latents(z, min_points=1))
+
+    def _gather(self, points):
         origin = points[0].astype(np.float64) if self._part is None else self._part.origin
         for _, rows in centred_blocks(points, self._same_width(origin, points)): self._add(_part_of(rows, origin))
         return self
@@ -164,7 +167,7 @@ def eigen_axes(
     covariance: np.ndarray,  # symmetric, shape (d, d)
 ) -> tuple:  # variances (d,) in falling order, and unit axes, one per row (d, d)
     "Eigenvalues of a covariance, none below 0, and its eigenvectors with fixed signs."
-    variance, axes = scipy.linalg.eigh(covariance)
+    variance, axes = np.linalg.eigh(covariance)
     return np.maximum(variance[::-1], 0.0), _with_fixed_signs(axes.T[::-1])
 
 
@@ -174,7 +177,7 @@ def principal_axes(
     "Variances along the principal axes, and the axes; n is latent_dim, or the number of points while these are fewer."
     rows = moments._at_least(2).rows
     if rows is None or len(rows) == rows.shape[1]: return eigen_axes(moments.covariance)
-    _, singular, axes = scipy.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
+    _, singular, axes = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
     return singular**2 / (len(rows) - 1), _with_fixed_signs(axes)
 
 # %% ../nbs/00a_moments.ipynb #5cc36635
@@ -219,7 +222,7 @@ def as_moments(
     z,  # z-points, shape (n_points, latent_dim), at least 2; or their Moments
 ) -> Moments:
     "Moments as they are; those of z-points are computed."
-    return z if isinstance(z, Moments) else Moments().partial_fit(check_latents(z))
+    return z if isinstance(z, Moments) else Moments()._gather(check_latents(z))
 
 
 class MomentsMixin:
@@ -239,7 +242,7 @@ class MomentsMixin:
                    ):
         "Learn from a further batch: the result is that of all batches together."
         if not hasattr(self, "moments_"): return self.fit(z)
-        batch = z if isinstance(z, Moments) else Moments().partial_fit(checked_points(self, z))
+        batch = z if isinstance(z, Moments) else Moments()._gather(checked_points(self, z))
         moments = self.moments_ + batch
         self._learn(moments)
         self.moments_ = moments
