@@ -397,7 +397,7 @@ class Faces(NamedTuple):
 
 
 def cache_folder() -> Path | None:
-    "Where decoded images are kept, and may be deleted: $LATENTFACES_CACHE or the user's cache folder; None without a home."
+    "Where decoded images are kept (delete them any time): $LATENTFACES_CACHE or the user's cache; None without a home."
     from platformdirs import user_cache_dir  # only who reads images needs it
     try: return expanded(os.environ.get("LATENTFACES_CACHE") or user_cache_dir("latentfaces"))
     except (FileNotFoundError, RuntimeError): return None  # ours and platformdirs' ways to say that there is no home
@@ -573,11 +573,11 @@ def _decode_into(file, source, size, crop, limit, workers, progress) -> Faces:
     with _workers(_worker_count(workers, total_bytes)) as helpers, warnings.catch_warnings(action="ignore"):
         listing, crop = _listing_with_crop(source, crop, limit)
         writer = _Writer(file, size)
-        bar = progress_bar(None, f"decoding {source.path.name}", len(listing.names), " images") if progress else nullcontext()
-        with bar as shown:
+        name, total = source.path.name, len(listing.names)
+        with progress_bar(None, f"decoding {name}", total, " images") if progress else nullcontext() as bar:
             def take(span, result):
                 writer.take(span, result)
-                if progress: shown.update(span[1] - span[0])
+                if progress: bar.update(span[1] - span[0])
             _decode_all(_Job(source.kind, str(source.path), listing.items, size, crop), _spans(listing.sizes, writer.row), helpers, take)
     if len(writer.failed) == len(listing.names):
         raise ValueError(f"none of the {len(listing.names):,} images in {source.path} could be read: {_reasons(writer.skipped(listing.names))}")
@@ -619,7 +619,7 @@ def _warn_about(faces: Faces, source):
         total = len(faces.names) + len(faces.skipped)
         warn(f"left out {len(faces.skipped):,} of {total:,} files in {source}: {_reasons(faces.skipped)}")
     images = faces.images
-    if len(images) > 1 and all(np.array_equal(image, images[0]) for image in images[1:]):  # ends at the first that differs
+    if len(images) > 1 and all(np.array_equal(image, images[0]) for image in images[1:]):  # usually ends at once
         warn(f"all {len(images):,} images in {source} are one and the same picture: nothing can be learned from them")
 
 # %% ../nbs/01_data.ipynb #4b42392b
@@ -636,10 +636,10 @@ def load_images(
 ):                              # uint8 (n, size, size, 3), read-only; with `return_names` also the n file names
     """Face images as one array, cropped and resized (bicubic, antialiased), sorted by file name.
 
-    Every common format is read, HEIC with pillow-heif installed; of several frames the first. Files that cannot be read
-    are left out and named in one warning. Raises FileNotFoundError if there are no images, ValueError if none can be read,
-    OSError if the disk with the cache is full. Whether an image is transparent, turned by EXIF data, grey, CMYK or has
-    a colour profile makes no difference: all become upright RGB in sRGB's colours, transparent parts white.
+    Every common format is read, HEIC with pillow-heif installed; of several frames the first. Files that cannot be
+    read are left out and named in one warning. Raises FileNotFoundError if there are no images, ValueError if none
+    can be read, OSError if the disk with the cache is full. Whether an image is transparent, turned by EXIF data, grey,
+    CMYK or has a colour profile makes no difference: all become upright RGB in sRGB's colours, transparent parts white.
     """
     check_count("size", size)
     if limit is not None: check_count("limit", limit)

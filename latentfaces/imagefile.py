@@ -46,7 +46,7 @@ def crop_box(
 # %% ../nbs/00_imagefile.ipynb #cceb4948
 @lru_cache(maxsize=64)
 def _to_srgb(profile: bytes, mode: str):
-    "What brings pixels from a colour profile to sRGB; None if nobody would see it, or if the profile is broken or for another mode."
+    "What brings pixels from a profile to sRGB; None if nobody would see it, for a broken profile or one of another mode."
     colours = bytes(value for i in range(4096) for value in (i % 16 * 17, i // 16 % 16 * 17, i // 256 * 17))
     sample = Image.frombytes("RGB", (64, 64), colours).convert(mode)
     try:
