@@ -43,11 +43,19 @@ def strongest_pairs(
     n: int = 10,  # how many pairs; all of them if there are fewer
 ) -> tuple[np.ndarray, np.ndarray]:  # components (n, 2), the lower number first, and their correlations (n,)
     "The pairs of components with the largest correlations in magnitude, strongest first; ties in the order of the components."
-    matrix = _check_square(correlation)
-    pairs = np.transpose(np.triu_indices(len(matrix), 1))
-    values = matrix[pairs[:, 0], pairs[:, 1]]
-    best = np.argsort(-abs(values), kind="stable")[:check_count("n", n, 1)]
-    return pairs[best], values[best]
+    matrix, n = _check_square(correlation), check_count("n", n, 1)
+    pairs, values, least = np.empty((0, 2), int), np.empty(0), -1.0
+    step = max(1, 2**22 // len(matrix))  # rows at a time: a list of all pairs would be larger than the matrix
+    for start in range(0, len(matrix), step):
+        rows = matrix[start:start + step]
+        # Later pairs as strong as the weakest of those found do not replace it, which keeps ties in order.
+        stronger = np.argwhere(np.triu(abs(rows) > least, start + 1)) + [start, 0]
+        pairs = np.concatenate([pairs, stronger])
+        values = matrix[pairs[:, 0], pairs[:, 1]]
+        best = np.argsort(-abs(values), kind="stable")[:n]
+        pairs, values = pairs[best], values[best]
+        if len(values) == n: least = abs(values[-1])
+    return pairs, values
 
 # %% ../nbs/06_correlations.ipynb #9a210687
 def cluster_order(

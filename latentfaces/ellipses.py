@@ -123,9 +123,12 @@ def pair_indices(
     "Pairs of different components; all of them where fewer than `n_pairs` exist."
     check_count("latent_dim", latent_dim, 2)
     total = latent_dim * (latent_dim - 1) // 2
-    pairs = np.stack(np.triu_indices(latent_dim, 1), axis=1)
-    if n_pairs is None or n_pairs >= total: return pairs
-    return pairs[np.sort(np.random.default_rng(random_state).choice(total, n_pairs, replace=False))]
+    if n_pairs is None or n_pairs >= total: return np.stack(np.triu_indices(latent_dim, 1), axis=1)
+    number = np.sort(np.random.default_rng(random_state).choice(total, n_pairs, replace=False))
+    rows = np.arange(latent_dim - 1)
+    first_of_row = rows * (2 * latent_dim - rows - 1) // 2  # number of the pair (row, row + 1) in the list of all pairs
+    i = np.searchsorted(first_of_row, number, side="right") - 1
+    return np.stack([i, number - first_of_row[i] + i + 1], axis=1)
 
 # %% ../nbs/09_ellipses.ipynb #d4974411
 def _standard_form(mean, covariance):

@@ -1,4 +1,6 @@
 "Correlations and dependence beyond them: against NumPy, SciPy, brute force, closed forms and Monte Carlo."
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -88,6 +90,26 @@ def test_strongest_pairs_against_a_sort_of_all(seed, d, n):
     assert pairs.tolist() == [[i, j] for _, i, j in everything]
     assert values.tolist() == [r[i, j] for _, i, j in everything]
     assert len({tuple(p) for p in pairs.tolist()}) == min(n, d * (d - 1) // 2)
+
+
+@pytest.mark.parametrize("n", [1, 7, 500_000])
+def test_strongest_pairs_of_a_large_matrix_keep_the_order_of_ties(n):
+    r = np.random.default_rng(0).choice([-0.5, 0.0, 0.25, 0.5], (2500, 2500), p=[0.01, 0.4, 0.58, 0.01])
+    all_pairs = np.transpose(np.triu_indices(2500, 1))
+    everything = r[all_pairs[:, 0], all_pairs[:, 1]]
+    best = np.argsort(-abs(everything), kind="stable")[:n]
+    pairs, values = strongest_pairs(r, n)
+    np.testing.assert_array_equal(pairs, all_pairs[best])
+    np.testing.assert_array_equal(values, everything[best])
+
+
+def test_few_pairs_of_a_large_matrix_need_no_list_of_all():
+    r = np.random.default_rng(0).uniform(-1, 1, (6000, 6000))
+    tracemalloc.start()
+    strongest_pairs(r, 5)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < r.nbytes  # the numbers of all pairs alone are as large
 
 
 @settings(max_examples=25, deadline=None)

@@ -1,4 +1,6 @@
 "Confidence ellipses: against linear algebra, chi-squared and Monte Carlo; contours; vectors inside all tilted ellipses against rejection."
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -119,7 +121,23 @@ def test_pairs():
     some = pair_indices(40, 25, random_state=3)
     assert len(np.unique(some, axis=0)) == 25 and (some[:, 0] < some[:, 1]).all() and np.array_equal(some, pair_indices(40, 25, random_state=3))
     assert len(pair_indices(4, 100)) == 6
-    with pytest.raises(ValueError, match="at least 2 components"): pair_indices(1)
+    with pytest.raises(ValueError, match="whole number of at least 2"): pair_indices(1)
+
+
+@pytest.mark.parametrize("latent_dim, n_pairs, seed", [(2, 1, 0), (3, 2, 1), (40, 25, 3), (256, 300, 0), (1500, 4000, 7)])
+def test_drawn_pairs_are_rows_of_the_list_of_all(latent_dim, n_pairs, seed):
+    total = latent_dim * (latent_dim - 1) // 2
+    drawn = np.sort(np.random.default_rng(seed).choice(total, min(n_pairs, total), replace=False))
+    np.testing.assert_array_equal(pair_indices(latent_dim, n_pairs, seed), pair_indices(latent_dim)[drawn])
+
+
+def test_few_pairs_of_many_components_need_no_list_of_all():
+    tracemalloc.start()
+    pairs = pair_indices(100_000, 300)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(np.unique(pairs, axis=0)) == 300 and (pairs[:, 0] < pairs[:, 1]).all() and pairs.max() < 100_000
+    assert pairs.tolist() == sorted(pairs.tolist()) and peak < 20e6
 
 
 @settings(max_examples=25, deadline=None)
