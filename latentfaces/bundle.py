@@ -4,14 +4,18 @@
 
 # %% auto #0
 __all__ = ['FILES', 'FORMAT', 'PRETRAINED', 'BUNDLE', 'Bundle', 'sha256', 'save_bundle', 'load_bundle', 'reconstruction_error',
-           'measure', 'train_bundle']
+           'measure', 'train_bundle', 'changed_images']
 
 # %% ../nbs/04_latents.ipynb #bc18999a
+import base64
 import hashlib
+import html
+import io
 import json
 import os
 import platform
 import shutil
+import sys
 import tempfile
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +24,8 @@ from pathlib import Path
 import numpy as np
 
 import latentfaces
-from .core import check_images, in_batches, to_float
+from .core import (
+    as_array, check_count, check_images, check_latents, check_output, expanded, in_batches, load_keras, to_float)
 from .data import default_crop, load_images, split_indices
 
 # %% ../nbs/04_latents.ipynb #20364abf
@@ -35,18 +40,20 @@ class Bundle:
     "Encoder, decoder, z-points and how they came about."
 
     def __init__(self,
-        z: np.ndarray,        # z-points, float32 (n, latent_dim)
-        names=None,           # image names, one per z-point
+        z,                    # z-points, array-like (n, latent_dim); kept as float32
+        names=None,           # image names, one per z-point, or none at all
         config: dict = None,  # sizes, recipe, scores
-        encoder=None,         # keras.Model; read from `path` when first used, if None
-        decoder=None,         # keras.Model, likewise
+        encoder=None,         # from images to z, a keras.Model or any function; None: read from `path` when first used
+        decoder=None,         # from z to images, likewise
         history: str = "",    # history.csv as text
         path=None,            # folder the bundle was read from
     ):
-        self.z, self.names, self.config = np.asarray(z, np.float32), np.asarray(names if names is not None else [], str), config or {}
-        self.history, self.path = history, None if path is None else Path(path)
-        if encoder is not None: self.encoder = encoder
-        if decoder is not None: self.decoder = decoder
+        self.z = _single(z)
+        self.names = _checked_names(names, len(self.z))
+        self.config, self.history = config or {}, history
+        self.path = None if path is None else expanded(path)
+        if encoder is not None: self.encoder = _checked_network("encoder", encoder, self.latent_dim)
+        if decoder is not None: self.decoder = _checked_network("decoder", decoder, self.latent_dim)
 
     @cached_property
     def encoder(self): return _load_network(self.path, "encoder", self.config)
@@ -59,49 +66,174 @@ class Bundle:
 
     def encode(self, images: np.ndarray, batch_size: int = 256) -> np.ndarray:
         "z-vectors, float32 (n, latent_dim), of images, uint8 or float in [0, 1], (n, size, size, 3); raises ValueError for others."
-        check_images(images)
-        _check_shape("images", images, self.encoder.input_shape)
-        return in_batches(lambda rows: _run(self.encoder, to_float(rows)), images, batch_size)
+        return _encoded(self.encoder, images, self.latent_dim, batch_size)
 
-    def decode(self, z: np.ndarray, batch_size: int = 256) -> np.ndarray:
+    def decode(self, z, batch_size: int = 256) -> np.ndarray:
         "Images, float32 in [0, 1], (n, size, size, 3), of z-vectors, (n, latent_dim); raises ValueError for NaN or another shape."
-        z = np.asarray(z, np.float32)
-        _check_shape("z-vectors", z, self.decoder.input_shape)
-        if not np.isfinite(z).all(): raise ValueError("expected finite z-vectors, got NaN or infinity: remove those rows first")
-        return in_batches(lambda rows: _run(self.decoder, rows), z, batch_size)
+        if getattr(z, "shape", None) == (0, self.latent_dim): return self.decode(self.z[:1])[:0]  # of the right size
+        z = _single(z)
+        _check_shape("z-vectors", z.shape, (self.latent_dim,))
+        return in_batches(lambda rows: _painted(self.decoder, rows), z, batch_size)
 
     def save(self, path) -> Path:
         "Write the bundle to a folder, whole or not at all; raises FileExistsError where the folder holds something else."
         return save_bundle(self, path)
 
-    def __repr__(self): return f"Bundle({len(self.z):,} z-points in {self.latent_dim} dimensions, from {self.path.name if self.path else 'memory'})"
+    def __repr__(self):
+        origin = self.path.name if self.path else "memory"
+        size = f", {self.config['size']} pixels" if "size" in self.config else ""
+        return f"Bundle({len(self.z):,} z-points in {self.latent_dim} dimensions{size}, from {origin})"
+
+    def _repr_html_(self): return _shown(self)
 
 # %% ../nbs/04_latents.ipynb #56de58d1
-def _check_shape(what, array, expected):
-    "Raise ValueError unless the rows of `array` have the shape that a network expects."
-    if array.shape[1:] == tuple(expected[1:]) and array.ndim == len(expected): return
-    wanted = ", ".join(["n", *map(str, expected[1:])])
-    raise ValueError(f"expected {what} of shape ({wanted}), got {array.shape}: bring them to the sizes this bundle was trained with")
+def _single(z):
+    "z-points as float32, (n, latent_dim); raises ValueError or TypeError, in one sentence, for what is none."
+    points = check_latents(z, min_points=1)
+    with np.errstate(over="ignore"): single = points.astype(np.float32, copy=False)
+    if np.isfinite(single).all(): return single
+    raise ValueError(f"expected z-points of at most 3.4e38, which float32 can hold, got {np.abs(points).max():.0e}: "
+                     "divide them all by the same number")
 
-# %% ../nbs/04_latents.ipynb #93763f8e
-def _run(network, rows):
-    "A network's output as an array: called directly, since compiling it anew for every length of the last batch takes longer than it saves."
-    from keras import ops  # here, and not at the top: whoever holds a network has Keras loaded already
-    return ops.convert_to_numpy(network(rows, training=False))
+
+def _checked_names(names, n):
+    "Image names as an array of texts, one per z-point or none; raises ValueError for another number."
+    names = np.asarray([] if names is None else names, str)
+    if names.size and names.shape != (n,):
+        raise ValueError(f"expected one name for each of the {n} z-points, or no names, got {names.size}: "
+                         "leave out z-points and names together")
+    return names.ravel()
+
+# %% ../nbs/04_latents.ipynb #53fb8677
+def _known_shape(network, side):
+    "The `input_shape` or `output_shape` of a network for one row; None where it has none, like a function."
+    try: shape = getattr(network, side)
+    except (AttributeError, ValueError): return None
+    if isinstance(shape, list) and len(shape) == 1: shape = shape[0]
+    return tuple(shape[1:]) if isinstance(shape, tuple) else None
+
+
+def _checked_network(name, network, latent_dim):
+    "A network or function that fits the z-points as far as it tells; raises TypeError or ValueError for another."
+    if not callable(network):
+        raise TypeError(f"expected as {name} something that can be called, got {network!r:.80}: pass a network or a function")
+    known = _known_shape(network, "output_shape" if name == "encoder" else "input_shape")
+    if known in (None, (None,), (latent_dim,)): return network
+    raise ValueError(f"expected as {name} a network for the z-points' {latent_dim} dimensions, got one for {known}: "
+                     "pass networks and z-points that belong together")
+
+
+def _check_shape(what, shape, expected):
+    "Raise ValueError unless an array's rows have the shape that a network expects; None in it stands for any number."
+    if len(shape) == 1 + len(expected) and all(e in (None, s) for s, e in zip(shape[1:], expected)): return
+    wanted = ", ".join(["n", *map(str, expected)])
+    raise ValueError(f"expected {what} of shape ({wanted}), got {shape}: "
+                     "bring them to the sizes this bundle was made with")
+
+# %% ../nbs/04_latents.ipynb #25c1d597
+def _is_keras(network):
+    "Is it a Keras model? Whoever holds one has Keras loaded already."
+    keras = sys.modules.get("keras")
+    return keras is not None and isinstance(network, keras.Layer)
+
+
+def _output(network, rows):
+    "A network's output as an array. It is called directly: compiling it anew for the last batch takes longer than it saves."
+    output = network(rows, training=False) if _is_keras(network) else network(rows)
+    if isinstance(output, list) and len(output) == 1 and _is_keras(network): output = output[0]
+    if "keras" in sys.modules and load_keras().ops.is_tensor(output): return load_keras().ops.convert_to_numpy(output)
+    if hasattr(output, "detach"): output = output.detach().cpu()  # PyTorch's own tensors
+    return as_array(output, "the output of a network")
+
+# %% ../nbs/04_latents.ipynb #2769febb
+def _painted(decoder, z):
+    "Images, float32 in [0, 1], that a decoder paints; raises ValueError where it paints something else."
+    faces = _output(decoder, z)
+    if faces.ndim != 4 or len(faces) != len(z) or faces.shape[-1] != 3:
+        colours_first = faces.ndim == 4 and faces.shape[1] == 3
+        remedy = ", lambda z: np.moveaxis(decoder(z), 1, -1)" if colours_first else " in a function that does"
+        raise ValueError(f"expected a decoder that paints images of shape ({len(z)}, height, width, 3), "
+                         f"got {faces.shape}: wrap it{remedy}")
+    faces = to_float(faces)
+    _check_painted(faces.min(), faces.max())
+    return np.clip(faces, 0, 1)
+
+
+def _check_painted(low, high, rounding=1e-3):
+    "Raise ValueError for pixels outside [0, 1], with what brings them there."
+    if -rounding <= low and high <= 1 + rounding: return
+    if not np.isfinite(low + high):
+        raise ValueError("expected a decoder that paints values in [0, 1], got NaN or infinity: "
+                         "look at its weights, and at the length of the z-vectors")
+    if low < -0.5 and high <= 1 + rounding: remedy = "(decoder(z) + 1) / 2"
+    elif low >= -rounding and high > 2: remedy = "decoder(z) / 255"
+    else: remedy = "np.clip(decoder(z), 0, 1)"
+    raise ValueError(f"expected a decoder that paints values in [0, 1], got [{low:.3g}, {high:.3g}]: "
+                     f"wrap it, lambda z: {remedy}")
+
+# %% ../nbs/04_latents.ipynb #74426dfc
+def _encoded(encoder, images, latent_dim, batch_size=256):
+    "z-vectors, float32 (n, latent_dim), of images; raises ValueError for images or an encoder of other shapes."
+    empty = getattr(images, "ndim", 0) == 4 and not len(images)
+    if not empty: check_images(images)
+    expected = _known_shape(encoder, "input_shape")
+    if expected is not None: _check_shape("images", images.shape, expected)
+    if empty: return np.zeros((0, latent_dim), np.float32)
+
+    def encode(rows):
+        z = _output(encoder, to_float(rows))
+        if z.shape == (len(rows), latent_dim): return _single(z)
+        raise ValueError(f"expected an encoder that gives z-vectors of shape ({len(rows)}, {latent_dim}), "
+                         f"got {z.shape}: wrap it in a function that does")
+    return in_batches(encode, images, batch_size)
+
+# %% ../nbs/04_latents.ipynb #4bc81241
+def _drawn(z, n=10, shrunk=0.7):
+    "Random vectors with the mean of the z-points and their covariance, shrunk; the same ones every time."
+    mean = z.mean(axis=0, dtype=np.float64)
+    weights = np.random.default_rng(0).standard_normal((n, min(len(z), 1000)))
+    return mean + shrunk * weights @ (z[:weights.shape[1]] - mean) / weights.shape[1] ** 0.5
+
+
+def _strip(bundle):
+    "Ten drawn faces side by side in HTML; nothing for fewer than 100 z-points, or a decoder that is not ours to call."
+    if len(bundle.z) < 100 or bundle.path is None and not _is_keras(vars(bundle).get("decoder")): return ""
+    from PIL import Image
+    strip, file = np.hstack(bundle.decode(_drawn(bundle.z))), io.BytesIO()
+    Image.fromarray(np.rint(255 * strip).astype(np.uint8)).save(file, "JPEG", quality=90)
+    source = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return (f'<br><img style="width: 640px; max-width: 100%" alt="ten decoded vectors" src="{source}">'
+            "<br>decoded from ten vectors drawn at random, none of them a z-point")
+
+
+def _shown(bundle):
+    "What a notebook shows of a bundle; never raises."
+    try: strip = _strip(bundle)
+    except Exception: strip = ""
+    return f"<div>{html.escape(repr(bundle))}{strip}</div>"
 
 # %% ../nbs/04_latents.ipynb #de6978ca
+def _sides(name, network):
+    "Shapes of the images and of the z-vectors that a network called encoder or decoder stands between."
+    shapes = [_known_shape(network, side) for side in ("input_shape", "output_shape")]
+    return shapes if name == "encoder" else shapes[::-1]
+
+
 def _load_network(folder, name, config):
     "Read a network from a bundle's folder, in Keras' safe mode, and check its sizes."
-    if folder is None: raise ValueError(f"expected a bundle with an {name}, got one made of z-points alone: train one, or load a whole bundle")
+    if folder is None:
+        raise ValueError(f"expected a bundle with its {name}, got z-points without one: "
+                         f"train one, load a whole one, or pass {name}=")
     # here, and not at the top, because it takes seconds, which those who only read z-points need not pay
-    from keras.saving import load_model
-    try: network = load_model(folder / f"{name}.keras", compile=False, safe_mode=True)
+    keras = load_keras()
+    try: network = keras.saving.load_model(folder / f"{name}.keras", compile=False, safe_mode=True)
     except Exception as error:
-        raise ValueError(f"expected a Keras model in {folder / name}.keras, got one that does not load ({error}): get the bundle again") from error
-    sides = [network.input_shape[1:], network.output_shape[1:]][::1 if name == "encoder" else -1]
-    expected = [(config["size"], config["size"], 3), (config["latent_dim"],)]
-    if sides != expected: raise ValueError(f"expected an {name} between {expected[0]} and {expected[1]}, got {sides}: get the bundle again")
-    return network
+        raise ValueError(f"expected a Keras model in {folder / name}.keras, got one that does not load ({error}): "
+                         "get the bundle again") from error
+    sides, expected = _sides(name, network), [(config["size"], config["size"], 3), (config["latent_dim"],)]
+    if sides == expected: return network
+    raise ValueError(f"expected as {name} a network between {expected[0]} and {expected[1]}, got {sides}: "
+                     "get the bundle again")
 
 # %% ../nbs/04_latents.ipynb #cb83f287
 def sha256(path: Path) -> str:
@@ -109,15 +241,36 @@ def sha256(path: Path) -> str:
     with Path(path).open("rb") as file: return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write_files(bundle, folder):
-    "Write a bundle's files into an empty folder, config.json last."
+def _write_files(bundle, folder, size):
+    "Write a bundle's files into an empty folder, config.json last; raises ValueError for a network that cannot be read again."
     bundle.encoder.save(folder / "encoder.keras")
     bundle.decoder.save(folder / "decoder.keras")
     np.savez_compressed(folder / "latents.npz", z=bundle.z, names=bundle.names)
     (folder / "history.csv").write_text(bundle.history, encoding="utf-8")
-    config = bundle.config | {"format": FORMAT, "size": int(bundle.decoder.output_shape[1]), "latent_dim": bundle.latent_dim,
-                              "n_points": len(bundle.z), "sha256": {name: sha256(folder / name) for name in FILES}}
+    config = bundle.config | {"format": FORMAT, "size": size, "latent_dim": bundle.latent_dim, "n_points": len(bundle.z),
+                              "sha256": {name: sha256(folder / name) for name in FILES}}
+    for name in ("encoder", "decoder"):
+        try: _load_network(folder, name, config)
+        except ValueError as error:
+            raise ValueError(f"expected as {name} a network that Keras reads again in its safe mode, got one that it refuses: "
+                             "build it from Keras' own layers, without Lambda") from error
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+
+# %% ../nbs/04_latents.ipynb #a182f97b
+def _size_to_save(bundle):
+    "Side of the images; raises ValueError unless both networks are Keras models between such images and the z-vectors."
+    sizes = set()
+    for name in ("encoder", "decoder"):
+        image, vector = _sides(name, network := getattr(bundle, name))
+        square = image is not None and len(image) == 3 and image[0] == image[1] and image[2] == 3
+        if not _is_keras(network) or not square or None in image or vector != (bundle.latent_dim,):
+            raise ValueError(f"expected as {name} a Keras model between images (size, size, 3) and z-vectors "
+                             f"({bundle.latent_dim},), got {type(network).__name__} between {image} and {vector}: "
+                             "only such networks can be saved")
+        sizes.add(image[0])
+    if len(sizes) == 1: return int(sizes.pop())
+    raise ValueError(f"expected an encoder and a decoder for images of one size, got {' and '.join(map(str, sizes))}: "
+                     "pass the two that belong together")
 
 # %% ../nbs/04_latents.ipynb #b38441f2
 def _replaceable(folder):
@@ -131,13 +284,15 @@ def save_bundle(
     path,            # folder; an older bundle or a training's checkpoint there is replaced
 ) -> Path:
     "Write a bundle to a folder, whole or not at all; raises FileExistsError where the folder holds something else."
-    path = Path(path).expanduser().absolute()
-    if not _replaceable(path): raise FileExistsError(f"expected a new folder or one with a bundle, got {path} with other files in it: choose another folder")
+    path, size = check_output(expanded(path) / "config.json").absolute().parent, _size_to_save(bundle)
+    if not _replaceable(path):
+        raise FileExistsError(f"expected a new folder or one with a bundle, got {path} with other files in it: "
+                              "choose another folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     old = part.with_suffix(".old")
     try:
-        _write_files(bundle, part)
+        _write_files(bundle, part, size)
         part.chmod(0o755)
         if path.exists(): path.rename(old)
         part.rename(path)
@@ -149,7 +304,12 @@ def save_bundle(
 # %% ../nbs/04_latents.ipynb #9d06ddc8
 def _read_config(folder):
     "The config of a bundle whose files are all there and unchanged; raises with one sentence otherwise."
-    if not folder.is_dir(): raise FileNotFoundError(f"expected a bundle's folder, got {folder}, which is not there: train one with `latentfaces train`")
+    if not folder.exists():
+        raise FileNotFoundError(f"expected a bundle's folder, got {folder}, which is not there: train one with `latentfaces train`")
+    if not folder.is_dir():
+        is_array = folder.suffix in (".npy", ".npz")
+        advice = "`latentfaces report` takes such files" if is_array else "give the folder that `latentfaces train` wrote"
+        raise NotADirectoryError(f"expected a bundle's folder, got the file {folder}: {advice}")
     missing = [name for name in ("config.json", *FILES) if not (folder / name).is_file()]
     if len(missing) > len(FILES): raise FileNotFoundError(f"expected a bundle's folder, got {folder}, which holds none: give the folder that `latentfaces train` wrote")
     if missing: raise FileNotFoundError(f"expected a whole bundle in {folder}, got one without {', '.join(missing)}: finish its training with --resume, or get it again")
@@ -168,11 +328,12 @@ def load_bundle(
     path=None,  # folder of a bundle; None is the pretrained one inside the package
 ) -> Bundle:
     "Read a bundle; FileNotFoundError for an incomplete one, ValueError for one that is damaged or of other sizes. The networks are read when first used."
-    folder = PRETRAINED if path is None else Path(path).expanduser()
+    folder = PRETRAINED if path is None else expanded(path)
     config = _read_config(folder)
     with np.load(folder / "latents.npz", allow_pickle=False) as file: z, names = file["z"], file["names"]
-    if z.ndim != 2 or z.shape[1] != config["latent_dim"] or len(z) != len(names):
-        raise ValueError(f"expected z-points of shape (n, {config['latent_dim']}) and n names in {folder}, got {z.shape} and {len(names)}: get the bundle again")
+    if z.ndim != 2 or z.shape[1] != config["latent_dim"] or len(names) not in (0, len(z)):
+        raise ValueError(f"expected z-points of shape (n, {config['latent_dim']}) and n names or none in {folder}, "
+                         f"got {z.shape} and {len(names)}: get the bundle again")
     return Bundle(z, names, config, history=(folder / "history.csv").read_text(encoding="utf-8"), path=folder)
 
 # %% ../nbs/04_latents.ipynb #204994f3
@@ -192,8 +353,7 @@ def reconstruction_error(
 ) -> float:
     "Mean squared error of the reconstructions, per pixel channel, in float64."
     def errors(rows):
-        painted = _run(bundle.decoder, _run(bundle.encoder, to_float(rows)))
-        return ((to_float(rows) - painted).astype(np.float64) ** 2).mean((1, 2, 3))
+        return ((to_float(rows) - bundle.decode(bundle.encode(rows))).astype(np.float64) ** 2).mean((1, 2, 3))
     return float(in_batches(errors, images).mean())
 
 # %% ../nbs/04_latents.ipynb #0ec2873a
@@ -206,22 +366,32 @@ def measure(
     from latentfaces.training import pixel_pca_error
     pca, held = pixel_pca_error(train, held_out, bundle.latent_dim), reconstruction_error(bundle, held_out)
     return {"train_mse": reconstruction_error(bundle, train[:len(held_out)]), "held_out_mse": held,
-            "pixel_pca_mse": pca, "ratio_to_pixel_pca": held / pca}
+            "pixel_pca_mse": pca, "ratio_to_pixel_pca": held / max(pca, 1e-12)}  # below that, float32 only rounds
 
 # %% ../nbs/04_latents.ipynb #5f62577d
-def _describe(source, crop, random_state, recipe, history, train, held):
+def _describe(crop, data, recipe, history):
     "What config.json says about the data, the recipe and the circumstances."
-    import keras
     return {
         "crop": crop,
-        "data": {"source": Path(source).name, "n_train": len(train), "n_held_out": len(held), "split_seed": random_state},
-        "recipe": recipe | {"random_state": random_state, "loss": "mean squared error", "mirrored": True},
-        "training": {"epochs": len(history), "seconds": round(sum(row["seconds"] for row in history)), "backend": keras.backend.backend(),
-                     "machine": f"{platform.machine()}, {os.cpu_count()} cores"},
+        "data": data,
+        "recipe": {k: v for k, v in recipe.items() if k != "size"} | {"loss": "mean squared error", "mirrored": True},
+        "training": {"epochs": len(history), "seconds": round(sum(row["seconds"] for row in history)),
+                     "backend": load_keras().backend.backend(), "machine": f"{platform.machine()}, {os.cpu_count()} cores"},
         "versions": _versions(),
     }
 
 # %% ../nbs/04_latents.ipynb #88c6e2c1
+def _check_place(out):
+    "The folder for a new bundle; raises one sentence where nothing can be written or something else would be lost."
+    out = check_output(expanded(out) / "config.json").absolute().parent
+    if (out / "config.json").exists():
+        raise FileExistsError(f"expected a folder without a bundle, got the finished one in {out}: "
+                              "choose another folder")
+    if _replaceable(out): return out
+    raise FileExistsError(f"expected a new folder or one with an interrupted training, got {out} with other files in it: "
+                          "choose another folder")
+
+# %% ../nbs/04_latents.ipynb #1bc0ab19
 def train_bundle(
     source,                # CelebA zip or folder, or any folder of images
     out,                   # folder for the bundle; during training it holds the checkpoint
@@ -236,17 +406,41 @@ def train_bundle(
 ) -> Bundle:
     "Train on a source of images and write the bundle; with `resume`, go on after the last whole epoch."
     # here, and not at the top, because Keras takes seconds to import, which those who only read z-points need not pay
-    from latentfaces.training import Rows, history_csv, train_autoencoder
-    out = Path(out).expanduser().absolute()
-    if (out / "config.json").exists(): raise FileExistsError(f"expected a folder without a bundle, got the finished one in {out}: choose another folder")
-    if not _replaceable(out): raise FileExistsError(f"expected a new folder or one with an interrupted training, got {out} with other files in it: choose another folder")
+    from latentfaces.training import (
+        Rows, check_recipe, data_fingerprint, history_csv, history_so_far, train_autoencoder)
+    recipe = check_recipe(size, random_state=random_state, **recipe)
+    check_count("held_out", held_out)
+    if limit is not None: check_count("limit", limit, least=2)
+    out = _check_place(out)
+    history_so_far(out, resume, recipe)
     crop = default_crop(source) if crop is None else crop
     images, names = load_images(source, size=size, crop=crop, limit=limit, progress=progress, return_names=True)
-    train_idx, held_idx = split_indices(len(images), held_out=min(held_out, max(1, len(images) // 10)), random_state=random_state)
+    n_held = min(held_out, max(1, len(images) // 10))
+    train_idx, held_idx = split_indices(len(images), held_out=n_held, random_state=random_state)
     train, held = Rows(images, train_idx), Rows(images, held_idx)
-    encoder, decoder, history = train_autoencoder(train, held, out, random_state=random_state, resume=resume, progress=progress, **recipe)
-    bundle = Bundle(np.zeros((0, encoder.output_shape[1])), None, {}, encoder, decoder, history_csv(history).decode())
-    bundle.z, bundle.names = bundle.encode(train), np.asarray(names)[train_idx]
-    bundle.config = _describe(source, crop, random_state, recipe, history, train, held) | {"scores": measure(bundle, train, held)}
-    save_bundle(bundle, out)
-    return load_bundle(out)
+    options = {name: value for name, value in recipe.items() if name != "size"}
+    encoder, decoder, history = train_autoencoder(train, held, out, resume=resume, progress=progress, **options)
+    z = _encoded(encoder, train, recipe["latent_dim"])
+    bundle = Bundle(z, np.asarray(names)[train_idx], {}, encoder, decoder, history_csv(history).decode())
+    data = {"source": Path(source).name, "n_train": len(train), "n_held_out": len(held), "split_seed": random_state,
+            "fingerprint": data_fingerprint(images, names)}
+    bundle.config = _describe(crop, data, recipe, history) | {"scores": measure(bundle, train, held)}
+    return load_bundle(save_bundle(bundle, out))
+
+# %% ../nbs/04_latents.ipynb #64c0fda3
+def changed_images(
+    bundle: Bundle,          # z-points, their names and the encoder
+    images: np.ndarray,      # uint8 or float in [0, 1], (n, size, size, 3); those that are compared are read
+    names,                   # their names, (n,); names that the bundle does not know are passed over
+    max_images: int = 1000,  # compare a seeded draw of this many, where there are more
+    tolerance: float = 0.1,  # how far an encoding may lie from the z-point, in units of the cloud's rms radius
+):                           # the names, in an array of texts; None where the bundle has no encoder
+    "Names under which other images lie than those that a bundle's z-points were made from."
+    if bundle.path is None and "encoder" not in vars(bundle): return None
+    row_of, names = {name: row for row, name in enumerate(bundle.names)}, np.asarray(names, str)
+    known = np.flatnonzero(np.isin(names, bundle.names))
+    if len(known) > max_images: known = np.sort(np.random.default_rng(0).choice(known, max_images, replace=False))
+    if not len(known): return names[:0]
+    there = bundle.z[[row_of[name] for name in names[known]]]
+    radius = bundle.z.var(axis=0, dtype=np.float64).sum() ** 0.5
+    return names[known][np.linalg.norm(bundle.encode(images[known]) - there, axis=1) > tolerance * radius]

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['as_array', 'check_latents', 'check_count', 'check_positive', 'check_share', 'check_choice', 'random_generator',
            'batches', 'in_batches', 'check_images', 'to_float', 'expanded', 'check_output', 'replace_file', 'warn',
-           'progress_bar']
+           'progress_bar', 'silenced', 'load_keras']
 
 # %% ../nbs/00_core.ipynb #cebe5199
 import io
@@ -292,3 +292,40 @@ def progress_bar(
         from tqdm.auto import tqdm
         return tqdm(iterable, description or None, total, unit=unit, disable=not progress, delay=delay, initial=initial,
                     leave=False, mininterval=0.5)
+
+# %% ../nbs/00_core.ipynb #dde071d8
+import contextlib
+import threading
+from importlib import import_module
+
+# %% ../nbs/00_core.ipynb #1a600ec0
+_SILENCE = threading.RLock()  # two threads that turn the descriptor away side by side could leave it there
+
+
+def _turned_away():
+    "A copy of the descriptor of standard error, which from now on leads nowhere; None where there is none."
+    try: kept = os.dup(2)
+    except OSError: return None
+    with open(os.devnull, "wb") as nowhere: os.dup2(nowhere.fileno(), 2)
+    return kept
+
+
+@contextlib.contextmanager
+def silenced():
+    "Keep from the reader what is written to standard error meanwhile; exceptions are raised as ever."
+    with _SILENCE:
+        with contextlib.suppress(AttributeError, OSError, ValueError): sys.stderr.flush()  # None, or closed
+        kept = _turned_away()
+        try: yield
+        finally:
+            if kept is not None:
+                os.dup2(kept, 2)
+                os.close(kept)
+
+# %% ../nbs/00_core.ipynb #c4935b57
+def load_keras():  # the module `keras`
+    "Import Keras and its backend without TensorFlow's greetings; TF_CPP_MIN_LOG_LEVEL becomes 2 unless it is set."
+    if "keras" not in sys.modules:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        with silenced(): import_module("keras")
+    return import_module("keras")

@@ -1,4 +1,9 @@
 "The networks: shapes for every size, what is refused, and the equations of a layer."
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import keras
 import numpy as np
 import pytest
@@ -6,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latentfaces.autoencoder import build_autoencoder, build_decoder, build_encoder, check_size
+from latentfaces.core import silenced
 
 
 @given(st.integers(1, 300), st.integers(1, 6))
@@ -64,3 +70,57 @@ def test_networks_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="4 latent dimensions"): build_autoencoder(encoder, build_decoder(size=16, latent_dim=5, filters=(4, 8)))
     with pytest.raises(ValueError, match=r"\(16, 16, 3\)"): build_autoencoder(encoder, build_decoder(size=32, latent_dim=4, filters=(4, 8)))
     with pytest.raises(ValueError, match="use 48 or 64"): build_encoder(size=50)
+
+
+@pytest.mark.parametrize("name, value", [("size", "64"), ("size", 64.0), ("latent_dim", 0), ("latent_dim", "8"), ("filters", ()), ("filters", 8),
+                                         ("filters", "48"), ("filters", (4, 0)), ("filters", (4, True)), ("kernel_size", 0), ("kernel_size", 2.5)])
+def test_sizes_that_no_network_can_have_are_refused_by_both_builders(name, value):
+    sizes = dict(size=16, latent_dim=4, filters=(4, 8), kernel_size=4) | {name: value}
+    for build in (build_encoder, build_decoder):
+        with pytest.raises((TypeError, ValueError), match=name): build(**sizes)
+
+
+def test_channels_come_last_whatever_keras_json_says(tmp_path):
+    (tmp_path / "keras.json").write_text('{"image_data_format": "channels_first"}')
+    code = ("from latentfaces.autoencoder import *; import keras; assert keras.config.image_data_format() == 'channels_first'\n"
+            "sizes = dict(size=16, latent_dim=4, filters=(4, 8), batch_norm=True)\n"
+            "print(build_autoencoder(build_encoder(**sizes), build_decoder(**sizes)).output_shape)")
+    run = subprocess.run([sys.executable, "-c", code], env={**os.environ, "KERAS_HOME": str(tmp_path)}, capture_output=True, text=True)
+    assert run.stdout == "(None, 16, 16, 3)\n", run.stderr
+
+
+def test_the_module_alone_loads_no_keras():
+    code = "import sys, latentfaces.autoencoder; print({'keras', 'tensorflow'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+@pytest.mark.parametrize("before", ["", "import os; os.close(2)\n", "import sys; sys.stderr = None\n"])
+def test_keras_is_loaded_without_a_word(before):
+    code = f"{before}from latentfaces.core import load_keras\nload_keras().ops.ones(2) + 1\nprint('done')"
+    env = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    run = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert (run.stdout, run.stderr, run.returncode) == ("done\n", "", 0)
+
+
+def test_a_backend_that_is_not_there_is_still_said():
+    code = "from latentfaces.core import load_keras; load_keras()"
+    run = subprocess.run([sys.executable, "-c", code], env={**os.environ, "KERAS_BACKEND": "nothing"}, capture_output=True, text=True)
+    assert run.returncode == 1 and "ValueError" in run.stderr.splitlines()[-1] and "nothing" in run.stderr
+
+
+def test_silence_ends_with_the_block_and_hides_no_exception(capfd):
+    with pytest.raises(ValueError, match="an error"):
+        with silenced():
+            os.write(2, b"inside")
+            raise ValueError("an error")
+    os.write(2, b"outside")
+    assert capfd.readouterr().err == "outside"
+
+
+def test_threads_give_standard_error_back(capfd):
+    def work(_):
+        for _ in range(50):
+            with silenced(): os.write(2, b"inside")
+    with ThreadPoolExecutor(4) as threads: list(threads.map(work, range(4)))
+    os.write(2, b"outside")
+    assert capfd.readouterr().err == "outside"

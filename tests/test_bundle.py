@@ -1,11 +1,14 @@
 "Bundles: the way to disk and back, and every way in which one can be broken."
+import base64
+import io
 import json
 import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from latentfaces.bundle import FILES, Bundle, load_bundle, reconstruction_error, save_bundle, sha256, train_bundle
+from latentfaces.bundle import FILES, Bundle, changed_images, load_bundle, reconstruction_error, save_bundle, sha256, train_bundle
 from latentfaces.core import in_batches
 from latentfaces.data import synthetic_faces
 
@@ -49,6 +52,168 @@ def test_batches_make_no_difference(tiny_bundle, n, batch_size):
 
 def test_no_rows_give_no_rows(tiny_bundle):
     assert tiny_bundle.decode(np.zeros((0, 4))).shape == (0, 16, 16, 3)
+    assert tiny_bundle.encode(np.zeros((0, 16, 16, 3), np.uint8)).shape == (0, 4)
+    with pytest.raises(ValueError, match=r"\(n, 16, 16, 3\)"): tiny_bundle.encode(np.zeros((0, 8, 8, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"\(0, 5\)"): tiny_bundle.decode(np.zeros((0, 5)))
+
+
+Z = np.random.default_rng(0).standard_normal((50, 6))
+
+
+def test_any_table_of_numbers_is_kept_as_float32():
+    pd = pytest.importorskip("pandas")
+    for z in (Z, Z.tolist(), pd.DataFrame(Z), pd.DataFrame(Z).astype("Float64")):
+        bundle = Bundle(z, names=pd.Series([f"{i}.png" for i in range(50)]))
+        np.testing.assert_array_equal(bundle.z, Z.astype(np.float32))
+        assert bundle.z.dtype == np.float32 and bundle.names[3] == "3.png"
+
+
+@pytest.mark.parametrize("z, message", [
+    (np.ma.masked_greater(Z, 1), "masked"), (Z[0], "one row per z-point"), (Z[:0], "0 sample"), (np.where(Z > 2, np.nan, Z), "NaN"), (1e60 * Z, "float32"),
+    ([[1, 2], [3]], "different lengths"), ("z.npy", "array of numbers"), (None, "array of numbers")])
+def test_what_is_no_table_of_numbers_is_refused_at_construction(z, message):
+    with pytest.raises((TypeError, ValueError), match=message): Bundle(z)
+
+
+def test_a_gap_in_a_table_is_refused():
+    pd = pytest.importorskip("pandas")
+    table = pd.DataFrame(Z).astype("Float64")
+    table.iloc[3, 2] = pd.NA
+    with pytest.raises(ValueError, match="row 3"): Bundle(table)
+
+
+@pytest.mark.parametrize("names", [["a"], ["a"] * 51, "a", np.full((50, 2), "a")])
+def test_names_that_do_not_fit_are_refused_at_construction(names):
+    with pytest.raises(ValueError, match="one name for each of the 50 z-points"): Bundle(Z, names)
+
+
+@pytest.mark.parametrize("names", [None, [], np.array([], str)])
+def test_without_names_there_and_back(tiny_bundle, tmp_path, names):
+    bundle = load_bundle(Bundle(tiny_bundle.z, names, encoder=tiny_bundle.encoder, decoder=tiny_bundle.decoder).save(tmp_path / "nameless"))
+    assert bundle.names.shape == (0,) and bundle.names.dtype.kind == "U"
+    np.testing.assert_array_equal(bundle.z, tiny_bundle.z)
+
+
+def test_a_home_folder_is_found(tiny_bundle, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert tiny_bundle.save("~/bundle") == tmp_path / "bundle" and len(load_bundle("~/bundle").z) == 108
+    for use in (tiny_bundle.save, load_bundle):
+        with pytest.raises(FileNotFoundError, match="write the path out"): use("~nosuchuser/bundle")
+
+
+@pytest.mark.parametrize("name, message", [("z.npy", "`latentfaces report` takes"), ("z.npz", "`latentfaces report` takes"), ("z.txt", "give the folder")])
+def test_a_file_is_no_bundle(tmp_path, name, message):
+    (tmp_path / name).write_text("")
+    with pytest.raises(NotADirectoryError, match=f"got the file .*{name}: {message}"): load_bundle(tmp_path / name)
+
+
+def pixels(z): return np.repeat(np.tanh(z[:, :1]), 192, axis=1).reshape(-1, 8, 8, 3)
+
+
+def right(z): return (pixels(z) + 1) / 2
+
+
+class Tensor:
+    "A stand-in for PyTorch's tensors, which must be detached before they become arrays."
+    def __init__(self, array): self.array = array
+    def detach(self): return self
+    def cpu(self): return self.array
+
+
+@pytest.mark.parametrize("decoder", [right, lambda z: right(z).astype(np.float16), lambda z: right(z).tolist(), lambda z: Tensor(right(z)),
+                                     lambda z: np.rint(255 * right(z)).astype(np.uint8), lambda z: right(z) * 1.0005 - 0.0001])
+def test_any_function_from_z_to_images_is_a_decoder(decoder):
+    faces = Bundle(Z, decoder=decoder).decode(Z, batch_size=7)
+    assert faces.dtype == np.float32 and faces.min() >= 0 and faces.max() <= 1
+    np.testing.assert_allclose(faces, right(Z.astype(np.float32)), atol=3e-3)
+
+
+def keras_decoders():
+    import keras
+    class Subclassed(keras.Model):
+        def __init__(self, dropout=False):
+            super().__init__()
+            self.dense, self.dropout = keras.layers.Dense(192, activation="sigmoid"), keras.layers.Dropout(0.5) if dropout else None
+        def call(self, z): return keras.ops.reshape(self.dense(self.dropout(z) if self.dropout else z), (-1, 8, 8, 3))
+    inputs = keras.Input((6,))
+    built = keras.layers.Reshape((8, 8, 3))(keras.layers.Dense(192, "sigmoid")(inputs))
+    sequential = keras.Sequential([keras.layers.Dense(192, "sigmoid"), keras.layers.Reshape((8, 8, 3))])
+    return [Subclassed(), Subclassed(dropout=True), sequential, keras.Model([inputs], [built]), lambda z: sequential(z)]
+
+
+@pytest.mark.parametrize("which", range(5))
+def test_keras_models_that_do_not_know_their_sizes_decode(which):
+    bundle = Bundle(Z, decoder=keras_decoders()[which])
+    faces = bundle.decode(Z)
+    assert faces.shape == (50, 8, 8, 3)
+    np.testing.assert_array_equal(faces, bundle.decode(Z))
+
+
+@pytest.mark.parametrize("decoder, message", [
+    (pixels, r"got \[-0.9.*wrap it, lambda z: \(decoder\(z\) \+ 1\) / 2"), (lambda z: 255 * right(z), r"lambda z: decoder\(z\) / 255"),
+    (lambda z: np.rint(255 * right(z)).astype(int), r"decoder\(z\) / 255"), (lambda z: 1.2 * right(z) - 0.1, r"np\.clip\(decoder\(z\), 0, 1\)"),
+    (lambda z: right(z) * np.nan, "NaN"), (lambda z: right(z) + np.inf, "NaN or infinity"), (lambda z: right(z)[..., 0], r"\(50, height, width, 3\)"),
+    (lambda z: np.moveaxis(right(z), -1, 1), r"got \(50, 3, 8, 8\): wrap it, lambda z: np.moveaxis\(decoder\(z\), 1, -1\)"),
+    (lambda z: right(z)[:1], r"got \(1, 8, 8, 3\)"), (lambda z: {"faces": right(z)}, r"got \(\)"), (lambda z: None, r"got \(\)"),
+    (lambda z: [right(z)[0], right(z)[0, 0]], "different lengths")])
+def test_what_a_decoder_paints_is_looked_at(decoder, message):
+    with pytest.raises(ValueError, match=message) as error: Bundle(Z, decoder=decoder).decode(Z)
+    assert "\n" not in str(error.value)
+
+
+def test_an_encoder_of_another_shape_is_refused():
+    images = np.zeros((5, 8, 8, 3), np.uint8)
+    assert Bundle(Z, encoder=lambda x: np.ones((len(x), 6))).encode(images).dtype == np.float32
+    with pytest.raises(ValueError, match=r"\(5, 6\), got \(5, 7\)"): Bundle(Z, encoder=lambda x: np.ones((len(x), 7))).encode(images)
+    with pytest.raises(ValueError, match="NaN"): Bundle(Z, encoder=lambda x: np.full((len(x), 6), np.nan)).encode(images)
+
+
+def test_networks_of_other_sizes_are_refused_at_construction(tiny_bundle):
+    for name in ("encoder", "decoder"):
+        with pytest.raises(ValueError, match="6 dimensions"): Bundle(Z, **{name: getattr(tiny_bundle, name)})
+        with pytest.raises(TypeError, match="can be called"): Bundle(Z, **{name: "network.keras"})
+
+
+def test_networks_that_could_not_be_read_again_are_not_saved(tiny_bundle, tmp_path):
+    import keras
+    inputs = keras.Input((4,))
+    code = keras.Model(inputs, keras.layers.Reshape((16, 16, 3))(keras.layers.Dense(768, "sigmoid")(keras.layers.Lambda(lambda x: x)(inputs))))
+    small = keras.Model(inputs, keras.layers.Reshape((8, 8, 3))(keras.layers.Dense(192, "sigmoid")(inputs)))
+    unknown = [(lambda z: tiny_bundle.decode(z), "only such"), (keras_decoders()[0], "only such"), (keras_decoders()[2], "only such")]
+    for decoder, message in [*unknown, (code, "without Lambda"), (small, "images of one size"), (None, "without one")]:
+        with pytest.raises(ValueError, match=message): Bundle(tiny_bundle.z, encoder=tiny_bundle.encoder, decoder=decoder).save(tmp_path / "new" / "bundle")
+        assert not [p for p in (tmp_path / "new").glob("*")]
+
+
+def test_other_images_under_the_same_names_are_found(tiny_bundle, face_folder):
+    from latentfaces.data import load_images
+    images, names = load_images(face_folder, size=16, progress=False, return_names=True)
+    assert len(changed_images(tiny_bundle, images, names)) == 0 and len(changed_images(tiny_bundle, images[:7], names[:7])) == 0
+    rounded = np.clip(images.astype(int) + np.random.default_rng(0).integers(-1, 2, images.shape), 0, 255).astype(np.uint8)
+    assert len(changed_images(tiny_bundle, rounded, names)) == 0
+    others = images.copy()
+    swapped = np.flatnonzero(np.isin(names, tiny_bundle.names))[:2]
+    others[swapped] = others[swapped[::-1]]
+    assert list(changed_images(tiny_bundle, others, names)) == list(names[swapped])
+    assert len(changed_images(tiny_bundle, images[::-1], names)) > 100 and len(changed_images(tiny_bundle, images[::-1], names, max_images=20)) == 20
+    assert len(changed_images(tiny_bundle, images, [f"other{i}" for i in range(120)])) == 0
+    assert changed_images(Bundle(tiny_bundle.z, tiny_bundle.names), images, names) is None
+
+
+def test_a_notebook_shows_faces_and_sizes(tiny_bundle):
+    page = load_bundle(tiny_bundle.path)._repr_html_()
+    assert "108 z-points in 4 dimensions, 16 pixels" in page and page.count("<img") == 1 and page == tiny_bundle._repr_html_()
+    picture = Image.open(io.BytesIO(base64.b64decode(page.partition("base64,")[2].partition('"')[0])))
+    assert picture.size == (160, 16) and np.asarray(picture).std() > 1
+
+
+def test_what_cannot_show_faces_shows_its_sizes(tiny_bundle, copy):
+    def slow(z): raise AssertionError("called")
+    (copy / "decoder.keras").write_bytes(b"")
+    broken = Bundle(tiny_bundle.z, path=copy / "<b>", decoder=None)
+    for bundle in (Bundle(np.ones((200, 4))), Bundle(np.ones((200, 4)), decoder=slow), Bundle(tiny_bundle.z[:9], decoder=tiny_bundle.decoder), broken):
+        assert "<img" not in bundle._repr_html_() and f"{len(bundle.z)} z-points" in bundle._repr_html_()
+    assert "&lt;b&gt;" in broken._repr_html_()
 
 
 def test_scores_are_true(tiny_bundle):
@@ -59,11 +224,18 @@ def test_scores_are_true(tiny_bundle):
     assert reconstruction_error(tiny_bundle, images) == pytest.approx(by_hand, rel=1e-5)
 
 
-def test_config_names_what_was_done(tiny_bundle):
+def test_config_names_what_was_done(tiny_bundle, face_folder):
+    from latentfaces.data import load_images
+    from latentfaces.training import data_fingerprint
     config = json.loads((tiny_bundle.path / "config.json").read_text())
     assert {"size", "crop", "latent_dim", "data", "recipe", "training", "versions", "scores", "sha256"} <= set(config)
     assert config["sha256"] == {name: sha256(tiny_bundle.path / name) for name in FILES}
-    assert config["data"] == {"source": config["data"]["source"], "n_train": 108, "n_held_out": 12, "split_seed": 0} and "/" not in config["data"]["source"]
+    source, fingerprint = config["data"].pop("source"), config["data"].pop("fingerprint")
+    assert config["data"] == {"n_train": 108, "n_held_out": 12, "split_seed": 0} and "/" not in source
+    assert fingerprint == data_fingerprint(*load_images(face_folder, size=16, progress=False, return_names=True))
+    assert config["recipe"] == {"epochs": 3, "latent_dim": 4, "filters": [4, 8], "kernel_size": 4, "batch_norm": False, "batch_size": 16, "shift": 2,
+                                "optimizer": "muon", "learning_rate": 0.003, "dtype": "float32", "random_state": 0,
+                                "loss": "mean squared error", "mirrored": True}
 
 
 @pytest.mark.parametrize("name", [*FILES, "config.json"])
@@ -170,10 +342,10 @@ def test_an_older_bundle_is_replaced(copy, tiny_bundle):
 
 def test_wrong_arrays_are_refused_with_a_sentence(tiny_bundle):
     with pytest.raises(ValueError, match=r"\(n, 4\)"): tiny_bundle.decode(np.zeros((3, 5)))
-    with pytest.raises(ValueError, match=r"\(n, 4\)"): tiny_bundle.decode(np.zeros(4))
+    with pytest.raises(ValueError, match="one row per z-point"): tiny_bundle.decode(np.zeros(4))
     with pytest.raises(ValueError, match="NaN"): tiny_bundle.decode(np.full((3, 4), np.nan))
     with pytest.raises(ValueError, match=r"\(n, 16, 16, 3\)"): tiny_bundle.encode(np.zeros((3, 8, 8, 3), np.uint8))
-    with pytest.raises(ValueError, match="z-points alone"): Bundle(np.zeros((3, 4))).decode(np.zeros((3, 4)))
+    with pytest.raises(ValueError, match="z-points without one"): Bundle(np.zeros((3, 4))).decode(np.zeros((3, 4)))
 
 
 def test_training_into_a_finished_bundle_is_refused(tiny_bundle, face_folder):
@@ -196,6 +368,11 @@ def test_the_pretrained_bundle_on_real_images(celeba):
     train, held = split_indices(len(images), held_out=500, random_state=bundle.config["data"]["split_seed"])
     np.testing.assert_array_equal(np.asarray(names)[train], bundle.names)
     np.testing.assert_allclose(bundle.encode(images[train[:300]]), bundle.z[:300], atol=2e-2)
+    assert len(changed_images(bundle, images, names)) == 0
+    some = train[:300]
+    rounded = np.clip(images[some].astype(int) + np.random.default_rng(0).integers(-2, 3, images[some].shape), 0, 255).astype(np.uint8)
+    for changed, images_now in [(0, rounded), (300, np.roll(images[some], 1, axis=2)), (300, images[some, :, ::-1]), (300, images[some[::-1]])]:
+        assert len(changed_images(bundle, images_now, np.asarray(names)[some])) == changed
     error = reconstruction_error(bundle, images[held])
     assert error == pytest.approx(bundle.config["scores"]["held_out_mse"], rel=1e-2)
     assert error <= 0.90 * pixel_pca_error(Rows(images, train), images[held])

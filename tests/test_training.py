@@ -1,5 +1,6 @@
 "Training: the optimiser against linear algebra, replayable batches, and a training that survives kill -9."
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -12,12 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
+from PIL import Image
 
 from latentfaces.bundle import train_bundle
 from latentfaces.core import replace_file, to_float
 from latentfaces.data import synthetic_faces
-from latentfaces.training import (HISTORY_COLUMNS, Muon, Rows, StopOnNaN, face_batches, learning_rate_schedule, orthogonalize, pixel_pca_error,
-                                  read_state, train_autoencoder)
+from latentfaces.training import (HISTORY_COLUMNS, Muon, Rows, StopOnNaN, check_recipe, check_varied, data_fingerprint, face_batches,
+                                  learning_rate_schedule, orthogonalize, pixel_pca_error, read_state, train_autoencoder, without_remapper)
 
 from conftest import TINY
 
@@ -145,6 +147,127 @@ def test_guard_stops_at_the_first_step_that_is_not_finite(bad):
     (lambda x: np.where(x > 100, np.nan, 0.5).astype(np.float32), "NaN|finite")])
 def test_images_of_another_kind_are_refused_at_the_door(faces, spoil, message):
     with pytest.raises(ValueError, match=message): train_autoencoder(spoil(faces), faces[:9], **SMALL)
+
+
+@pytest.fixture(scope="module")
+def unreadable(tmp_path_factory):
+    "A folder of images that no decoder can read: whatever is refused there with another sentence was refused before."
+    folder = tmp_path_factory.mktemp("unreadable")
+    for i in range(30): (folder / f"{i:02d}.png").write_bytes(b"no picture")
+    return folder
+
+
+BAD = [("size", 10), ("size", "16"), ("size", 0), ("latent_dim", 0), ("latent_dim", 4.0), ("filters", ()), ("filters", (4, -8)), ("filters", "48"),
+       ("kernel_size", 0), ("batch_size", 0), ("batch_size", True), ("epochs", 0), ("epochs", "3"), ("shift", -1), ("shift", 16), ("shift", 0.5),
+       ("learning_rate", 0), ("learning_rate", np.nan), ("learning_rate", "fast"), ("optimizer", "sgd"), ("optimizer", None), ("dtype", "float8"),
+       ("held_out", 0), ("held_out", 0.1), ("crop", 0), ("crop", "face"), ("limit", 1), ("limit", "all"), ("random_state", -1), ("random_state", None),
+       ("random_state", 2**32), ("batch_norm", "no"), ("epoch", 3)]
+
+
+@pytest.mark.parametrize("name, value", BAD)
+def test_a_bad_option_is_refused_before_any_image_is_decoded(unreadable, tmp_path, name, value):
+    with pytest.raises((TypeError, ValueError), match=name) as error:
+        train_bundle(unreadable, tmp_path / "bundle", **{**TINY, name: value})
+    assert "\n" not in str(error.value) and not (tmp_path / "bundle").exists()
+
+
+def test_good_options_come_as_far_as_the_images(unreadable, tmp_path):
+    with pytest.raises(ValueError, match="none of the"): train_bundle(unreadable, tmp_path / "bundle", **TINY)
+
+
+def test_a_recipe_is_complete_and_survives_json():
+    recipe = check_recipe(np.int64(16), filters=np.array([4, 8]), epochs=np.int32(3), random_state=np.uint8(7), learning_rate=np.float32(0.5))
+    assert json.loads(json.dumps(recipe)) == recipe
+    assert (recipe["size"], recipe["filters"], recipe["epochs"], recipe["random_state"], recipe["batch_size"]) == (16, [4, 8], 3, 7, 64)
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_any_image_is_decoded(unreadable, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError, match="which is none"): train_bundle(unreadable, tmp_path / "file" / "bundle", **TINY)
+    with pytest.raises(TypeError, match="expected a path"): train_bundle(unreadable, None, **TINY)
+
+
+@pytest.mark.parametrize("resume, changes, message", [(False, {}, "resume it"), (True, {"epochs": 9}, "'epochs': 3"), (True, {"shift": 1}, "'shift': 2")])
+def test_a_checkpoint_that_does_not_fit_is_seen_before_any_image_is_decoded(unreadable, faces, tmp_path, resume, changes, message):
+    options = {name: value for name, value in TINY.items() if name not in ("size", "held_out")}
+    train_autoencoder(faces[:64], faces[64:], tmp_path, **options)
+    with pytest.raises((FileExistsError, ValueError), match=message): train_bundle(unreadable, tmp_path, resume=resume, **{**TINY, **changes})
+
+
+@pytest.mark.parametrize("change", ["train", "held_out", "order", "number"])
+def test_other_images_are_not_resumed_with(faces, tmp_path, change):
+    train_autoencoder(faces[:64], faces[64:], tmp_path, **SMALL)
+    train, held = faces[:64].copy(), faces[64:].copy()
+    if change == "train": train[40, 2, 3, 1] ^= 1
+    if change == "held_out": held[3, 0, 0, 0] ^= 1
+    if change == "order": train = train[::-1]
+    if change == "number": train = train[:-1]
+    with pytest.raises(ValueError, match="got other ones: resume with the same files"): train_autoencoder(train, held, tmp_path, resume=True, **SMALL)
+    *_, history = train_autoencoder(Rows(faces, np.arange(64)), faces[64:], tmp_path, resume=True, **SMALL)
+    assert len(history) == 2
+
+
+def test_a_checkpoint_of_an_older_version_is_not_resumed(faces, tmp_path):
+    train_autoencoder(faces[:64], faces[64:], tmp_path, **SMALL)
+    with np.load(tmp_path / "checkpoint.npz") as file: arrays = dict(file)
+    state = json.loads(str(arrays["state"]))
+    del state["settings"]["images"]
+    np.savez(tmp_path / "checkpoint.npz", **arrays | {"state": np.array(json.dumps(state))})
+    with pytest.raises(ValueError, match="older version"): train_autoencoder(faces[:64], faces[64:], tmp_path, resume=True, **SMALL)
+
+
+def test_fingerprint_is_of_content_and_names(faces):
+    names = [f"{i}.png" for i in range(80)]
+    same = data_fingerprint(faces, names)
+    assert data_fingerprint(Rows(faces[::-1], np.arange(79, -1, -1)), np.array(names)) == same and len(same) == 32
+    others = [data_fingerprint(faces), data_fingerprint(faces, names[::-1]), data_fingerprint(faces[::-1], names), data_fingerprint(faces[:79], names[:79]),
+              data_fingerprint(faces.astype(np.float32), names), data_fingerprint(faces.reshape(40, 32, 16, 3), names)]
+    assert len({same, *others}) == 7
+
+
+@pytest.mark.parametrize("n", [1, 9])
+def test_one_picture_only_is_refused_before_the_training(faces, tmp_path, n):
+    with pytest.raises(ValueError, match=f"the same picture {n} times"): train_autoencoder(faces[[3] * n], faces[:5], tmp_path / "new", **SMALL)
+    assert not (tmp_path / "new").exists()
+    check_varied(np.concatenate([faces[[3] * 1500], faces[4:5]]))
+
+
+def test_nearly_blank_images_have_finite_scores(tmp_path):
+    images = np.zeros((40, 16, 16, 3), np.uint8)
+    images[::2] = 255
+    for i, image in enumerate(images): Image.fromarray(image).save(tmp_path / f"{i:02d}.png")
+    scores = train_bundle(tmp_path, tmp_path / "bundle", **TINY).config["scores"]
+    assert scores["pixel_pca_mse"] < 1e-10 and 0 < scores["ratio_to_pixel_pca"] < np.inf
+
+
+def test_the_remapper_is_off_meanwhile_and_as_before_afterwards():
+    if keras.backend.backend() != "tensorflow": pytest.skip("TensorFlow's own")
+    from tensorflow import config
+    before = config.optimizer.get_experimental_options().get("remapping", True)
+    with pytest.raises(KeyError), without_remapper():
+        assert config.optimizer.get_experimental_options()["remapping"] is False
+        raise KeyError
+    assert config.optimizer.get_experimental_options()["remapping"] == before
+
+
+@pytest.mark.parametrize("command", [["-c", "from latentfaces.bundle import train_bundle\ntrain_bundle('synthetic:60', OUT, 32, latent_dim=8, filters=(4, 8), "
+                                            "epochs=1, progress=False).decode"],
+                                     ["-m", "latentfaces", "train", "--quiet", "--data=synthetic:60", "--size=32", "--latent-dim=8", "--filters=4-8",
+                                      "--epochs=1", "--out=OUT"]])
+def test_a_training_writes_nothing_in_red(command, tmp_path):
+    env = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    command = [part.replace("OUT", "'OUT'" if part.startswith("from") else str(tmp_path / "OUT")) for part in command]
+    run = subprocess.run([sys.executable, *command], env=env, cwd=tmp_path, capture_output=True, text=True)
+    assert (run.stderr, run.returncode) == ("", 0) and (tmp_path / "OUT" / "config.json").exists()
+
+
+def test_the_bar_leaves_a_line_for_every_epoch_and_is_gone_when_the_training_fails(faces, capfd):
+    train_autoencoder(faces[:64], faces[64:], **{**SMALL, "progress": True})
+    assert [line[:16].strip() for line in capfd.readouterr().out.splitlines()] == ["epoch   1 of 2:", "epoch   2 of 2:"]
+    with pytest.raises(FloatingPointError):
+        train_autoencoder(faces[:64], faces[64:], **{**SMALL, "progress": True, "optimizer": "adam", "learning_rate": 1e30, "epochs": 30})
+    from tqdm.auto import tqdm
+    assert not tqdm._instances
 
 
 def test_damaged_checkpoint_is_refused(faces, tmp_path):
