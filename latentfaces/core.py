@@ -8,11 +8,14 @@ __all__ = ['as_array', 'check_latents', 'check_count', 'check_positive', 'check_
            'progress_bar', 'silenced', 'load_keras']
 
 # %% ../nbs/00_core.ipynb #cebe5199
+import contextlib
 import io
 import os
 import stat
 import sys
+import threading
 import warnings
+from importlib import import_module
 from numbers import Integral, Real
 from pathlib import Path
 
@@ -276,6 +279,25 @@ def warn(
     warnings.warn(message, category, stacklevel=level)
 
 # %% ../nbs/00_core.ipynb #45090e8f
+class _NoBar:
+    "Stands for a progress bar that nobody wants to see."
+    disable = True
+
+    def __init__(self, iterable): self._iterable = iterable
+
+    def __iter__(self): return iter(self._iterable)
+
+    def __enter__(self): return self
+
+    def __exit__(self, *error): pass
+
+    def update(self, steps=1): pass
+
+    def set_description(self, text): pass
+
+    def close(self): pass
+
+# %% ../nbs/00_core.ipynb #4a676ed4
 def progress_bar(
     iterable=None,  # what to go through; None: the bar is moved by hand, with update()
     description: str = "",  # words before the bar
@@ -286,17 +308,11 @@ def progress_bar(
     initial: int = 0,  # steps done before
 ):  # an iterable that is also a context manager
     "A bar of tqdm that suits terminal and notebook, and goes when it is done."
-    if not progress: delay = 0
+    if not progress: return _NoBar(iterable)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # in a notebook without widgets tqdm falls back to text, and warns
         from tqdm.auto import tqdm
-        return tqdm(iterable, description or None, total, unit=unit, disable=not progress, delay=delay, initial=initial,
-                    leave=False, mininterval=0.5)
-
-# %% ../nbs/00_core.ipynb #dde071d8
-import contextlib
-import threading
-from importlib import import_module
+        return tqdm(iterable, description or None, total, unit=unit, delay=delay, initial=initial, leave=False, mininterval=0.5)
 
 # %% ../nbs/00_core.ipynb #1a600ec0
 _SILENCE = threading.RLock()  # two threads that turn the descriptor away side by side could leave it there

@@ -33,7 +33,7 @@ import zipfile
 import zlib
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from math import ceil
 from pathlib import Path, PurePosixPath
@@ -574,10 +574,10 @@ def _decode_into(file, source, size, crop, limit, workers, progress) -> Faces:
         listing, crop = _listing_with_crop(source, crop, limit)
         writer = _Writer(file, size)
         name, total = source.path.name, len(listing.names)
-        with progress_bar(None, f"decoding {name}", total, " images") if progress else nullcontext() as bar:
+        with progress_bar(None, f"decoding {name}", total, " images", progress) as bar:
             def take(span, result):
                 writer.take(span, result)
-                if progress: bar.update(span[1] - span[0])
+                bar.update(span[1] - span[0])
             _decode_all(_Job(source.kind, str(source.path), listing.items, size, crop), _spans(listing.sizes, writer.row), helpers, take)
     if len(writer.failed) == len(listing.names):
         raise ValueError(f"none of the {len(listing.names):,} images in {source.path} could be read: {_reasons(writer.skipped(listing.names))}")
