@@ -116,10 +116,10 @@ def _known_shape(network, side):
 def _checked_network(name, network, latent_dim):
     "A network or function that fits the z-points as far as it tells; raises TypeError or ValueError for another."
     if not callable(network):
-        raise TypeError(f"expected an {name} that can be called, got {network!r:.80}: pass a network or a function")
+        raise TypeError(f"expected as {name} something that can be called, got {network!r:.80}: pass a network or a function")
     known = _known_shape(network, "output_shape" if name == "encoder" else "input_shape")
     if known in (None, (None,), (latent_dim,)): return network
-    raise ValueError(f"expected an {name} for the z-points' {latent_dim} dimensions, got one for {known}: "
+    raise ValueError(f"expected as {name} a network for the z-points' {latent_dim} dimensions, got one for {known}: "
                      "pass networks and z-points that belong together")
 
 
@@ -222,7 +222,7 @@ def _sides(name, network):
 def _load_network(folder, name, config):
     "Read a network from a bundle's folder, in Keras' safe mode, and check its sizes."
     if folder is None:
-        raise ValueError(f"expected a bundle with an {name}, got z-points without one: "
+        raise ValueError(f"expected a bundle with its {name}, got z-points without one: "
                          f"train one, load a whole one, or pass {name}=")
     # here, and not at the top, because it takes seconds, which those who only read z-points need not pay
     keras = load_keras()
@@ -232,7 +232,8 @@ def _load_network(folder, name, config):
                          "get the bundle again") from error
     sides, expected = _sides(name, network), [(config["size"], config["size"], 3), (config["latent_dim"],)]
     if sides == expected: return network
-    raise ValueError(f"expected an {name} between {expected[0]} and {expected[1]}, got {sides}: get the bundle again")
+    raise ValueError(f"expected as {name} a network between {expected[0]} and {expected[1]}, got {sides}: "
+                     "get the bundle again")
 
 # %% ../nbs/04_latents.ipynb #cb83f287
 def sha256(path: Path) -> str:
@@ -251,7 +252,7 @@ def _write_files(bundle, folder, size):
     for name in ("encoder", "decoder"):
         try: _load_network(folder, name, config)
         except ValueError as error:
-            raise ValueError(f"expected an {name} that Keras reads again in its safe mode, got one that it refuses: "
+            raise ValueError(f"expected as {name} a network that Keras reads again in its safe mode, got one that it refuses: "
                              "build it from Keras' own layers, without Lambda") from error
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
@@ -263,7 +264,7 @@ def _size_to_save(bundle):
         image, vector = _sides(name, network := getattr(bundle, name))
         square = image is not None and len(image) == 3 and image[0] == image[1] and image[2] == 3
         if not _is_keras(network) or not square or None in image or vector != (bundle.latent_dim,):
-            raise ValueError(f"expected an {name} that is a Keras model between images (size, size, 3) and z-vectors "
+            raise ValueError(f"expected as {name} a Keras model between images (size, size, 3) and z-vectors "
                              f"({bundle.latent_dim},), got {type(network).__name__} between {image} and {vector}: "
                              "only such networks can be saved")
         sizes.add(image[0])
