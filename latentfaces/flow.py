@@ -9,7 +9,7 @@ __all__ = ['build_flow', 'FlowSampler']
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from .core import check_count, check_positive, check_share, progress_bar, warn
+from .core import check_count, check_positive, check_share, load_keras, progress_bar, warn
 from .densities import ScaleMixtureSampler, scale_nodes, scaled_log_density
 from .sampling import WhiteDensitySampler
 
@@ -61,8 +61,8 @@ def _backwards(u, orders, couplings):
 # %% ../nbs/10b_flow.ipynb #b9dba186
 def _coupling(white, order, half, hidden, dropout, seed):
     "One coupling: the new components, and the sum of s."
-    import keras  # here, and not at the top: who draws from a flow needs NumPy alone
-    from keras import layers, ops
+    keras = load_keras()  # here, and not at the top: who draws from a flow needs NumPy alone
+    layers, ops = keras.layers, keras.ops
     white = ops.take(white, order, axis=1)
     kept, changed = white[:, :half], white[:, half:]
     start = [keras.initializers.GlorotUniform(seed + i) for i in range(2)]
@@ -82,9 +82,8 @@ def build_flow(
     random_state: int = 0,  # seed of the starting weights
 ):  # keras.Model, from whitened coordinates (n, d) to log densities (n, 1)
     "A chain of affine couplings in Keras 3. Source: Dinh, Sohl-Dickstein and Bengio 2017 (RealNVP)."
-    import keras
-    from keras import ops
-    d = orders.shape[1]
+    keras = load_keras()
+    ops, d = keras.ops, orders.shape[1]
     white = inputs = keras.Input((d,))
     stretch = 0.0
     for i, order in enumerate(orders):
@@ -98,7 +97,7 @@ def build_flow(
 # %% ../nbs/10b_flow.ipynb #ba993c3d
 def _flat_weights(model):
     "All weights of a flow in one array, coupling after coupling."
-    from keras import ops
+    ops = load_keras().ops
     return np.concatenate([ops.convert_to_numpy(w.value).ravel() for w in model.trainable_weights])
 
 # %% ../nbs/10b_flow.ipynb #ffcff657
@@ -161,11 +160,10 @@ class FlowSampler(WhiteDensitySampler):
 # %% ../nbs/10b_flow.ipynb #b6028bdf
 def _train(flow, points, held, rng):
     "The best weights, the history (mean log densities per axis of training points and held-out points), and whether it settled."
-    import keras
-    from keras import ops
+    keras = load_keras()
     model = build_flow(flow.orders_, flow.hidden, flow.sigma_, flow.dropout, int(rng.integers(2**30)))
     optimizer = keras.optimizers.AdamW(flow.learning_rate, weight_decay=1e-2, clipnorm=1.0)
-    model.compile(optimizer, lambda unused, density: -ops.mean(density))
+    model.compile(optimizer, lambda unused, density: -keras.ops.mean(density))
     best, weights, history, waited = -np.inf, _flat_weights(model), [], 0
     for _ in progress_bar(range(flow.max_epochs), "flow", unit="epoch", progress=flow.progress, delay=3):
         shuffled = rng.permutation(points)
