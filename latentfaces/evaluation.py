@@ -737,7 +737,7 @@ def evaluate(
 
 # %% ../nbs/12_evaluation.ipynb #c200717c
 HEADINGS = {"name": "", "n": "n", "frechet": "Fréchet", "frechet_limit": "n to inf", "ratio": "x recon.", "kernel": "kernel", "density": "density",
-            "coverage": "cover.", "variety": "variety", "faces": "faces", "faces_error": "±", "sharpness": "sharp", "nearest": "nearest", "copies": "copies",
+            "coverage": "cover.", "variety": "variety", "faces": "faces", "faces_error": "error", "sharpness": "sharp", "nearest": "nearest", "copies": "copies",
             "nearest_pixels": "near.px", "copies_pixels": "cop.px", "gap": "gap", "smiling": "smiling", "young": "young", "male": "male", "eyeglasses": "glasses"}
 
 

@@ -75,25 +75,28 @@ def _page_size(size, most=400):
     return max(1, min(most, 2**25 // size**2))
 
 
-def _picture(file, faces, columns, title):
-    "Write a PNG: few faces as a figure, which enlarges them, many as a sheet of their own pixels."
-    if len(faces) > 80 or faces.nbytes > 2**24:
-        Image.fromarray(face_sheet(faces, columns or 20, title)).save(file, "PNG")
-        return
-    figure = plot_faces(faces, columns or 8, title=title).figure
-    try: figure.savefig(file, format="png", dpi=150)
+def _write_figure(path, faces, columns, title):
+    "Few faces, enlarged."
+    figure = plot_faces(faces, columns, title=title).figure
+    try: return replace_file(path, lambda file: figure.savefig(file, format="png", dpi=150))
     finally: plt.close(figure)
+
+
+def _write_sheet(path, faces, columns, title):
+    "Many faces, in their own pixels."
+    sheet = Image.fromarray(face_sheet(faces, columns, title))
+    return replace_file(path, lambda file: sheet.save(file, "PNG"))
 
 
 def _write_pictures(folder, faces, columns, title):
     "faces.png, or faces-001.png and so on where one page does not hold them all; returns the paths."
-    pages = list(batches(len(faces), _page_size(faces.shape[1])))
-    if len(pages) == 1: return [replace_file(folder / "faces.png", lambda file: _picture(file, faces, columns, title))]
-    paths = []
-    for i, page in enumerate(pages, 1):
-        text = f"{title}, faces {page.start + 1:,} to {page.stop:,} of {len(faces):,}"
-        paths.append(replace_file(folder / f"faces-{i:03d}.png", lambda file: _picture(file, faces[page], columns, text)))
-    return paths
+    if len(faces) <= 80 and faces.nbytes <= 2**24: return [_write_figure(folder / "faces.png", faces, columns or 8, title)]
+    size = _page_size(faces.shape[1])
+    columns = columns or int(np.ceil(np.sqrt(size)))
+    if len(faces) <= size: return [_write_sheet(folder / "faces.png", faces, columns, title)]
+    return [_write_sheet(folder / f"faces-{i:03d}.png", faces[page], columns,
+                         f"{title}, faces {page.start + 1:,} to {page.stop:,} of {len(faces):,}")
+            for i, page in enumerate(batches(len(faces), size), 1)]
 
 # %% ../nbs/11_generation.ipynb #6f9535c0
 def _decoded_bytes(decoder, z, progress):
@@ -122,7 +125,7 @@ def write_faces(
     faces,                 # uint8 or float in [0, 1], (n, size, size, 3), or the bundle or decoder that makes them from z, 256 at a time
     z,                     # their z-vectors, (n, latent_dim)
     settings: dict,        # how they were made; goes into the title and the file
-    columns: int = None,   # faces per row of a picture; None: 8, and 20 where there are more than 80
+    columns: int = None,   # faces per row of a picture; None: 8, and 20 where there are more than 80 faces
     progress: bool = False,  # show a progress bar while they are decoded?
 ) -> tuple:                # paths of the pictures and of faces.npz
     "Write faces.npz, with z, faces and settings, and faces.png, or pages of 400 from faces-001.png on; each file whole or not at all."
