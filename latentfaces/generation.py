@@ -134,8 +134,10 @@ def write_faces(
     arrays = {"z": z, "settings": np.array(json.dumps(settings))}
     def write_arrays(): return replace_file(folder / "faces.npz", lambda file: np.savez(file, **arrays))
     if isinstance(faces, Bundle) or callable(faces):
+        decoder = _decoder_of(faces)
+        to_bytes(decoder(z[:1]))  # one that does not work at all shall leave nothing behind
         write_arrays()  # before the long work: from z the same faces can be made again
-        faces = _decoded_bytes(_decoder_of(faces), z, progress)
+        faces = _decoded_bytes(decoder, z, progress)
     faces = to_bytes(faces)
     if len(faces) != len(z): raise ValueError(f"expected as many faces as z-vectors, got {len(faces)} and {len(z)}: pass both for the same faces")
     arrays["faces"] = faces

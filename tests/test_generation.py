@@ -82,11 +82,11 @@ def test_a_bare_decoder_has_nothing_to_fit_a_sampler_to(sampler):
 
 
 @pytest.mark.parametrize("decoder, says", [(lambda z: 255 * patches(z), "divide by 255"), (lambda z: 2 * patches(z) - 1, r"\[0, 1\]"),
-                                           (lambda z: patches(z)[:1], "an image of each z-vector"), (lambda z: z, "of shape")])
+                                           (lambda z: np.repeat(patches(z), 2, axis=0), "an image of each z-vector"), (lambda z: z, "of shape")])
 def test_decoders_that_make_no_images_are_refused(decoder, says, tmp_path):
     with pytest.raises(ValueError, match=says): generate_faces(decoder, GaussianSampler().fit(cloud()), 20, 0)
-    with pytest.raises(ValueError, match=says): write_faces(tmp_path, decoder, cloud(), {})
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["faces.npz"], "the vectors are kept, and no faces that are none"
+    with pytest.raises(ValueError, match=says): write_faces(tmp_path / "new", decoder, cloud(), {})
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_sampler_of_images_needs_no_decoder(tiny_bundle):
@@ -145,12 +145,21 @@ def test_faces_are_the_same_whether_they_are_decoded_before_or_page_by_page(tiny
 
 def test_the_vectors_are_written_before_the_long_work(tmp_path):
     def interrupted(z):
+        if len(z) == 1: return patches(z)  # the trial
         assert (tmp_path / "faces.npz").exists()
         raise KeyboardInterrupt
     z = cloud(n=30)
     with pytest.raises(KeyboardInterrupt): write_faces(tmp_path, interrupted, z, {"seed": 1})
     with np.load(tmp_path / "faces.npz") as file: np.testing.assert_array_equal(file["z"], z)
     assert [p.name for p in tmp_path.iterdir()] == ["faces.npz"]
+
+
+def test_a_decoder_that_does_not_load_leaves_nothing(tiny_bundle, tmp_path, capsys):
+    for path in tiny_bundle.path.iterdir(): (tmp_path / path.name).write_bytes(path.read_bytes())
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"size": 32}))
+    assert main(["generate", "--bundle", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert "(32, 32, 3)" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 def test_a_picture_that_cannot_be_drawn_leaves_whole_files(tmp_path, monkeypatch):
