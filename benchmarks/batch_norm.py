@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from latentfaces import EllipticSampler, GaussianSampler, UniformSampler, generate_faces, load_bundle
+from latentfaces import generate_faces, load_bundle
 from latentfaces.bundle import train_bundle
 from latentfaces.correlations import correlation_matrix
 from latentfaces.core import replace_file
@@ -19,6 +19,7 @@ from latentfaces.distributions import component_statistics, matching_bound, orig
 from latentfaces.evaluation import face_rate, pixel_spread
 from latentfaces.gaussian import normality
 from latentfaces.pca import LatentPCA
+from latentfaces.sampling import make_sampler
 
 OUT = Path(__file__).resolve().parents[1] / "nbs" / "batch_norm.json"
 FACES = 300
@@ -30,7 +31,8 @@ def describe(bundle) -> dict:
     off = np.abs(correlation_matrix(z)[np.triu_indices(z.shape[1], 1)])
     table, rng = component_statistics(z), np.random.default_rng(0)
     faces = {"reconstructions": bundle.decode(z[rng.choice(len(z), FACES, replace=False)])}
-    for name, sampler in {"elliptic": EllipticSampler(), "Gaussian": GaussianSampler(), "cube": UniformSampler(matching_bound(z))}.items():
+    samplers = {"elliptic": "elliptic", "Gaussian": "gaussian", "cube": make_sampler("uniform", bound=matching_bound(z))}
+    for name, sampler in samplers.items():
         faces[name] = generate_faces(bundle, sampler, FACES, random_state=0)[0]
     return {
         "n_points": len(z), "epochs": bundle.config["training"]["epochs"],

@@ -19,44 +19,38 @@ import numpy as np
 from sklearn.base import clone
 from tqdm import tqdm
 
-from latentfaces import EllipticSampler, GaussianSampler, IndependentSampler, UniformSampler, evaluate, load_bundle
+from latentfaces import evaluate, load_bundle
 from latentfaces.core import replace_file
 from latentfaces.data import load_images
-from latentfaces.densities import (
-    BlendSampler, CopulaSampler, EigenfaceSampler, EmpiricalRadiusSampler, GaussianizationSampler, KernelSampler, MixtureSampler,
-    ScaleMixtureSampler, TruncatedGaussianSampler)
+from latentfaces.densities import EigenfaceSampler
 from latentfaces.evaluation import Features, _look, _row, _yardstick, build_reference, nearest_distances
 from latentfaces.gaussian import normality
+from latentfaces.sampling import make_sampler
 
 OUT = Path(__file__).resolve().parents[1] / "nbs" / "comparison.json"
 SEEDS, EACH = (0, 1, 2), 5000
 
 
-def flow(seed):
-    from latentfaces.flow import FlowSampler
-    return FlowSampler(random_state=seed)
-
-
-SAMPLERS = {
-    "cube": lambda seed: UniformSampler(),
-    "own ranges": lambda seed: UniformSampler(bound=None),
-    "independent Gaussians": lambda seed: IndependentSampler(),
+SAMPLERS = {  # row of the table, by the name it has there: sampler for a seed
+    "cube": lambda seed: make_sampler("uniform"),
+    "own ranges": lambda seed: make_sampler("range"),
+    "independent Gaussians": lambda seed: make_sampler("independent"),
     "eigenfaces": lambda seed: EigenfaceSampler(),
-    "elliptic, factor 0.7": lambda seed: EllipticSampler(),
-    "elliptic, sequential": lambda seed: EllipticSampler(method="sequential"),
-    "Gaussian x 0.7": lambda seed: GaussianSampler(truncation=0.7),
-    "Gaussian": lambda seed: GaussianSampler(),
-    "Gaussian in its 50 % ellipsoid": lambda seed: TruncatedGaussianSampler(0.5),
-    "empirical radius": lambda seed: EmpiricalRadiusSampler(),
-    "scale mixture": lambda seed: ScaleMixtureSampler(),
-    "Gaussian copula": lambda seed: CopulaSampler(),
-    "mixture of 10": lambda seed: MixtureSampler(10, random_state=seed),
-    "flow": flow,
-    "iterative Gaussianisation": lambda seed: GaussianizationSampler(),
-    "two parents": lambda seed: BlendSampler(),
-    "three parents": lambda seed: BlendSampler(3),
-    "kernel density, h = 1": lambda seed: KernelSampler(1.0),
-    "kernel density, h = 0.5": lambda seed: KernelSampler(0.5),
+    "elliptic, factor 0.7": lambda seed: make_sampler("elliptic", factor=0.7),
+    "elliptic, sequential": lambda seed: make_sampler("sequential"),
+    "Gaussian x 0.7": lambda seed: make_sampler("gaussian", factor=0.7),
+    "Gaussian": lambda seed: make_sampler("gaussian"),
+    "Gaussian in its 50 % ellipsoid": lambda seed: make_sampler("truncated", confidence=0.5),
+    "empirical radius": lambda seed: make_sampler("radius"),
+    "scale mixture": lambda seed: make_sampler("scale"),
+    "Gaussian copula": lambda seed: make_sampler("copula"),
+    "mixture of 10": lambda seed: make_sampler("mixture", n_components=10, random_state=seed),
+    "flow": lambda seed: make_sampler("flow", random_state=seed),
+    "iterative Gaussianisation": lambda seed: make_sampler("gaussianization", random_state=0),
+    "two parents": lambda seed: make_sampler("blend"),
+    "three parents": lambda seed: make_sampler("blend", parents=3),
+    "kernel density, h = 1": lambda seed: make_sampler("kernel", bandwidth=1.0),
+    "kernel density, h = 0.5": lambda seed: make_sampler("kernel", bandwidth=0.5),
 }
 FEW = ("elliptic, factor 0.7", "Gaussian", "scale mixture", "mixture of 10", "iterative Gaussianisation", "two parents")
 
@@ -126,20 +120,20 @@ def shrunk(sampler, z, factor):
 def curve(bench):
     "Fidelity against variety: the knobs of three samplers."
     z = bench.bundle.z
-    ways = {("elliptic", f): drawn_from(EllipticSampler(factor=f), z) for f in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2)}
-    ways |= {("components", k): drawn_from(EllipticSampler(n_components=k), z) for k in (20, 50, 80, 120, 180, None)}
-    ways |= {("Gaussian", t): drawn_from(GaussianSampler(truncation=t), z) for t in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)}
-    ways |= {("Gaussian, 90 %", t): drawn_from(GaussianSampler(truncation=t, n_components=0.9), z) for t in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)}
-    ways |= {("two parents", t): shrunk(BlendSampler(), z, t) for t in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)}
+    ways = {("elliptic", f): drawn_from(make_sampler("elliptic", factor=f), z) for f in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2)}
+    ways |= {("components", k): drawn_from(make_sampler("elliptic", n_components=k), z) for k in (20, 50, 80, 120, 180, None)}
+    ways |= {("Gaussian", t): drawn_from(make_sampler("gaussian", factor=t), z) for t in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)}
+    ways |= {("Gaussian, 90 %", t): drawn_from(make_sampler("gaussian", factor=t, components=0.9), z) for t in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)}
+    ways |= {("two parents", t): shrunk(make_sampler("blend"), z, t) for t in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)}
     return [{"way": way, "value": value} | bench.measure(f"{way} {value}", draw, 4000) for (way, value), draw in ways.items()]
 
 
 def novelty(bench):
     "Good against new: the noise of the blends, and the bandwidth of the kernel density."
     z = bench.bundle.z
-    ways = {("two parents", h): BlendSampler(noise=h) for h in (0, 0.2, 0.3, 0.4, 0.6, 0.8)}
-    ways |= {("three parents", h): BlendSampler(3, noise=h) for h in (0, 0.3, 0.6)}
-    ways |= {("kernel density", h): KernelSampler(h) for h in (0.3, 0.5, 0.7, 1.0, 1.5)}
+    ways = {("two parents", h): make_sampler("blend", noise=h) for h in (0, 0.2, 0.3, 0.4, 0.6, 0.8)}
+    ways |= {("three parents", h): make_sampler("blend", parents=3, noise=h) for h in (0, 0.3, 0.6)}
+    ways |= {("kernel density", h): make_sampler("kernel", bandwidth=h) for h in (0.3, 0.5, 0.7, 1.0, 1.5)}
     return [{"way": way, "value": value} | bench.measure(f"{way} with {value}", drawn_from(sampler, z), 4000) for (way, value), sampler in ways.items()]
 
 

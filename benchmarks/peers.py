@@ -155,13 +155,13 @@ def their_samplers(seed, epochs):
 
 def our_samplers(seed):
     "(library, name): fit."
-    from latentfaces.densities import BlendSampler, CopulaSampler, GaussianizationSampler, KernelSampler, MixtureSampler, ScaleMixtureSampler
-    from latentfaces.flow import FlowSampler
-    from latentfaces.sampling import EllipticSampler, GaussianSampler
+    from latentfaces.sampling import make_sampler
     def ours(sampler): return lambda z: lambda n, fitted=sampler.fit(z): fitted.sample(n, random_state=seed)
-    samplers = {"GaussianSampler()": GaussianSampler(), "EllipticSampler()": EllipticSampler(), "MixtureSampler(10)": MixtureSampler(10, random_state=seed),
-                "ScaleMixtureSampler()": ScaleMixtureSampler(), "CopulaSampler()": CopulaSampler(), "KernelSampler(0.5)": KernelSampler(0.5),
-                "GaussianizationSampler()": GaussianizationSampler(), "BlendSampler()": BlendSampler(), "FlowSampler()": FlowSampler()}
+    samplers = {"GaussianSampler()": make_sampler("gaussian"), "EllipticSampler()": make_sampler("elliptic"),
+                "MixtureSampler(10)": make_sampler("mixture", n_components=10, random_state=seed), "ScaleMixtureSampler()": make_sampler("scale"),
+                "CopulaSampler()": make_sampler("copula"), "KernelSampler(0.5)": make_sampler("kernel", bandwidth=0.5),
+                "GaussianizationSampler()": make_sampler("gaussianization", random_state=0), "BlendSampler()": make_sampler("blend"),
+                "FlowSampler()": make_sampler("flow")}
     return {("latentfaces", name): ours(sampler) for name, sampler in samplers.items()}
 
 

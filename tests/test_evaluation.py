@@ -1,6 +1,10 @@
 "Measures against closed forms, SciPy and Monte Carlo; their invariances; tables, files and the command; bad input."
 import csv
 import json
+import os
+import subprocess
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -15,8 +19,9 @@ from latentfaces.data import synthetic_faces
 from latentfaces.evaluation import (
     FEATURES, Features, attribute_shares, build_reference, check_features, check_table_path, density_and_coverage, evaluate, extrapolated_frechet,
     format_table, frechet_distance, frechet_from_moments, kernel_distance, load_features, load_reference, memorisation, nearest_distances, reference_for,
-    save_features, train_attribute_network, variety, write_table)
-from latentfaces.sampling import GaussianSampler
+    save_features, standard_error, train_attribute_network, variety, write_table)
+from latentfaces.densities import BlendSampler, EigenfaceSampler
+from latentfaces.sampling import SAMPLERS, GaussianSampler, make_sampler
 
 MEASURES = [frechet_distance, extrapolated_frechet, kernel_distance, lambda x, y: density_and_coverage(x, y, k=2), variety,
             lambda x, y: memorisation(x, y, np.asarray(y) + 1)]
@@ -287,6 +292,62 @@ def test_rows_may_be_samplers_fitted_or_not_z_vectors_or_images(small_world):
     for row in rows[1:]: assert row | {"name": ""} == pytest.approx(rows[0] | {"name": ""})
 
 
+@pytest.mark.parametrize("samplers, names", [
+    (["elliptic", "blend"], ["elliptic", "blend"]), ("blend", ["blend"]), (("gaussian",), ["gaussian"]), (BlendSampler(), ["BlendSampler"]),
+    ({"two parents": "blend"}, ["two parents"]), ({}, []), (None, [name for name, entry in SAMPLERS.items() if entry.in_tables])])
+def test_rows_may_be_named(small_world, samplers, names):
+    assert [row["name"] for row in table(small_world, samplers=samplers)[4:]] == names
+
+
+def test_a_name_is_the_sampler_that_it_names(small_world):
+    by_name, by_class = table(small_world, samplers=["blend"]), table(small_world, samplers={"blend": BlendSampler()})
+    assert by_name == by_class
+
+
+@pytest.mark.parametrize("samplers, says", [
+    (["magic"], "expected one of the samplers"), ([GaussianSampler()], "expected names of samplers, a sampler or a dict"), (3, "expected names"), (GaussianSampler, "expected names"),
+    ({"a": GaussianSampler}, r"call it, GaussianSampler\(\)"), ({"a": None}, "expected"), ({"a": np.zeros((30, 7))}, r"shape \(n, 4\)"), ({"a": np.full((30, 4), np.nan)}, "NaN"),
+    ({"a": GaussianSampler().fit(cloud(50, 7))}, r"shape \(n, 4\)"), ({"a": np.full((30, 4, 4, 3), 7.0)}, r"in \[0, 1\]"), ({"a": "magic"}, "expected one of the samplers")])
+def test_what_is_no_sampler_is_refused_before_the_work(small_world, samplers, says):
+    bundle, _, _ = small_world
+    class Never:
+        def see(self, images): raise AssertionError("worked")
+    with pytest.raises((ValueError, TypeError), match=f"^[^\n]*{says}[^\n]*$"): evaluate(bundle, samplers, features=Never(), progress=False)
+
+
+def test_a_sampler_of_images_has_a_row_when_it_is_fitted(small_world):
+    class Eigenfaces(EigenfaceSampler): fits = "images"
+    images = small_world[2].images[0][np.arange(60)]
+    fitted = Eigenfaces(5).fit(images)
+    named, drawn = table(small_world, samplers={"eigenfaces": fitted, "images": fitted.sample(40, random_state=0)})[4:]
+    assert named | {"name": ""} == pytest.approx(drawn | {"name": ""})
+    with pytest.raises(TypeError, match="learns from images, not from z-points: call its fit first"): table(small_world, samplers={"a": Eigenfaces()})
+
+
+def test_the_table_says_how_sure_the_share_of_faces_is(small_world):
+    rows = table(small_world, n_faces=40)
+    for row in rows[1:2] + rows[3:]: assert row["faces_error"] == standard_error(row["faces"], 40)
+    assert rows[0]["faces_error"] is None is rows[2]["faces_error"] and "error" in format_table(rows)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
+def test_standard_errors_are_those_of_repeated_counts(share):
+    counts = np.random.default_rng(0).binomial(400, share, 20_000) / 400
+    assert standard_error(share, 400) == pytest.approx(counts.std(), rel=0.1)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_none_and_all_are_not_certain(share): assert 1 / 400 < standard_error(share, 200) < 1.2 / 200
+
+
+def test_other_images_of_the_same_names_are_refused(small_world, face_folder, tmp_path):
+    from PIL import Image
+    bundle, features, _ = small_world
+    assert len(reference_for(bundle, face_folder, features, progress=False).train) == 108
+    for i, face in enumerate(synthetic_faces(120, size=16, random_state=99)[0]): Image.fromarray(face).save(tmp_path / f"{i:03d}.png")
+    with pytest.raises(ValueError, match="others of the same names: [0-9]+.png"): reference_for(bundle, tmp_path, features, progress=False)
+
+
 def test_reconstructions_come_from_the_half_that_is_not_the_yardstick(small_world):
     from latentfaces.evaluation import _sources, _yardstick
     bundle, _, reference = small_world
@@ -298,8 +359,8 @@ def test_reconstructions_come_from_the_half_that_is_not_the_yardstick(small_worl
 
 @pytest.mark.parametrize("n", [0, 19, -5, 2.5, True, "many"])
 def test_too_few_pictures(small_world, n):
-    with pytest.raises(ValueError, match="at least 20 pictures"): table(small_world, n=n)
-    with pytest.raises(ValueError, match="at least 1 pictures for the face detector"): table(small_world, n_faces=0)
+    with pytest.raises((ValueError, TypeError), match="n must be a whole number of at least 20"): table(small_world, n=n)
+    with pytest.raises(ValueError, match="n_faces must be a whole number of at least 1"): table(small_world, n_faces=0)
 
 
 def test_the_shipped_reference_is_refused_where_it_does_not_fit(tiny_bundle):
@@ -324,7 +385,20 @@ def test_tables_are_written_whole_or_not_at_all(tmp_path):
     assert format_table(rows).splitlines()[1].split() == ["a,", "b", "3", "1.50"]
     assert [line.split() for line in format_table(rows, 12).splitlines()] == [["n"], ["a,", "b", "3"], ["c", "4"], [], ["Fréchet"], ["a,", "b", "1.50"], ["c", "2.25"]]
     with pytest.raises(ValueError, match="ends in .csv or .json"): check_table_path(tmp_path / "t.txt")
-    with pytest.raises(FileNotFoundError, match="make it first"): check_table_path(tmp_path / "nowhere" / "t.csv")
+    assert write_table(rows, tmp_path / "new" / "t.csv").is_file()
+    with pytest.raises(NotADirectoryError, match="which is none"): check_table_path(tmp_path / "t.csv" / "t.csv")
+
+
+def test_a_table_goes_through_links_and_pipes(tmp_path):
+    rows, link, pipe, read = [{"name": "a", "n": 3}], tmp_path / "link.csv", tmp_path / "pipe.csv", []
+    link.symlink_to("there.csv")
+    assert write_table(rows, link) == link and link.is_symlink() and (tmp_path / "there.csv").read_text() == "name,n\na,3\n"
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    write_table(rows, pipe)
+    reader.join(10)
+    assert read == ["name,n\na,3\n"] and pipe.is_fifo()
 
 
 def test_saved_features_are_read_again(tmp_path, small_world):
@@ -347,17 +421,18 @@ def test_the_command_on_your_own_images(tiny_bundle, face_folder, tmp_path, caps
     assert "gaussian:0.5" in shown.out and "copies" in shown.out and shown.err == ""
 
 
-@pytest.mark.parametrize("options, says", [(["--out", "table.txt"], "ends in .csv or .json"), (["--n", "3", "--quiet"], "at least 20"),
-                                           (["--features", "nowhere.keras"], "not there"), (["--bundle", "nowhere"], "nowhere")])
-def test_mistakes_at_the_command_are_one_sentence(options, says, capsys):
-    assert cli.main(["evaluate", *options]) == 2
-    shown = capsys.readouterr().err
-    assert says in shown and shown.count("\n") == 1
+@pytest.mark.parametrize("encoding", ["ascii", "cp932"])
+def test_the_table_is_written_and_shown_on_any_terminal(encoding, tiny_bundle, face_folder, tmp_path):
+    out = tmp_path / "table.csv"
+    done = subprocess.run([sys.executable, "-m", "latentfaces", "evaluate", "--bundle", tiny_bundle.path, "--data", face_folder, "--sampler", "gaussian",
+                           "--n", "20", "--quiet", "--out", out], env=os.environ | {"PYTHONIOENCODING": encoding}, capture_output=True)
+    assert done.returncode == 0 and b"Fr?chet" in done.stdout and out.read_text().startswith("name,n,frechet,"), done.stderr
 
 
-@pytest.mark.parametrize("text", ["elliptic:x", "magic", "gaussian:"])
-def test_sampler_names(text, capsys):
-    if text == "gaussian:": assert cli._sampler(text)[2] == 1
-    else:
-        with pytest.raises(SystemExit): cli.main(["evaluate", "--sampler", text])
-        assert "expected" in capsys.readouterr().err
+@pytest.mark.parametrize("options, samplers", [
+    ([], {name: make_sampler(name) for name, entry in SAMPLERS.items() if entry.in_tables}),
+    (["--sampler", "gaussian:0.5", "--sampler", "blend", "--components", "3"], {"gaussian:0.5": make_sampler("gaussian", factor=0.5, components=3), "blend": make_sampler("blend")}),
+    (["--sampler", "gaussian:"], {"gaussian": make_sampler("gaussian")}), (["--components", "0.5", "--sampler", "sequential"], {"sequential": make_sampler("sequential", components=0.5)})])
+def test_the_rows_of_the_command(options, samplers):
+    rows = cli._rows(cli.parser().parse_args(["evaluate", *options]))
+    assert {label: repr(row) for label, row in rows.items()} == {label: repr(row) for label, row in samplers.items()}

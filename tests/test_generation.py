@@ -1,7 +1,10 @@
 "Faces from a bundle, the files that hold them, the pictures and the command line."
+import io
 import json
+import os
 import subprocess
 import sys
+import warnings
 
 import matplotlib
 
@@ -13,13 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from latentfaces import cli
 from latentfaces.bundle import load_bundle
 from latentfaces.cli import main
-from latentfaces.cli import SAMPLERS
-from latentfaces.generation import PLAIN, generate_faces, make_sampler, reencoding_error, walk_between, walk_plane, write_faces
+from latentfaces.densities import EigenfaceSampler
+from latentfaces.generation import generate_faces, generate_vectors, reencoding_error, walk_between, walk_plane, write_faces
 from latentfaces.pca import LatentPCA
-from latentfaces.plots import face_grid, plot_cloud, plot_ellipse, plot_faces
-from latentfaces.sampling import EllipticSampler, GaussianSampler
+from latentfaces.plots import face_grid, face_sheet, plot_cloud, plot_ellipse, plot_faces, to_bytes
+from latentfaces.sampling import SAMPLERS, EllipticSampler, GaussianSampler, make_sampler
 
 
 @pytest.fixture(autouse=True)
@@ -52,25 +56,50 @@ def test_faces_of_a_sampler_for_other_dimensions_are_refused(tiny_bundle):
 
 @pytest.mark.parametrize("n", [0, -1, 1.5, None])
 def test_a_wrong_count_is_refused(tiny_bundle, n):
-    with pytest.raises(ValueError, match="at least 1"): generate_faces(tiny_bundle, n=n)
+    with pytest.raises((ValueError, TypeError), match="at least 1"): generate_faces(tiny_bundle, n=n)
+
+
+@pytest.mark.parametrize("source", ["mybundle", None, 3, {}, EllipticSampler])
+def test_what_is_neither_bundle_nor_decoder_is_refused(source):
+    with pytest.raises(TypeError, match="^expected a bundle or a decoder, got [^\n]+: load_bundle reads a bundle's folder$"): generate_faces(source)
+
+
+def patches(z):
+    "A decoder that is a plain function: patches of the colour that three numbers say."
+    return np.clip(z[:, None, None, :3] / 4 + 0.5, 0, 1) * np.ones((1, 8, 8, 1), np.float32)
+
+
+def test_any_function_is_a_decoder(tiny_bundle):
+    sampler = GaussianSampler().fit(tiny_bundle.z)
+    faces, z = generate_faces(patches, sampler, 300, 0)
+    np.testing.assert_array_equal(z, generate_faces(tiny_bundle, sampler, 300, 0)[1])
+    np.testing.assert_allclose(faces, patches(z), atol=1e-6)
+
+
+@pytest.mark.parametrize("sampler", [None, "gaussian", GaussianSampler(), GaussianSampler])
+def test_a_bare_decoder_has_nothing_to_fit_a_sampler_to(sampler):
+    with pytest.raises(TypeError, match=r"expected a fitted sampler, .* call its fit\(z\), or pass Bundle"): generate_faces(patches, sampler)
+
+
+@pytest.mark.parametrize("decoder, says", [(lambda z: 255 * patches(z), "divide by 255"), (lambda z: 2 * patches(z) - 1, r"\[0, 1\]"),
+                                           (lambda z: np.repeat(patches(z), 2, axis=0), "an image of each z-vector"), (lambda z: z, "of shape")])
+def test_decoders_that_make_no_images_are_refused(decoder, says, tmp_path):
+    with pytest.raises(ValueError, match=says): generate_faces(decoder, GaussianSampler().fit(cloud()), 20, 0)
+    with pytest.raises(ValueError, match=says): write_faces(tmp_path / "new", decoder, cloud(), {})
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_sampler_of_images_needs_no_decoder(tiny_bundle):
+    class Eigenfaces(EigenfaceSampler): fits = "images"
+    with pytest.raises(TypeError, match="images"): generate_faces(tiny_bundle, Eigenfaces())
+    fitted = Eigenfaces(3).fit(np.random.default_rng(0).random((9, 4, 4, 3)))
+    with pytest.raises(TypeError, match="draws images: they need no decoder"): generate_faces(tiny_bundle, fitted)
 
 
 @pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "flow"])
 def test_every_named_sampler_draws(tiny_bundle, name):
-    faces, z = generate_faces(tiny_bundle, make_sampler(name, 3, 0.7), 4, random_state=0)
+    faces, z = generate_faces(tiny_bundle, name, 4, random_state=0)
     assert faces.shape == (4, 16, 16, 3) and z.shape == (4, 4) and faces.min() >= 0 and faces.max() <= 1
-
-
-def test_the_command_knows_every_sampler():
-    from latentfaces.flow import FlowSampler
-    assert isinstance(make_sampler("flow"), FlowSampler)
-    assert set(SAMPLERS) == {"elliptic", "sequential", "gaussian", "mixture", "flow", *PLAIN}
-
-
-def test_make_sampler_passes_its_arguments_on():
-    sampler = make_sampler("sequential", 0.5, 0.6)
-    assert (sampler.n_components, sampler.factor, sampler.method) == (0.5, 0.6, "sequential")
-    assert make_sampler("gaussian", factor=0.6).truncation == 0.6
 
 
 def test_the_published_setting_on_the_pretrained_bundle_keeps_the_ellipses_and_the_mean():
@@ -102,6 +131,81 @@ def test_written_faces_can_be_made_again_from_the_file(tiny_bundle, tmp_path):
         assert np.abs(tiny_bundle.decode(file["z"]) - file["faces"] / 255).max() < 0.003
     assert Image.open(picture).size[0] > 48
     assert sorted(p.name for p in picture.parent.iterdir()) == ["faces.npz", "faces.png"]
+
+
+def test_faces_are_the_same_whether_they_are_decoded_before_or_page_by_page(tiny_bundle, tmp_path):
+    faces, z = generate_faces(tiny_bundle, n=900, random_state=2)
+    *pages, vectors = write_faces(tmp_path, tiny_bundle, z, {"seed": 2})
+    assert [p.name for p in pages] == ["faces-001.png", "faces-002.png", "faces-003.png"]
+    with np.load(vectors) as file: np.testing.assert_array_equal(file["faces"], to_bytes(faces))
+    for page, start in zip(pages, (0, 400, 800)):
+        shown = np.asarray(Image.open(page))[20:]  # below the title
+        np.testing.assert_array_equal(shown, face_grid(faces[start:start + 400], 20))
+
+
+def test_the_vectors_are_written_before_the_long_work(tmp_path):
+    def interrupted(z):
+        if len(z) == 1: return patches(z)  # the trial
+        assert (tmp_path / "faces.npz").exists()
+        raise KeyboardInterrupt
+    z = cloud(n=30)
+    with pytest.raises(KeyboardInterrupt): write_faces(tmp_path, interrupted, z, {"seed": 1})
+    with np.load(tmp_path / "faces.npz") as file: np.testing.assert_array_equal(file["z"], z)
+    assert [p.name for p in tmp_path.iterdir()] == ["faces.npz"]
+
+
+def test_a_decoder_that_does_not_load_leaves_nothing(tiny_bundle, tmp_path, capsys):
+    for path in tiny_bundle.path.iterdir(): (tmp_path / path.name).write_bytes(path.read_bytes())
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"size": 32}))
+    assert main(["generate", "--bundle", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert "(32, 32, 3)" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_a_picture_that_cannot_be_drawn_leaves_whole_files(tmp_path, monkeypatch):
+    import latentfaces.generation as generation
+    drawn = []
+    def fails(faces, *args):
+        drawn.append(len(faces))
+        if len(drawn) == 2: raise KeyboardInterrupt
+        return face_sheet(faces, *args)
+    monkeypatch.setattr(generation, "face_sheet", fails)
+    z = cloud(n=900)
+    with pytest.raises(KeyboardInterrupt): write_faces(tmp_path, patches, z, {})
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["faces-001.png", "faces.npz"]
+    with np.load(tmp_path / "faces.npz") as file: assert len(file["faces"]) == 900
+
+
+@pytest.mark.parametrize("faces, error", [(np.full((3, 4, 4, 3), -0.5), ValueError), (np.full((3, 4, 4, 3), 200.0), ValueError),
+                                          (np.full((3, 4, 4, 3), np.nan), ValueError), (np.full((3, 4, 4, 3), 7), TypeError),
+                                          (np.zeros((2, 4, 4, 3)), ValueError), (np.zeros((3, 4, 4)), ValueError)])
+def test_faces_that_would_wrap_around_are_not_written(faces, error, tmp_path):
+    with pytest.raises(error, match="^expected [^\n]+$"): write_faces(tmp_path / "new", faces, np.ones((3, 2)), {})
+    assert not (tmp_path / "new").exists()
+
+
+def test_places_that_cannot_hold_faces_are_refused_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "taken" / "faces.png").mkdir(parents=True)
+    def never(z): raise AssertionError("decoded")
+    for place, error, says in [("file", NotADirectoryError, "which is none"), ("file/deeper", NotADirectoryError, "which is none"),
+                               ("taken", IsADirectoryError, "faces.png")]:
+        with pytest.raises(error, match=f"^expected [^\n]*{says}"): write_faces(tmp_path / place, never, cloud(), {})
+    with pytest.raises(FileNotFoundError, match="no home folder"): write_faces("~nosuchuser/faces", never, cloud(), {})
+    with pytest.raises(TypeError, match="expected a path"): write_faces(None, never, cloud(), {})
+    assert list((tmp_path / "taken").iterdir()) == [tmp_path / "taken" / "faces.png"]
+
+
+def test_a_link_to_a_folder_is_a_folder(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there")
+    write_faces(tmp_path / "link", np.zeros((2, 4, 4, 3)), cloud(n=2), {})
+    assert (tmp_path / "link").is_symlink() and len(list((tmp_path / "there").iterdir())) == 2
+
+
+def test_large_faces_make_small_pages(tmp_path):
+    *pages, _ = write_faces(tmp_path, np.zeros((33, 1024, 1024, 3), np.uint8), cloud(n=33), {})
+    assert [Image.open(page).size for page in pages] == [(6 * 1026 + 2, 6 * 1026 + 22), (1028, 1048)]
 
 
 def cloud(seed=0, n=400, d=6):
@@ -186,9 +290,9 @@ def test_arcs_with_a_constant_component_or_few_axes_still_join_the_ends():
 
 @pytest.mark.parametrize("arguments, message", [
     ((np.ones(3), np.ones(4)), r"got \(3,\) and \(4,\)"), ((np.ones((2, 3)), np.ones((2, 3))), "expected two z-vectors"),
-    ((np.ones(3), np.zeros(3), 1), "at least 2 vectors"), ((np.ones(3), np.zeros(3), 2.5), "at least 2 vectors")])
+    ((np.ones(3), np.zeros(3), 1), "whole number of at least 2, got 1"), ((np.ones(3), np.zeros(3), 2.5), "whole number of at least 2, got 2.5")])
 def test_bad_walks_between(arguments, message):
-    with pytest.raises(ValueError, match=message): walk_between(*arguments)
+    with pytest.raises((ValueError, TypeError), match=message): walk_between(*arguments)
 
 
 def test_reencoding_error_is_the_way_back_and_grows_outside():
@@ -212,12 +316,31 @@ def test_every_face_is_in_the_grid_at_its_place(n, columns, gap, size):
 
 
 def test_float_faces_are_rounded_not_cut():
-    assert (face_grid(np.full((1, 2, 2, 3), 0.999), gap=0) == 255).all() and (face_grid(np.full((1, 2, 2, 3), 1.7), gap=0) == 255).all()
+    assert (face_grid(np.full((1, 2, 2, 3), 0.999), gap=0) == 255).all() and (face_grid(np.full((1, 2, 2, 3), 0.002), gap=0) == 1).all()
 
 
 @pytest.mark.parametrize("shape", [(0, 4, 4, 3), (4, 4, 3), (2, 4, 4), (2, 4, 4, 1)])
 def test_arrays_that_are_no_faces_are_refused(shape):
-    with pytest.raises(ValueError, match="expected faces"): face_grid(np.zeros(shape))
+    with pytest.raises(ValueError, match="expected images"): face_grid(np.zeros(shape))
+
+
+@pytest.mark.parametrize("value", [1.7, -0.1, np.nan])
+def test_values_that_are_no_pixels_are_refused(value):
+    for draw in (face_grid, face_sheet, plot_faces, to_bytes):
+        with pytest.raises(ValueError, match=r"expected values in \[0, 1\]"): draw(np.full((1, 2, 2, 3), value))
+
+
+@pytest.mark.parametrize("draw, says", [(lambda: plot_faces(np.zeros((3, 4, 4, 3)), 2, ["a"]), "each of the 2 rows, got 1"),
+                                        (lambda: face_grid(np.zeros((3, 4, 4, 3)), 0), "columns must be"),
+                                        (lambda: plot_cloud(np.zeros((9, 3)), np.zeros((2, 2))), r"shape \(n, 2\), got \(9, 3\)")])
+def test_drawing_says_what_it_wants(draw, says):
+    with pytest.raises(ValueError, match=says): draw()
+
+
+def test_plots_take_lists():
+    faces, points = np.random.default_rng(0).random((4, 3, 3, 3)), [[0.0, 1.0], [1.0, 0.5], [2.0, 2.5]]
+    np.testing.assert_array_equal(face_grid(faces.tolist()), face_grid(faces))
+    assert plot_faces(faces.tolist(), 2, ["a", "b"]).images and len(plot_cloud(points, points).lines) == 2
 
 
 def test_ellipse_has_the_covariance_as_its_equation():
@@ -236,31 +359,132 @@ def test_plots_draw_into_the_axis_they_are_given():
     assert plot_faces(np.zeros((3, 4, 4, 3)), columns=2, row_labels=["a", "b"], ax=ax) is ax
 
 
-def run(*args):
-    return subprocess.run([sys.executable, "-m", "latentfaces", *map(str, args)], capture_output=True, text=True)
+def run(*args, **options):
+    return subprocess.run([sys.executable, "-m", "latentfaces", *map(str, args)], **{"capture_output": True, "text": True} | options)
 
 
 def test_command_writes_the_same_vectors_as_the_function(tiny_bundle, tmp_path):
     done = run("generate", "--bundle", tiny_bundle.path, "--count", 6, "--seed", 4, "--components", 2, "--factor", 0.6, "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     assert str(tmp_path / "faces.png") in done.stdout and str(tmp_path / "faces.npz") in done.stdout
-    with np.load(tmp_path / "faces.npz") as file: written = file["z"]
-    np.testing.assert_array_equal(written, generate_faces(tiny_bundle, EllipticSampler(n_components=2, factor=0.6), 6, 4)[1])
+    with np.load(tmp_path / "faces.npz") as file: written, settings = file["z"], json.loads(str(file["settings"]))
+    np.testing.assert_array_equal(written, generate_vectors(tiny_bundle, EllipticSampler(n_components=2, factor=0.6), 6, 4))
+    assert settings == {"sampler": "elliptic", "components": 2, "factor": 0.6, "seed": 4}
 
 
-@pytest.mark.parametrize("options, message", [
-    (["--factor", "0"], "factor"), (["--components", "999"], "999"), (["--count", "0"], "at least 1"), (["--bundle", "nowhere"], "not there")])
-def test_command_answers_bad_input_with_one_sentence(options, message, capsys, tmp_path):
-    assert main(["generate", "--out", str(tmp_path / "out"), *options]) == 2
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_the_command_offers_every_sampler_with_what_its_class_takes(name, capsys, monkeypatch):
+    """The options of each sampler are those that the registry says it has."""
+    args = cli.parser(["generate"]).parse_args(["generate", "--sampler", name])
+    assert {"sampler": name, "seed": 0} | {knob: value for knob in ("components", "factor") if (value := SAMPLERS[name].default(knob)) is not None} == cli._settings(args)
+    for knob in ("components", "factor"):
+        if getattr(SAMPLERS[name], knob): continue
+        assert main(["generate", "--sampler", name, f"--{knob}", "0.5"]) == 2
+        assert f"the sampler {name} has no {knob}" in capsys.readouterr().err
+
+
+def test_the_help_says_what_the_registry_says(capsys):
+    for command in ("generate", "evaluate"):
+        with pytest.raises(SystemExit): main([command, "--help"])
+        said = " ".join(capsys.readouterr().out.split())
+        for name, entry in SAMPLERS.items(): assert f"{name} {entry.sentence}" in said
+        assert f"{SAMPLERS['elliptic'].default('factor')} for elliptic" in said and "(default: None)" not in said
+
+
+def test_the_help_of_all_commands_needs_no_samplers():
+    done = subprocess.run([sys.executable, "-X", "importtime", "-m", "latentfaces", "--help"], capture_output=True, text=True)
+    assert "generate" in done.stdout and "numpy" not in done.stderr
+
+
+BAD = {
+    "generate": [["--factor", "0"], ["--factor", "nan"], ["--factor", "x"], ["--components", "999"], ["--components", "many"], ["--components", "-1"],
+                 ["--count", "0"], ["--count", "-3"], ["--count", "1e4"], ["--seed", "-1"], ["--seed", "x"], ["--sampler", "magic"],
+                 ["--sampler", "blend", "--factor", "0.5"], ["--bundle", "nowhere"], ["--bundle", "~nosuchuser"], ["--out", "~nosuchuser/x"],
+                 ["--out", "a-file"], ["--out", "a-file/deeper"], ["--wrong"], ["more"]],
+    "evaluate": [["--n", "3"], ["--n", "x"], ["--sampler", "magic"], ["--sampler", "elliptic:x"], ["--sampler", "blend:0.5"], ["--sampler", "elliptic:-1"],
+                 ["--sampler", "blend", "--components", "5"], ["--components", "many"], ["--out", "table.txt"], ["--out", "a-file/table.csv"],
+                 ["--features", "nowhere.keras"], ["--features", "a-file"], ["--features", "~nosuchuser/x.keras"], ["--bundle", "nowhere"],
+                 ["--data", "~nosuchuser"], ["--seed", "-1"], ["--feature-range", "0"], ["--wrong"]],
+    "report": [["--seed", "-1"], ["--seed", "1.5"], ["--out", "a-folder"], ["--out", "a-file/page.html"], ["--out", "~nosuchuser/page.html"],
+               ["--bundle", "nowhere"], ["--bundle", "nowhere.npy"], ["--bundle", "a-file"], ["--bundle", "a-folder"], ["--bundle", "~nosuchuser/z.npy"],
+               ["--wrong"], ["more"]],
+    "train": [["--size", "0"], ["--size", "50"], ["--crop", "0"], ["--limit", "-1"], ["--held-out", "x"], ["--epochs", "0"], ["--batch-size", "0"],
+              ["--latent-dim", "0"], ["--filters", "a-b"], ["--kernel-size", "0"], ["--optimizer", "magic"], ["--learning-rate", "0"], ["--learning-rate", "nan"],
+              ["--dtype", "float8"], ["--seed", "-1"], ["--data", "nowhere"], ["--data", "~nosuchuser"], ["--wrong"]],
+}
+
+
+@pytest.mark.parametrize("command, options", [(command, options) for command, cases in BAD.items() for options in cases], ids=lambda part: " ".join(part) if isinstance(part, list) else part)
+def test_a_mistake_is_one_line_and_leaves_nothing(command, options, tiny_bundle, face_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a-file").write_text("x")
+    (tmp_path / "a-folder").mkdir()
+    given = {"generate": ["--bundle", tiny_bundle.path], "evaluate": ["--bundle", tiny_bundle.path, "--data", face_folder, "--n", "20"],
+             "report": ["--bundle", tiny_bundle.path], "train": ["--data", face_folder, "--out", "bundle", "--size", "16", "--epochs", "1"]}[command]
+    try: status = main([command, "--quiet", *map(str, given), *options])
+    except SystemExit as stop: status = stop.code
+    said = capsys.readouterr()
+    assert status == 2 and said.out == ""
+    assert said.err.startswith("latentfaces: ") and said.err.count("\n") == 1
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["a-file", "a-folder"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["magic"], ["--wrong"]])
+def test_a_command_that_there_is_not(arguments, capsys):
+    with pytest.raises(SystemExit) as stop: main(arguments)
     said = capsys.readouterr().err
-    assert said.startswith("latentfaces: ") and message in said and said.count("\n") == 1
-    assert not (tmp_path / "out").exists()
+    assert stop.value.code == 2 and said.startswith("latentfaces: ") and said.count("\n") == 1
 
 
-@pytest.mark.parametrize("options", [["--sampler", "magic"], ["--components", "many"], ["--seed", "x"]])
-def test_command_refuses_options_it_does_not_know(options, capsys):
-    with pytest.raises(SystemExit) as stop: main(["generate", *options])
-    assert stop.value.code == 2 and "usage:" in capsys.readouterr().err
+def test_warnings_show_no_source_line(capsys, monkeypatch):
+    def warns(args): warnings.warn("the data\nare few")
+    monkeypatch.setitem(cli._COMMANDS, "report", (warns, *cli._COMMANDS["report"][1:]))
+    shown = warnings.showwarning
+    assert main(["report"]) == 0 and capsys.readouterr().err == "latentfaces: warning: the data are few\n"
+    assert warnings.showwarning is shown
+
+
+@pytest.mark.parametrize("command, says", [("train", "interrupted\n"), ("generate", "interrupted\n")])
+def test_an_interruption_is_no_error(command, says, capsys, monkeypatch, tmp_path):
+    def stops(args): raise KeyboardInterrupt
+    monkeypatch.setitem(cli._COMMANDS, command, (stops, *cli._COMMANDS[command][1:]))
+    options = ["--data", "x", "--out", str(tmp_path)] if command == "train" else []
+    assert main([command, *options]) == 130 and capsys.readouterr().err == f"\nlatentfaces: {says}"
+    (tmp_path / "checkpoint.npz").write_text("x")
+    main([command, *options])
+    assert ("go on with --resume" in capsys.readouterr().err) == (command == "train")
+
+
+@pytest.mark.parametrize("unbuffered", [{}, {"PYTHONUNBUFFERED": "1"}])
+def test_a_reader_that_goes_costs_nothing(unbuffered, tiny_bundle, tmp_path):
+    read, write = os.pipe()
+    os.close(read)  # gone before the first word
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"} | unbuffered
+    done = run("generate", "--bundle", tiny_bundle.path, "--quiet", "--out", tmp_path, capture_output=False, stdout=write, stderr=subprocess.PIPE, env=env)
+    os.close(write)
+    assert done.returncode == 141 and done.stderr == ""
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["faces.npz", "faces.png"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closes descriptors as shells on Unix do")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_cost_nothing(closed, tiny_bundle, tmp_path):
+    command = f'"{sys.executable}" -m latentfaces generate --bundle "{tiny_bundle.path}" --out "{tmp_path}" {closed}'
+    assert subprocess.run(command, shell=True, capture_output=True).returncode == 0
+    with np.load(tmp_path / "faces.npz") as file: assert len(file["faces"]) == 20
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp932", "latin-1"])
+def test_no_terminal_is_too_poor(encoding):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    kept, sys.stdout = sys.stdout, stream
+    try:
+        with cli._streams():
+            print("Fréchet ± ∞ 顔")
+            sys.stdout.flush()
+        assert stream.errors == "strict", "as it was"
+    finally: sys.stdout = kept
+    assert stream.buffer.getvalue().startswith(b"Fr")
 
 
 @pytest.mark.parametrize("command", [[], ["generate"], ["train"]])
@@ -272,12 +496,12 @@ def test_help_explains_itself(command, capsys):
 
 def test_train_command_without_images_says_what_it_looked_for(tmp_path, capsys):
     assert main(["train", "--data", str(tmp_path / "none"), "--out", str(tmp_path / "bundle")]) == 2
-    assert str(tmp_path / "none") in capsys.readouterr().err and not (tmp_path / "bundle").exists()
+    assert str(tmp_path / "none") in capsys.readouterr().err
 
 
-def test_train_command_leaves_nothing_when_the_size_does_not_divide(face_folder, tmp_path, capsys):
+def test_train_command_names_sizes_that_do(face_folder, tmp_path, capsys):
     assert main(["train", "--quiet", "--data", str(face_folder), "--out", str(tmp_path / "bundle"), "--size", "50"]) == 2
-    assert "use 48 or 64" in capsys.readouterr().err and not (tmp_path / "bundle").exists()
+    assert "use 48 or 64" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("seed", ["-1", "1.5", "x", ""])

@@ -28,8 +28,9 @@ def joined(outputs: list) -> list:
 
 
 def tidy(book: Path) -> None:
-    "Remove TensorFlow's start-up messages, with their times and process numbers, from a notebook's saved output, and join printed pieces."
+    "Remove what is different every time (TensorFlow's start-up messages, the random names of progress bars), and join printed pieces."
     nb = json.loads(book.read_text(encoding="utf-8"))
+    nb["metadata"].pop("widgets", None)
     for cell in nb["cells"]:
         outputs = cell.get("outputs", [])
         for o in outputs:
