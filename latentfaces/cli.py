@@ -13,7 +13,6 @@ import os
 import sys
 import textwrap
 import warnings
-from importlib import import_module
 
 import latentfaces
 
@@ -27,7 +26,6 @@ def generate(args: argparse.Namespace) -> None:
     sampler = make_sampler(args.sampler, components=args.components, factor=args.factor)
     bundle = load_bundle(args.bundle)
     z = generate_vectors(bundle, sampler, args.count, args.seed)
-    _load_keras()
     paths = write_faces(args.out, bundle, z, _settings(args), progress=not args.quiet)
     print(f"drew {args.count} faces from {len(bundle.z):,} z-points with {sampler}")
     print(f"wrote {paths[0]}" if len(paths) == 2 else f"wrote {len(paths) - 1} pictures, {paths[0]} to {paths[-2].name}")
@@ -113,7 +111,6 @@ def _add_generate(p):
 # %% ../nbs/cli.ipynb #1f71c2de
 def train(args: argparse.Namespace) -> None:
     "Train on a source of images and write a bundle."
-    _load_keras()
     from latentfaces.bundle import train_bundle
     settings = {k: v for k, v in vars(args).items() if k not in ("run", "command", "data", "quiet")}
     bundle = train_bundle(args.data, progress=not args.quiet, **settings)
@@ -157,7 +154,6 @@ def report(args: argparse.Namespace) -> None:
     from latentfaces.report import analyse, read_points, write_report
     check_output(args.out)
     z, bundle = read_points(args.bundle)
-    if bundle is not None: _load_keras()
     name = args.bundle.name if args.bundle else "the pretrained bundle"
     found = analyse(z, bundle, random_state=args.seed, progress=not args.quiet, name=name)
     path = write_report(found, args.out)
@@ -180,7 +176,6 @@ def evaluate(args: argparse.Namespace) -> None:
     if args.out is not None: check_table_path(args.out)
     samplers = _rows(args)
     bundle = load_bundle(args.bundle)
-    _load_keras()
     features = load_features(args.features, args.feature_range)
     reference = reference_for(bundle, args.data, features, progress=not args.quiet)
     rows = evaluate(bundle, samplers, reference, args.count, args.seed, not args.quiet, features)
@@ -272,25 +267,6 @@ def parser(
         if argv is None or name in argv: add_options(command)
         command.set_defaults(run=run)
     return p
-
-# %% ../nbs/cli.ipynb #0be6bc31
-@contextlib.contextmanager
-def _no_greetings():
-    "Keep what TensorFlow writes to standard error while it is imported, before any setting can stop it, from the reader."
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try: yield
-    finally:
-        os.dup2(kept, 2)
-        for descriptor in (kept, nowhere): os.close(descriptor)
-
-
-
-def _load_keras():
-    "Import Keras and its backend, in silence."
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _no_greetings(): import_module("keras")
 
 # %% ../nbs/cli.ipynb #fa4ccfb4
 @contextlib.contextmanager

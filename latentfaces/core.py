@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['as_array', 'check_latents', 'check_count', 'check_positive', 'check_share', 'check_choice', 'random_generator',
-           'batches', 'in_batches', 'check_images', 'to_float', 'expanded', 'check_output', 'replace_file', 'warn',
-           'progress_bar', 'silenced', 'load_keras']
+           'batches', 'in_batches', 'check_images', 'to_float', 'to_bytes', 'expanded', 'check_output', 'replace_file',
+           'warn', 'progress_bar', 'silenced', 'load_keras']
 
 # %% ../nbs/00_core.ipynb #cebe5199
 import contextlib
@@ -205,6 +205,14 @@ def to_float(
 ) -> np.ndarray:         # float32 in [0, 1]
     "Images as a network reads them: uint8 is divided by 255."
     return images.astype(np.float32) / 255 if images.dtype == np.uint8 else images.astype(np.float32)
+
+# %% ../nbs/00_core.ipynb #b342c1af
+def to_bytes(
+    images,       # uint8 or float in [0, 1], (n, height, width, 3)
+) -> np.ndarray:  # uint8
+    "Images as files hold them, floats rounded; raises ValueError or TypeError for other values, lest they wrap around."
+    images = check_images(images)
+    return images if images.dtype == np.uint8 else np.rint(images * 255).astype(np.uint8)
 
 # %% ../nbs/00_core.ipynb #04e6fed0
 def expanded(

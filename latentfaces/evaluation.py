@@ -24,10 +24,10 @@ import numpy as np
 from sklearn.metrics import euclidean_distances
 
 import latentfaces
-from .bundle import Bundle, load_bundle, sha256
+from .bundle import Bundle, changed_images, sha256
 from .core import (
     as_array, batches, check_count, check_images, check_latents, check_output, expanded, in_batches, progress_bar, random_generator,
-    replace_file, to_float)
+    load_keras, replace_file, silenced, to_bytes, to_float)
 from .moments import Moments
 from .sampling import SAMPLERS, fitted_sampler, make_sampler
 
@@ -42,18 +42,12 @@ def _cascade():
         raise ImportError("expected scikit-image, which has the face detector, got none: pip install scikit-image") from error
     return Cascade(lbp_frontal_face_cascade_filename())
 
-
-def _bytes(images):
-    "Images as uint8, (n, size, size, 3)."
-    images = check_images(images)
-    return images if images.dtype == np.uint8 else np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
-
 # %% ../nbs/12_evaluation.ipynb #d895913f
 def is_face(
     images: np.ndarray,  # uint8 or float in [0, 1], (n, size, size, 3)
 ) -> np.ndarray:         # bool, (n,)
     "In which pictures does a face detector (local binary patterns) find a face of at least half their side?"
-    images = _bytes(images)
+    images = to_bytes(images)
     side = images.shape[1] // 2
     edge = max(4, images.shape[1] // 4)
     bordered = np.pad(images, ((0, 0), (edge, edge), (edge, edge), (0, 0)), mode="edge")
@@ -90,7 +84,7 @@ def sharpness(
     images: np.ndarray,  # uint8 or float in [0, 1], (n, size, size, 3)
 ) -> np.ndarray:         # (n,)
     "Variance of the Laplacian of the brightness of each picture, for pixels in [0, 1]: small where blurred."
-    grey = _bytes(images).mean(axis=-1, dtype=np.float32) / 255
+    grey = to_bytes(images).mean(axis=-1, dtype=np.float32) / 255
     if min(grey.shape[1:]) < 3: raise ValueError(f"expected images of at least 3 pixels on each side, got {grey.shape[1]} x {grey.shape[2]}: take larger ones")
     inner = grey[:, 1:-1, 1:-1]
     laplacian = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:] - 4 * inner
@@ -104,7 +98,7 @@ def build_attribute_network(
     filters: tuple = (32, 64, 128, 256),  # filters of the strided convolutions
 ):                                        # keras.Model, untrained
     'Images in [0, 1], (n, size, size, 3), to {"features": (n, n_features), "attributes": (n, n_attributes) probabilities}.'
-    import keras  # here, and not at the top, because it takes seconds, which those who only compare arrays need not pay
+    keras = load_keras()  # here, and not at the top, because it takes seconds, which those who only compare arrays need not pay
     from latentfaces.autoencoder import build_encoder
     encoder = build_encoder(size, n_features, filters, batch_norm=True)
     features = keras.layers.LeakyReLU(negative_slope=0.2, name="features")(encoder.output)
@@ -139,19 +133,20 @@ def train_attribute_network(
     **sizes,                      # what `build_attribute_network` takes: n_features, filters
 ):                                # keras.Model
     "Train the network whose last hidden layer serves as features; raises ValueError for unequal lengths or too few images."
-    import keras
-    from latentfaces.training import learning_rate_schedule
+    keras = load_keras()
+    from latentfaces.training import learning_rate_schedule, without_remapper
     check_images(images)
     labels, steps = (np.asarray(values) > 0).astype(np.float32), len(images) // batch_size
     if labels.ndim != 2 or len(labels) != len(images) or not steps:
         raise ValueError(f"expected at least {batch_size} images and a row of attributes for each, got {len(images)} images and attributes of shape {labels.shape}: pass both for the same images")
-    keras.utils.set_random_seed(random_state)
+    with silenced(): keras.utils.set_random_seed(random_state)
     network = build_attribute_network(images.shape[1], labels.shape[1], **sizes)
     model = keras.Model(network.input, network.get_layer("logits").output)
     optimizer = keras.optimizers.AdamW(learning_rate_schedule(learning_rate, epochs * steps), weight_decay=0.05)
     model.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.04))
-    batches = _labelled_batches(images, labels, batch_size, shift, random_state)
-    model.fit(batches, steps_per_epoch=steps, epochs=epochs, shuffle=False, verbose=0, callbacks=list(callbacks))
+    drawn = _labelled_batches(images, labels, batch_size, shift, random_state)
+    with without_remapper():
+        model.fit(drawn, steps_per_epoch=steps, epochs=epochs, shuffle=False, verbose=0, callbacks=list(callbacks))
     return network
 
 # %% ../nbs/12_evaluation.ipynb #824a5253
@@ -171,8 +166,7 @@ def _load_features_network(path):
     "A Keras model from a file, in safe mode."
     path = expanded(path)
     if not path.is_file(): raise FileNotFoundError(f"expected a Keras model, got {path}, which is not there: pass the path of a .keras file")
-    from keras.saving import load_model
-    try: return load_model(path, compile=False, safe_mode=True)
+    try: return load_keras().saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
         raise ValueError(f"expected a Keras model in {path}, got a file that does not load ({error}): save one with model.save") from error
 
@@ -208,7 +202,7 @@ class Features:
         return np.concatenate(features), None if seen[0] is None else np.concatenate(seen)
 
     def _see(self, rows):
-        from keras import ops
+        ops = load_keras().ops
         rows, (low, high), size = to_float(rows), self.pixel_range, self.network.input_shape[1:3]
         if None not in size and rows.shape[1:3] != size: rows = ops.image.resize(rows, size, interpolation="bilinear", antialias=True, data_format="channels_last")
         out = self.network(rows * (high - low) + low, training=False)
@@ -245,7 +239,7 @@ class DlibFeatures:
 
     def see(self, images: np.ndarray) -> tuple:
         "Embeddings, float32 (n, 128), and None, of images as `check_images` allows them; about 0.1 s for each."
-        return np.array([self._embed(image) for image in _bytes(images)], np.float32), None
+        return np.array([self._embed(image) for image in to_bytes(images)], np.float32), None
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         "Embeddings alone."
@@ -514,15 +508,10 @@ def build_reference(
 # %% ../nbs/12_evaluation.ipynb #d9dd65a3
 def _check_same_images(images, names, bundle):
     "Raise one sentence where images have the names of a bundle's, but do not lie where its z-points do."
-    row = {name: i for i, name in enumerate(bundle.names)}
-    known = [i for i, name in enumerate(names) if name in row][:64]
-    if not known: return  # said by `build_reference`
-    theirs = bundle.z[[row[names[i]] for i in known]]
-    missed = np.linalg.norm(bundle.encode(images[np.array(known)]) - theirs, axis=1)
-    size = np.linalg.norm(theirs - bundle.z.mean(axis=0), axis=1)
-    if np.median(missed) > 0.2 * np.median(size):
-        raise ValueError(f"expected the images that the bundle was made from, got others of the same names: {names[known[0]]} and most of "
-                         "the first ones are not encoded to their z-points: pass the source that the bundle was made from")
+    changed = changed_images(bundle, images, names)
+    if changed is None or not len(changed): return
+    raise ValueError(f"expected the images that the bundle was made from, got others under {len(changed):,} of their names, such as "
+                     f"{changed[0]}, which are not encoded to their z-points: pass the source that the bundle was made from")
 
 
 def reference_for(
@@ -585,7 +574,7 @@ def _look(source, bundle, features, n_images, bar):
     found, seen, sharp, first = [], [], [], []
     for start in range(0, len(source), 256):
         part = source[start:start + 256]
-        images = _bytes(part if part.ndim == 4 else bundle.decode(part))
+        images = to_bytes(part if part.ndim == 4 else bundle.decode(part))
         for rows, new in zip((found, seen), features.see(images)): rows.append(new)
         sharp.append(sharpness(images))
         if start < n_images: first.append(images[:n_images - start])

@@ -23,8 +23,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .core import (
-    check_choice, check_count, check_latents, check_positive, check_share, expanded, random_generator, replace_file)
+from .core import check_choice, check_count, check_latents, check_positive, expanded, random_generator, replace_file
 from .distributions import half_widths
 from .gaussian import LatentGaussian, normal_log_density
 from .moments import Moments, MomentsMixin, as_moments, checked_points, in_subspace, varying_axes
