@@ -199,7 +199,7 @@ def _distributions(s):
             ("Kolmogorov distance to a Gaussian", _spread(table["ks"])),
             ("skewness", _spread(table["skewness"])), ("excess kurtosis", _spread(table["excess_kurtosis"])),
             ("components with two or more humps", f"{humps:,} of {s.z.shape[1]:,}"),
-            ("distance of the centre from the origin", f"{origin['distance']:.3g}, {_in_sigmas(origin)}"),
+            ("distance of the centre from the origin", f"{origin['distance']:.3g}: {_in_sigmas(origin)}"),
             *([("points beyond the origin, as seen from the centre", f"{origin['beyond']:.2%}")] if origin["sigmas"] else []),
             ("radii of the points", f"{lengths.mean():.3g}, " + ("all the same" if _all_alike(lengths) else f"± {lengths.std():.2g}"))]
     curves = {"densities": _density_curves(s.few), "radii": lengths}
