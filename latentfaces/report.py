@@ -199,7 +199,7 @@ def _distributions(s):
             ("Kolmogorov distance to a Gaussian", _spread(table["ks"])),
             ("skewness", _spread(table["skewness"])), ("excess kurtosis", _spread(table["excess_kurtosis"])),
             ("components with two or more humps", f"{humps:,} of {s.z.shape[1]:,}"),
-            ("distance of the centre from the origin", f"{origin['distance']:.3g}, {_in_sigmas(origin)}"),
+            ("distance of the centre from the origin", f"{origin['distance']:.3g}: {_in_sigmas(origin)}"),
             *([("points beyond the origin, as seen from the centre", f"{origin['beyond']:.2%}")] if origin["sigmas"] else []),
             ("radii of the points", f"{lengths.mean():.3g}, " + ("all the same" if _all_alike(lengths) else f"± {lengths.std():.2g}"))]
     curves = {"densities": _density_curves(s.few), "radii": lengths}
@@ -356,20 +356,20 @@ def _samplers(bound):
     return samplers if bound is None else samplers | {f"uniform in the cube [-{bound:.3g}, {bound:.3g}]": UniformSampler(bound)}
 
 
-def _drawn(s, n):
-    "n vectors of each sampler by name, and the reasons of those that these points do not suit."
-    drawn, refused = {}, {}
+def _drawn(s, n, use):
+    "What `use` makes of n vectors of each sampler, by name, and the reasons of the samplers that these points do not suit."
+    results, refused = {}, {}
     for name, sampler in _samplers(s.bound).items():
-        try: drawn[name] = np.asarray(sampler.fit(s.z).sample(n, random_state=s.random_state))
+        try: vectors = np.asarray(sampler.fit(s.z).sample(n, random_state=s.random_state))
         except ValueError as error: refused[name] = f"draws nothing here: {error}"
-    return drawn, refused
+        else: results[name] = use(vectors)
+    return results, refused
 
 
 def _sampling(s):
     "Mahalanobis lengths of the points and of what the samplers draw, in units of the length of a Gaussian vector."
-    drawn, refused = _drawn(s, 2000)
-    unit = np.sqrt(s.pca.n_components_)
-    lengths = {"the points": s.lengths(s.z)} | {name: s.lengths(vectors) for name, vectors in drawn.items()}
+    drawn, refused = _drawn(s, 2000, s.lengths)
+    lengths, unit = {"the points": s.lengths(s.z)} | drawn, np.sqrt(s.pca.n_components_)
     quantiles = {name: np.quantile(values / unit, [0.05, 0.5, 0.95]) for name, values in lengths.items()}
     rows = [(name, f"{middle:.2f}  ({low:.2f} to {high:.2f})") for name, (low, middle, high) in quantiles.items()]
     longest = float(lengths["the points"].max() / unit)
@@ -386,11 +386,11 @@ def _faces(s, bundle, kept, n=10):
         full = np.repeat(one[None], len(z), axis=0)  # constant components, which the analysis leaves out, are where they were
         full[:, kept] = z
         return bundle.decode(full)
-    drawn, refused = _drawn(s, n)
-    rows = {"reconstructions": s.few[s.rng.choice(len(s.few), n)], "mean of the points": s.pca.mean_[None]} | drawn
+    rows = {"reconstructions": decoded(s.few[s.rng.choice(len(s.few), n)]), "mean of the points": decoded(s.pca.mean_[None])}
+    drawn, refused = _drawn(s, n, decoded)
     sigmas = np.linspace(-3, 3, 7)
     strips = {f"axis {k + 1}": walk_axis(s.pca, k, sigmas) for k in range(min(6, s.pca.n_components_))}
-    curves = {"faces": {name: decoded(z) for name, z in rows.items()}, "strips": {name: decoded(z) for name, z in strips.items()}}
+    curves = {"faces": rows | drawn, "strips": {name: decoded(z) for name, z in strips.items()}}
     return {"rows": list(refused.items()), "numbers": {}, "curves": curves}
 
 # %% ../nbs/report.ipynb #fbaa1f4d

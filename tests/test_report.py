@@ -1,18 +1,26 @@
 "The latent report: what it reads, what it leaves out and says so, and the page."
 import base64
+import gc
 import io
+import os
 import re
 import subprocess
 import sys
+import threading
+import warnings
 
 import numpy as np
 import pytest
+import sklearn
 from bs4 import BeautifulSoup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scipy import stats
 
+from latentfaces import report
+from latentfaces.bundle import Bundle
+from latentfaces.gaussian import normality
 from latentfaces.report import SUBSAMPLE, analyse, read_points, report_page, usable_points, write_report
 
 
@@ -21,6 +29,16 @@ def cloud(n=400, d=6, seed=0, spread=0.3):
     rng = np.random.default_rng(seed)
     scale = np.exp(spread * rng.standard_normal((n, 1)))
     return (rng.standard_normal((n, d)) * scale) @ rng.standard_normal((d, d)) + np.arange(d)
+
+
+def unit(z): return z / np.linalg.norm(z, axis=1, keepdims=True)
+
+
+def blobs(distance, n=1000, d=8, share=0.5):
+    "Two normal clouds at a distance in standard deviations of each."
+    z = np.random.default_rng(0).standard_normal((n, d))
+    z[:int(share * n)] += distance / np.sqrt(d)
+    return z
 
 
 def row(found, section, label): return next(value for name, value in found["sections"][section]["rows"] if label in name)
@@ -39,6 +57,38 @@ class TestNumbers:
         analysis = analyse(cloud(4000, spread=0.5))
         assert analysis["sections"]["normal"]["numbers"]["radius_variance"] > 2
         assert "heavier tails" in " ".join(analysis["summary"])
+
+    def test_few_normal_points_have_the_variance_of_few_normal_points(self):
+        clouds = [np.random.default_rng(seed).standard_normal((100, 60)) for seed in range(4)]
+        found = [analyse(z)["sections"]["normal"]["numbers"]["radius_variance"] for z in clouds]
+        assert np.mean(found) == pytest.approx(1, abs=0.25) and np.mean([normality(z)["radius_variance"] for z in clouds]) < 0.6
+
+    def test_a_quantity_has_one_value_on_the_page(self, found):
+        said = re.search("lengths vary ([0-9.]+) times as much", " ".join(found["summary"]))[1]
+        labels = [label for part in found["sections"].values() for label, _ in part["rows"]]
+        assert said == row(found, "normal", "variance of the squared lengths") and len(set(labels)) == len(labels)
+        assert "variance_ratio" not in found["sections"]["normal"]["numbers"]
+
+    def test_correlations_in_strips_are_those_of_the_whole(self, found, monkeypatch):
+        monkeypatch.setattr(report, "_STRIP", 4)
+        for label in ("strongest pairs", "mean |r|", "pairs with |r|"):
+            assert row(analyse(cloud()), "correlations", label) == row(found, "correlations", label)
+        off = np.abs(np.corrcoef(cloud().T)[np.triu_indices(6, 1)])
+        assert row(found, "correlations", "pairs with |r|") == f"{np.mean(off >= 0.3):.1%}"
+        assert found["sections"]["correlations"]["curves"]["counts"].tolist() == np.histogram(off, 200, (0, 1))[0].tolist()
+
+    def test_many_components_need_no_matrix_of_all_pairs(self, monkeypatch):
+        def narrow(name):
+            function = getattr(report, name)
+            def checked(z, *args, **options):
+                assert np.shape(z)[1] <= 600, name
+                return function(z, *args, **options)
+            monkeypatch.setattr(report, name, checked)
+        for name in ("correlation_matrix", "share_inside", "normality"): narrow(name)
+        z = np.random.default_rng(0).standard_normal((40, 1500)).astype(np.float32)
+        z[:, 1400] = z[:, 3]
+        found = analyse(z)
+        assert row(found, "correlations", "strongest").startswith("3 and 1400 (+1.00)") and report_page(found).count("<img") == 5
 
     def test_the_origin_is_where_it_is(self):
         z = np.random.default_rng(0).standard_normal((5000, 4)) + [3, 0, 0, 0]
@@ -70,6 +120,67 @@ class TestNumbers:
         said = " ".join(analyse(np.random.default_rng(n).standard_normal((n, d)))["summary"])
         assert "cannot be told from a normal one" in said and "the origin may be the centre" in said
 
+    LAWS = {
+        "two clusters far apart": (blobs(100), "two or more humps along 1 of its 8 principal axes"),
+        "two clusters close by": (blobs(4.5), "two or more humps along 1 of its 8 principal axes"),
+        "two clusters of unequal size": (blobs(20, share=0.2), "two or more humps along 1 of its 8 principal axes"),
+        "two clusters that overlap": (blobs(3), "is flatter than a normal one along 1 of its 8 principal axes"),
+        "few points in two clusters": (blobs(30, n=60), "two or more humps along 1 of its 8 principal axes"),
+        "t with 3 degrees": (np.random.default_rng(1).multivariate_normal(np.zeros(8), np.eye(8), 1000)
+                             / np.sqrt(np.random.default_rng(2).chisquare(3, (1000, 1)) / 3), "heavier tails"),
+        "half filled": (np.r_[np.random.default_rng(0).standard_normal((400, 16)), np.zeros((600, 16))], "heavier tails"),
+        "cube": (np.random.default_rng(0).uniform(-1, 1, (1000, 8)), "lighter tails"),
+        "components with two humps": (np.random.default_rng(0).choice([-3.0, 3.0], (1000, 6)) + np.random.default_rng(1).standard_normal((1000, 6)), "lighter tails"),
+        "circle": (unit(np.random.default_rng(0).standard_normal((1000, 2))), "lies on a thin shell"),
+        "even circle": (np.exp(2j * np.pi * np.arange(500)[:, None] / 500).view(float), "lies on a thin shell"),
+        "sphere": (unit(np.random.default_rng(0).standard_normal((1000, 16))), "lies on a thin shell"),
+        "sphere in float32": (unit(np.random.default_rng(0).standard_normal((1000, 16))).astype(np.float32), "lies on a thin shell"),
+        "one-hot": (np.tile(np.eye(10), (100, 1)), "lies on a thin shell"),
+        "skewed": (np.random.default_rng(0).gamma(12, size=(1000, 3)) * [1, 2, 3], "is skewed along 3 of its 3 principal axes"),
+    }
+
+    @pytest.mark.filterwarnings("error")
+    @pytest.mark.parametrize("name", LAWS)
+    def test_words_follow_what_was_measured(self, name):
+        z, words = self.LAWS[name]
+        found = analyse(z)
+        said, page = " ".join(found["summary"]), report_page(found)
+        assert words in said and "close to normal" not in said and "cannot be told" not in said
+        assert ("heavier" in said) == (words == "heavier tails")
+        assert page.count("<img") == 6 and "No picture" not in page and "nan" not in BeautifulSoup(page, "html.parser").text
+
+    def test_humps_are_those_of_clusters(self):
+        rng = np.random.default_rng(0)
+        laws = (rng.standard_normal, lambda n: rng.uniform(-1, 1, n), lambda n: rng.standard_t(3, n), lambda n: rng.exponential(size=n))
+        standard = lambda values: (values - values.mean()) / values.std()
+        for n in (20, 200, 5000):
+            assert not any(report._has_humps(standard(draw(n))) for draw in laws for _ in range(50))
+        two = lambda n, distance: standard(rng.standard_normal(n) + distance * (np.arange(n) < n / 4))
+        assert all(report._has_humps(two(n, distance)) for n, distance in [(100, 50), (400, 7), (5000, 5)] for _ in range(20))
+
+    def test_components_with_humps_are_counted(self):
+        for name, words in (("components with two humps", "The number density of 6 of the components has two or more humps."), ("t with 3 degrees", "")):
+            found = analyse(self.LAWS[name][0])
+            assert row(found, "distributions", "humps") == ("6 of 6" if words else "0 of 8")
+            assert [line for line in found["summary"] if "components has two" in line] == [words] * bool(words)
+
+    def test_points_that_are_equal_are_noted(self):
+        half, codes = (analyse(self.LAWS[name][0])["notes"] for name in ("half filled", "one-hot"))
+        assert half[0].startswith("Only 401 of 1,000 points are different") and half[0].endswith("the commonest stands there 600 times.")
+        assert codes[0].startswith("Only 10 of 1,000 points are different") and analyse(cloud())["notes"] == []
+
+    def test_nothing_is_advised_or_said_in_bad_grammar(self, found):
+        wide = " ".join(analyse(np.random.default_rng(0).standard_normal((2000, 9)) @ np.random.default_rng(1).standard_normal((9, 9)))["summary"])
+        assert "Vectors that are uniform in" in wide and "miss the region" in wide
+        assert not re.search("Draw with|the each", wide + " ".join(found["summary"]))
+
+    def test_far_is_measured_against_the_longest_point_too(self):
+        found = analyse(self.LAWS["two clusters far apart"][0])
+        numbers = found["sections"]["sampling"]["numbers"]
+        name, length = max(numbers["lengths"].items(), key=lambda item: item[1])
+        said = f"{length:.3g} times as long as vectors of the fitted Gaussian and {length / numbers['longest']:.2g} times as long as the longest"
+        assert name in found["summary"][-1] and said in found["summary"][-1]
+
     def test_a_shifted_cloud_is_not_excused(self):
         said = " ".join(analyse(np.random.default_rng(0).standard_normal((200, 30)) + 1)["summary"])
         assert "vectors drawn around the origin miss the region" in said
@@ -91,6 +202,41 @@ class TestBadPoints:
     @pytest.mark.parametrize("z", [np.array([["a", "b"]] * 30), np.ones((30, 3), complex), np.ones((30, 3), bool)])
     def test_what_is_no_number_is_refused(self, z):
         with pytest.raises(TypeError, match="real numbers"): analyse(z)
+
+    def test_masked_values_are_refused(self):
+        z = np.ma.masked_array(cloud(), mask=False)
+        assert analyse(z)["points"]["n_points"] == 400
+        z[3, 2] = np.ma.masked
+        for function in (analyse, usable_points, read_points):
+            with pytest.raises(ValueError, match="masked values"): function(z)
+
+    def test_missing_values_of_a_table_are_rows_that_are_not_finite(self):
+        pd = pytest.importorskip("pandas")
+        table = pd.DataFrame(cloud()).astype("Float64")
+        table.iloc[7, 2] = pd.NA
+        points, _, notes = usable_points(table)
+        np.testing.assert_array_equal(points, np.delete(cloud(), 7, axis=0))
+        assert notes == ["1 of 400 points hold NaN or infinite values and were left out."]
+
+    @pytest.mark.parametrize("change", [
+        lambda z, path: np.asfortranarray(z), lambda z, path: z.astype(np.float16), lambda z, path: z.astype(np.int32),
+        lambda z, path: z.astype(np.uint8), lambda z, path: z.astype(np.longdouble), lambda z, path: z.astype(">f4"), lambda z, path: z.tolist(),
+        lambda z, path: np.memmap(path, z.dtype, "w+", shape=z.shape), lambda z, path: np.repeat(z, 2, axis=0)[::2],
+    ], ids=["Fortran order", "float16", "int32", "uint8", "longdouble", "big-endian", "lists", "memory map", "strided"])
+    def test_the_same_numbers_give_the_same_page(self, change, tmp_path):
+        z = np.rint(20 * np.clip(cloud(60, 3) / 4 + 6, 0, 12))  # whole numbers up to 240, exact in all these types
+        other = change(z, tmp_path / "map")
+        if isinstance(other, np.memmap): other[:] = z
+        if isinstance(other, np.ndarray): other.flags.writeable = False
+        np.testing.assert_allclose(usable_points(other)[0], z)
+        one, two = analyse(z), analyse(other)
+        assert two["summary"] == one["summary"] and two["sections"]["correlations"]["numbers"] == pytest.approx(one["sections"]["correlations"]["numbers"])
+
+    def test_tables_as_the_output_of_transform_change_nothing(self, found):
+        pytest.importorskip("pandas")
+        with sklearn.config_context(transform_output="pandas"): again = analyse(cloud())
+        own = ("distributions", "correlations", "normal", "axes", "ellipses")  # what the samplers do is theirs
+        assert [again["sections"][name]["rows"] for name in own] == [found["sections"][name]["rows"] for name in own]
 
     def test_rows_and_columns_without_meaning_are_left_out_and_noted(self):
         z = np.insert(cloud(), 3, 7.0, axis=1)
@@ -141,6 +287,92 @@ class TestSources:
         for name in ("list.npy", "objects.npy"):
             with pytest.raises(ValueError, match="write it with numpy.save"): read_points(tmp_path / name)
         with pytest.raises(FileNotFoundError, match="check the path"): read_points(tmp_path / "nothing.npy")
+        with pytest.raises(FileNotFoundError, match="no home folder"): read_points("~nosuchuser/z.npy")
+        with pytest.raises(ValueError, match="write it with numpy.save"): read_points("/dev/zero")  # which never ends
+
+    def test_a_second_array_in_a_file_is_refused(self, tmp_path):
+        with (tmp_path / "two.npy").open("wb") as file:
+            for _ in range(2): np.save(file, cloud())
+        more = (tmp_path / "two.npy").stat().st_size // 2
+        with pytest.raises(ValueError, match=f"a single array in .*two.npy, got {more:,} bytes more after the first"): read_points(tmp_path / "two.npy")
+
+    def test_an_array_without_rows_is_read_and_refused_for_what_it_is(self, tmp_path):
+        np.save(tmp_path / "empty.npy", np.empty((0, 5)))
+        with pytest.raises(ValueError, match="without rows"): analyse(tmp_path / "empty.npy")
+
+    @pytest.mark.parametrize("damage", [lambda data: data[:300], lambda data: data[:150] + bytes(400) + data[550:], lambda data: data[:-30]])
+    def test_a_damaged_file_is_closed(self, damage, tmp_path):
+        path = tmp_path / "z.npz"
+        np.savez(path, z=cloud())
+        path.write_bytes(damage(path.read_bytes()))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ResourceWarning)
+            with pytest.raises(ValueError, match="write it with numpy.save"): read_points(path)
+            gc.collect()
+        assert not caught
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+    @pytest.mark.parametrize("save", [np.save, lambda file, z: np.savez(file, z=z)], ids=["npy", "npz"])
+    def test_a_pipe_is_read(self, save, tmp_path):
+        os.mkfifo(tmp_path / "pipe")
+        def feed():
+            content = io.BytesIO()
+            save(content, cloud())
+            (tmp_path / "pipe").write_bytes(content.getvalue())
+        writer = threading.Thread(target=feed)
+        writer.start()
+        np.testing.assert_array_equal(read_points(tmp_path / "pipe")[0], cloud())
+        writer.join()
+
+    def test_home_is_found(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("HOME", str(tmp_path))
+        np.save(tmp_path / "z.npy", cloud())
+        np.testing.assert_array_equal(read_points("~/z.npy")[0], cloud())
+
+
+class TestSections:
+    NAMES = ("distributions", "correlations", "normal", "axes", "ellipses", "sampling", "faces")
+
+    @pytest.mark.parametrize("broken", [*[(name,) for name in NAMES], NAMES])
+    def test_what_is_left_out_is_not_needed_later(self, broken, tiny_bundle, monkeypatch):
+        def fail(*args): raise ValueError("there is a reason")
+        for name in broken: monkeypatch.setattr(report, f"_{name}", fail)
+        found = analyse(tiny_bundle)
+        assert found["summary"][0].startswith(f"{len(tiny_bundle.z)} points with 4 components") and all(found["summary"])
+        for name in broken: assert found["sections"][name]["note"] == "Left out: there is a reason."
+        page = report_page(found)
+        assert page.count("<h2") == 7 and page.count("<img") == 7 - len(broken) and page.count("there is a reason") == len(broken)
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_a_picture_that_fails_leaves_the_rest(self, name, tiny_bundle, monkeypatch):
+        def fail(curves): raise ValueError("Too many bins for data range.")
+        title, words, _ = report._SECTIONS[name]
+        monkeypatch.setitem(report._SECTIONS, name, (title, words, fail))
+        found = analyse(tiny_bundle)
+        page = report_page(found)
+        assert page.count("<img") == 6 and "No picture: Too many bins for data range.</p>" in page
+        assert page.count("<tr>") == sum(len(part["rows"]) for part in found["sections"].values())
+
+    def test_a_sampler_that_finds_no_law_is_named(self):
+        found = analyse(TestNumbers.LAWS["half filled"][0])
+        assert "is a spike" in row(found, "sampling", "elliptic") and "Gaussian" in found["sections"]["sampling"]["numbers"]["lengths"]
+
+    def test_a_bundle_without_a_decoder_has_no_faces(self):
+        found = analyse(Bundle(cloud()))
+        assert found["sections"]["faces"]["note"].startswith("Left out: expected a bundle with") and found["sections"]["sampling"]["rows"]
+
+    def test_vectors_of_another_bundle_are_refused(self, tiny_bundle):
+        with pytest.raises(ValueError, match="of the bundle's 4 components, got shape \\(400, 6\\)"): analyse(cloud(), tiny_bundle)
+
+    def test_dead_components_are_decoded_as_they_are(self, tiny_bundle):
+        z, seen = np.array(tiny_bundle.z), []
+        z[:, 1], z[0] = 0.7, np.nan
+        class Spy(Bundle):
+            def decode(self, z):
+                seen.append(np.array(z))
+                return tiny_bundle.decode(z)
+        found = analyse(Spy(z))
+        assert report_page(found).count("<img") == 7 and all((vectors[:, 1] == np.float32(0.7)).all() for vectors in seen)
 
 
 class TestPage:
@@ -165,6 +397,23 @@ class TestPage:
         with pytest.raises(OSError): write_report(found, path)
         assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
 
+    def test_a_link_is_followed_and_a_pipe_is_written_to(self, found, tmp_path):
+        (tmp_path / "link.html").symlink_to(tmp_path / "new" / "page.html")
+        assert write_report(found, tmp_path / "link.html") == tmp_path / "link.html" and (tmp_path / "link.html").is_symlink()
+        page = (tmp_path / "new" / "page.html").read_text(encoding="utf-8")
+        assert page == report_page(found)
+        os.mkfifo(tmp_path / "pipe")
+        read = []
+        reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_text(encoding="utf-8")))
+        reader.start()
+        write_report(found, tmp_path / "pipe")
+        reader.join()
+        assert read == [page]
+
+    def test_a_name_that_is_no_text_is_written(self, found, tmp_path):
+        strange = found | {"points": found["points"] | {"name": os.fsdecode(b"z\xff.npy")}}
+        assert "<title>Latent report: z?.npy</title>" in write_report(strange, tmp_path / "a.html").read_text(encoding="utf-8")
+
     def test_a_bundle_gets_faces(self, tiny_bundle):
         found = analyse(tiny_bundle.z, tiny_bundle)
         faces = found["sections"]["faces"]["curves"]["faces"]
@@ -188,7 +437,7 @@ class TestCommand:
     def test_a_place_where_no_page_can_be_written_is_refused_before_the_analysis(self, tmp_path):
         np.save(tmp_path / "z.npy", cloud())
         (tmp_path / "file").write_text("")
-        for out, words in ((tmp_path, "got the folder"), (tmp_path / "file" / "a.html", "where nothing can be written")):
+        for out, words in ((tmp_path, "got the folder"), (tmp_path / "file" / "a.html", "which is none")):
             run = self.run("--bundle", tmp_path / "z.npy", "--out", out)
             assert run.returncode == 2 and run.stderr.count("\n") == 1 and words in run.stderr and ".part" not in run.stderr
 
