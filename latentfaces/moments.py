@@ -163,9 +163,15 @@ def _with_fixed_signs(axes):
 def eigen_axes(
     covariance: np.ndarray,  # symmetric, shape (d, d)
 ) -> tuple:  # variances (d,) in falling order, and unit axes, one per row (d, d)
-    "Eigenvalues of a covariance, none below 0, and its eigenvectors with fixed signs."
-    variance, axes = scipy.linalg.eigh(covariance)
-    return np.maximum(variance[::-1], 0.0), _with_fixed_signs(axes.T[::-1])
+    "Eigenvalues of a covariance, none below 0, and its eigenvectors with fixed signs; a constant component is an axis of its own."
+    varies = np.diag(covariance) > 0
+    n = varies.sum()
+    variance, axes = np.zeros(len(covariance)), np.zeros(covariance.shape)
+    if n:
+        found, vectors = scipy.linalg.eigh(covariance[np.ix_(varies, varies)])
+        variance[:n], axes[:n, varies] = np.maximum(found[::-1], 0.0), _with_fixed_signs(vectors.T[::-1])
+    axes[np.arange(n, len(axes)), ~varies] = 1.0
+    return variance, axes
 
 
 def principal_axes(
