@@ -180,7 +180,9 @@ def principal_axes(
     "Variances along the principal axes, and the axes; n is latent_dim, or the number of points while these are fewer."
     rows = moments._at_least(2).rows
     if rows is None or len(rows) == rows.shape[1]: return eigen_axes(moments.covariance)
-    _, singular, axes = scipy.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
+    centred = rows - rows.mean(axis=0)
+    _, singular, axes = scipy.linalg.svd(centred, full_matrices=False)
+    axes[:axes_that_vary(singular**2)][:, ~centred.any(axis=0)] = 0.0  # constant components, but for rounding
     return singular**2 / (len(rows) - 1), _with_fixed_signs(axes)
 
 # %% ../nbs/00a_moments.ipynb #5cc36635
