@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from scipy import integrate, special, stats
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
 from sklearn.utils.estimator_checks import check_estimator
@@ -435,3 +436,54 @@ def test_bad_parameters(sampler, error, message):
 def test_too_few_points_for_gaussianisation():
     with pytest.raises(ValueError, match="of 6 axes needs at least 8 z-points, got 7"): GaussianizationSampler().fit(skewed(7))
     assert np.all(np.isfinite(GaussianizationSampler().fit(skewed(8)).sample(20, random_state=0)))
+
+
+# Fits that say how they went
+
+def test_a_mixture_says_whether_it_converged():
+    z = skewed(300)
+    with pytest.warns(ConvergenceWarning, match="the mixture did not converge in 2 iterations: raise max_iter, or take fewer Gaussians") as caught:
+        short = MixtureSampler(8, max_iter=2, random_state=0).fit(z)
+    assert short.n_iter_ == 2 and not short.converged_ and [w.filename for w in caught] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted = MixtureSampler(3, max_iter=500, random_state=0).fit(z)
+    assert fitted.converged_ and 2 < fitted.n_iter_ < 500
+    assert fitted.score(z) > short.score(z) - 5 and fitted.n_iter_ == MixtureSampler(3, max_iter=fitted.n_iter_ + 1, random_state=0).fit(z).n_iter_
+
+
+def test_a_mixture_that_collapses_says_so():
+    z = np.repeat(np.random.default_rng(0).integers(0, 2, (6, 5)), 10, axis=0)
+    with pytest.raises(ValueError, match="a Gaussian of the mixture has collapsed onto too few z-points, got reg_covar=1e-300: raise it, or take fewer Gaussians"):
+        MixtureSampler(3, reg_covar=1e-300, random_state=0).fit(z)
+    assert np.isfinite(MixtureSampler(3, random_state=0).fit(z).score_samples(z)).all()
+
+
+def test_gaussianisation_says_how_its_layers_went():
+    fitted = GaussianizationSampler(3, random_state=0).fit(skewed(300))
+    assert fitted.n_iter_.shape == fitted.converged_.shape == (3,) and fitted.converged_.dtype == bool
+    assert ((fitted.n_iter_ >= 1) & (fitted.n_iter_ <= 40)).all() and np.array_equal(fitted.converged_, fitted.n_iter_ < 40)
+
+
+def one_hot(n, k, seed=0): return np.eye(k)[np.random.default_rng(seed).integers(k, size=n)]
+
+
+DISCRETE = {
+    "digits": lambda: load_digits().data[:600], "one-hot": lambda: one_hot(300, 8), "two one-hots": lambda: np.c_[one_hot(300, 4), one_hot(300, 5, 1)],
+    "bits": lambda: np.random.default_rng(0).integers(0, 2, (300, 10)), "counts": lambda: np.random.default_rng(0).poisson(0.3, (300, 10)),
+    "mostly zero": lambda: np.where(np.random.default_rng(0).random((300, 10)) < 0.9, 0.0, cloud(300, 10)), "rounded": lambda: np.rint(cloud(300, 8)),
+    "rectified": lambda: np.maximum(cloud(300, 8, shift=0.5), 0),
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("sampler", [GaussianizationSampler(random_state=0), CopulaSampler(), MixtureSampler(3, random_state=0)], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("name", DISCRETE)
+def test_discrete_and_sparse_data(sampler, name):
+    z = DISCRETE[name]().astype(float)
+    fitted = clone(sampler).fit(z)
+    drawn, density = fitted.sample(2000, random_state=0), fitted.score_samples(z)
+    assert drawn.shape == (2000, z.shape[1]) and np.isfinite(drawn).all() and np.isfinite(density).all()
+    spread = z.std(axis=0)
+    # Such points have no density: straight lines between a few quantiles show where they are, not more.
+    assert (abs(drawn.mean(axis=0) - z.mean(axis=0)) <= 1.5 * spread + 1e-9).all() and (drawn.std(axis=0) <= 4 * spread + 1e-9).all()
