@@ -254,12 +254,20 @@ def _run_mixture(mixture, white, progress, stride=5):
     with progress_bar(total=most, description="mixture", progress=progress, delay=3) as bar, warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # said below, once
         while done < most and not (done and mixture.converged_):
-            mixture.set_params(max_iter=min(stride, most - done)).fit(white)
+            _fit_further(mixture.set_params(max_iter=min(stride, most - done)), white)
             done += mixture.n_iter_
             bar.update(mixture.n_iter_)
     if not mixture.converged_:
         warn(f"the mixture did not converge in {most} iterations: raise max_iter, or take fewer Gaussians", ConvergenceWarning)
     return done
+
+
+def _fit_further(mixture, white):
+    "Fit, or say in one sentence why it cannot be: of finite points scikit-learn refuses only Gaussians without a spread."
+    try: mixture.fit(white)
+    except ValueError as error:
+        raise ValueError(f"a Gaussian of the mixture has collapsed onto too few z-points, got reg_covar={mixture.reg_covar!r}: "
+                         "raise it, or take fewer Gaussians") from error
 
 
 def _factor_log_density(centred, factor):

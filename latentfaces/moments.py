@@ -166,9 +166,15 @@ def _with_fixed_signs(axes):
 def eigen_axes(
     covariance: np.ndarray,  # symmetric, shape (d, d)
 ) -> tuple:  # variances (d,) in falling order, and unit axes, one per row (d, d)
-    "Eigenvalues of a covariance, none below 0, and its eigenvectors with fixed signs."
-    variance, axes = np.linalg.eigh(covariance)
-    return np.maximum(variance[::-1], 0.0), _with_fixed_signs(axes.T[::-1])
+    "Eigenvalues of a covariance, none below 0, and its eigenvectors with fixed signs; a constant component is an axis of its own."
+    varies = np.diag(covariance) > 0
+    n = varies.sum()
+    variance, axes = np.zeros(len(covariance)), np.zeros(covariance.shape)
+    if n:
+        found, vectors = np.linalg.eigh(covariance[np.ix_(varies, varies)])
+        variance[:n], axes[:n, varies] = np.maximum(found[::-1], 0.0), _with_fixed_signs(vectors.T[::-1])
+    axes[np.arange(n, len(axes)), ~varies] = 1.0
+    return variance, axes
 
 
 def principal_axes(
@@ -177,7 +183,9 @@ def principal_axes(
     "Variances along the principal axes, and the axes; n is latent_dim, or the number of points while these are fewer."
     rows = moments._at_least(2).rows
     if rows is None or len(rows) == rows.shape[1]: return eigen_axes(moments.covariance)
-    _, singular, axes = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
+    centred = rows - rows.mean(axis=0)
+    _, singular, axes = np.linalg.svd(centred, full_matrices=False)
+    axes[:axes_that_vary(singular**2)][:, ~centred.any(axis=0)] = 0.0  # constant components, but for rounding
     return singular**2 / (len(rows) - 1), _with_fixed_signs(axes)
 
 # %% ../nbs/00a_moments.ipynb #5cc36635

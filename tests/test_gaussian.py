@@ -5,21 +5,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from scipy import stats
-from sklearn.covariance import LedoitWolf, ledoit_wolf_shrinkage
+from sklearn.covariance import OAS
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from clouds import cloud
 from latentfaces.gaussian import (LatentGaussian, core, core_covariance, equivalent_length, normality, normality_tests,
                                   radius_law, scale_variance, tallis_factor)
 
 
 @parametrize_with_checks([LatentGaussian(), LatentGaussian(0), LatentGaussian(0.5)])
 def test_is_a_scikit_learn_estimator(estimator, check): check(estimator)
-
-
-def correlated(n, d, seed=0, shift=3):
-    rng = np.random.default_rng(seed)
-    return rng.standard_normal((n, d)) @ (rng.standard_normal((d, d)) * np.exp(-np.arange(d) / d)) + rng.normal(0, shift, d)
 
 
 def student(n, d, freedom, seed=0):
@@ -31,7 +27,7 @@ def student(n, d, freedom, seed=0):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_agrees_with_numpy_and_scipy(dtype):
-    z = correlated(2_000, 7).astype(dtype)
+    z = cloud(2_000, 7).astype(dtype)
     fit = LatentGaussian().fit(z)
     exact = z.astype(float)
     assert fit.shrinkage_ == 0 and fit.rank_ == 7 and fit.n_points_ == 2_000
@@ -46,31 +42,31 @@ def test_agrees_with_numpy_and_scipy(dtype):
 
 
 @pytest.mark.parametrize("n", [9, 30, 60])
-def test_auto_shrinkage_is_ledoit_and_wolfs_where_points_are_few(n):
-    z = correlated(n, 20)
-    fit, reference = LatentGaussian().fit(z), LedoitWolf().fit(z)
+def test_auto_shrinkage_is_the_oracle_approximating_one_where_points_are_few(n):
+    z = cloud(n, 20)
+    fit, reference = LatentGaussian().fit(z), OAS().fit(z)
     assert fit.shrinkage_ == pytest.approx(reference.shrinkage_) and 0 < fit.shrinkage_ <= 1
     assert np.allclose(fit.covariance_, reference.covariance_ * n / (n - 1))  # theirs divides by n
-    assert fit.rank_ == 20 and np.isfinite(fit.mahalanobis(correlated(5, 20, 1))).all()
+    assert fit.rank_ == 20 and np.isfinite(fit.mahalanobis(cloud(5, 20, 1))).all()
 
 
 def test_auto_shrinkage_stops_at_four_points_per_dimension():
-    z = correlated(80, 20)
-    assert LatentGaussian().fit(z).shrinkage_ == 0 < LatentGaussian().fit(z[:79]).shrinkage_ == ledoit_wolf_shrinkage(z[:79])
+    z = cloud(80, 20)
+    assert LatentGaussian().fit(z).shrinkage_ == 0 < LatentGaussian().fit(z[:79]).shrinkage_ == pytest.approx(OAS().fit(z[:79]).shrinkage_)
 
 
 def test_fewer_points_than_dimensions_without_shrinkage():
-    z = correlated(6, 9)
+    z = cloud(6, 9)
     fit = LatentGaussian(0).fit(z)
     assert fit.rank_ == 5 and fit.whiten(z).shape == (6, 5)
     assert np.allclose(fit.mahalanobis(z), 5 / np.sqrt(6)), "all fitted points are equally far away"
-    assert np.all(np.isinf(fit.mahalanobis(correlated(4, 9, 1))))
+    assert np.all(np.isinf(fit.mahalanobis(cloud(4, 9, 1))))
 
 
 @pytest.mark.parametrize("shrinkage", [0, "auto"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_subspace(shrinkage, dtype):
-    z = np.insert(correlated(300, 4), 2, 0.1, axis=1).astype(dtype)  # a constant component
+    z = np.insert(cloud(300, 4), 2, 0.1, axis=1).astype(dtype)  # a constant component
     fit, without = LatentGaussian(shrinkage).fit(z), LatentGaussian(shrinkage).fit(np.delete(z, 2, axis=1))
     assert fit.rank_ == 4 and np.all(fit.covariance_[2] == 0)
     assert np.allclose(fit.mahalanobis(z), without.mahalanobis(np.delete(z, 2, axis=1)))
@@ -80,7 +76,7 @@ def test_a_subspace(shrinkage, dtype):
 
 
 def test_a_constant_component_does_not_pull_at_the_shrinkage():
-    z = correlated(30, 10)
+    z = cloud(30, 10)
     padded = np.c_[z, np.full(30, 7.0)]
     fit = LatentGaussian().fit(padded)
     assert fit.rank_ == 10 and np.allclose(fit.covariance_[:10, :10], LatentGaussian().fit(z).covariance_)
@@ -89,7 +85,7 @@ def test_a_constant_component_does_not_pull_at_the_shrinkage():
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), d=st.integers(1, 12), scale=st.floats(-6, 6).map(lambda e: 10**e), shift=st.floats(-50, 50))
 def test_affine_maps_leave_lengths_alone(seed, d, scale, shift):
-    z = correlated(8 * d + 4, d, seed)
+    z = cloud(8 * d + 4, d, seed)
     rotation = stats.ortho_group.rvs(d, random_state=seed) if d > 1 else np.eye(1)
     moved = (z @ rotation + shift) * scale
     before, after = LatentGaussian().fit(z), LatentGaussian().fit(moved)
@@ -140,7 +136,7 @@ def test_bad_laws(d, n):
 # Effect sizes
 
 def test_effect_sizes_against_scipy():
-    z = correlated(3_000, 6) + 0.3 * correlated(3_000, 6, 1) ** 2
+    z = cloud(3_000, 6) + 0.3 * cloud(3_000, 6, 1) ** 2
     found, fit = normality(z), LatentGaussian(0).fit(z)
     white, squared = fit.whiten(z), fit.mahalanobis(z) ** 2
     assert np.allclose(found["skewness"], stats.skew(white)) and np.allclose(found["kurtosis"], stats.kurtosis(white))
@@ -164,7 +160,7 @@ def test_test_per_axis_is_scipys(n):
 
 
 def test_more_rows_than_a_block():
-    z = correlated(8192 + 77, 3)
+    z = cloud(8192 + 77, 3)
     white = LatentGaussian().fit(z).whiten(z)
     assert white.shape == z.shape and np.allclose(normality(z)["skewness"], stats.skew(white))
     assert np.array_equal(core(z, 2, "axes"), abs(white).max(axis=1) <= 2)
@@ -173,7 +169,7 @@ def test_more_rows_than_a_block():
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), scale=st.floats(-4, 4).map(lambda e: 10**e), shift=st.floats(-20, 20))
 def test_shift_scale_and_rotation_change_no_effect_size(seed, scale, shift):
-    z = correlated(120, 5, seed)
+    z = cloud(120, 5, seed)
     moved = (z @ stats.ortho_group.rvs(5, random_state=seed) + shift) * scale
     a, b = normality(z), normality(moved)
     for name in ("radius_ks", "radius_variance", "scale_variance", "max_skewness", "max_kurtosis"):
@@ -187,19 +183,19 @@ def test_known_effects():
     assert heavy["scale_variance"] == pytest.approx(2 / 16, rel=0.15)  # var(s²) of a Student law is 2 / (freedom - 4)
     assert heavy["radius_variance"] == pytest.approx(1 + 16 * 2 / 16, rel=0.15)
     assert heavy["kurtosis"].mean() == pytest.approx(6 / 16, rel=0.2)  # its excess kurtosis 6 / (freedom - 4)
-    normal = normality(correlated(20_000, 30))
+    normal = normality(cloud(20_000, 30))
     assert normal["radius_ks"] < 0.02 and normal["radius_variance"] == pytest.approx(1, abs=0.05) and normal["rejected"] <= 0.1
     assert scale_variance(normal["radius_variance"] - 1, 30) == 0
 
 
 def test_finite_samples_are_no_effect():
     # Hardly more points than dimensions: chi-squared would be far off, the law is not.
-    found = normality(correlated(150, 100))
+    found = normality(cloud(150, 100))
     assert found["radius_ks"] < 0.12 and found["scale_variance"] < 0.02
 
 
 def test_a_subspace_counts_as_its_own():
-    z = correlated(500, 5)
+    z = cloud(500, 5)
     padded = np.c_[z, np.full(500, 0.1), z[:, 0]]
     a, b = normality(z), normality(padded)
     assert b["n_axes"] == 5 and b["n_points"] == 500
@@ -211,13 +207,13 @@ def test_a_subspace_counts_as_its_own():
 def test_too_few_points_are_told(n, d):
     for call in (normality, normality_tests):
         with pytest.raises(ValueError, match=f"normality cannot be judged from {n} z-points that vary in {min(d, n - 1)} dimensions: it takes at least"):
-            call(correlated(n, d))
+            call(cloud(n, d))
 
 
 # Tests
 
 def test_mardia_by_hand():
-    z = correlated(200, 3)
+    z = cloud(200, 3)
     y = (z - z.mean(0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(z.T, ddof=0))).T
     skew = np.mean([(y[i] @ y[j]) ** 3 for i, j in itertools.product(range(200), repeat=2)])
     freedom, k = 10, 4 * 201 * 203 / (200 * (201 * 4 - 6))
@@ -252,7 +248,7 @@ def test_the_subsample_is_seeded():
 
 
 def test_bad_subsamples():
-    z = correlated(300, 30)
+    z = cloud(300, 30)
     with pytest.raises((TypeError, ValueError), match="n_points must be a whole number of at least 32, got 31"): normality_tests(z, n_points=31)
     with pytest.raises((TypeError, ValueError), match="n_points must be a whole number of at least 32, got 50.0"): normality_tests(z, n_points=50.0)
     with pytest.raises((TypeError, ValueError), match="n_points must be a whole number of at least 32, got True"): normality_tests(z, n_points=True)
@@ -269,7 +265,7 @@ def test_equivalent_lengths_hold_equal_shares(d):
 
 
 def test_three_ways_to_cut():
-    z = np.insert(correlated(5_000, 4), 1, 0.1, axis=1)
+    z = np.insert(cloud(5_000, 4), 1, 0.1, axis=1)
     fit, std = LatentGaussian().fit(z), z.std(axis=0, ddof=1)
     std[1] = np.inf
     assert np.array_equal(core(z, 2), fit.mahalanobis(z) <= 2)
@@ -316,7 +312,7 @@ def test_a_normal_core_is_found_among_outliers():
 
 @pytest.mark.parametrize("cut", [1.5, 2.5, 5])
 def test_a_normal_cloud_is_its_own_core(cut):
-    z = correlated(20_000, 3)
+    z = cloud(20_000, 3)
     found = core_covariance(z, cut)
     assert np.allclose(found["covariance"], np.cov(z.T), atol=0.08 * abs(np.cov(z.T)).max())
     assert found["inside"].mean() == pytest.approx(stats.chi2.cdf(cut**2, 3), abs=0.03)
@@ -324,7 +320,7 @@ def test_a_normal_cloud_is_its_own_core(cut):
 
 def test_no_core_is_said():
     with pytest.raises(ValueError, match="the core has shrunk to 0 z-points in 20 dimensions: there is no normal core inside this cut, try a larger one"):
-        core_covariance(correlated(500, 20), 1.0)
+        core_covariance(cloud(500, 20), 1.0)
     assert not core_covariance(student(5_000, 2, 5), 1.5, max_iter=2)["converged"]
 
 
@@ -344,11 +340,11 @@ def test_bad_points(call, z, message):
 
 @pytest.mark.parametrize("shrinkage, error", [(-0.1, ValueError), (1.1, ValueError), (np.nan, ValueError), ("lw", TypeError), (None, TypeError), (True, TypeError)])
 def test_bad_shrinkage(shrinkage, error):
-    with pytest.raises(error, match='shrinkage must be "auto" or a number from 0 to 1, got'): LatentGaussian(shrinkage).fit(correlated(20, 3))
+    with pytest.raises(error, match='shrinkage must be "auto" or a number from 0 to 1, got'): LatentGaussian(shrinkage).fit(cloud(20, 3))
 
 
 def test_bad_cuts_and_order():
-    z = correlated(50, 3)
+    z = cloud(50, 3)
     with pytest.raises(ValueError, match='by must be "length", "components" or "axes", got \'sigma\''): core(z, 3, "sigma")
     for call in (lambda c: core(z, c), lambda c: core_covariance(z, c), lambda c: tallis_factor(c, 3)):
         with pytest.raises(ValueError, match="cut must be a positive number, got 0"): call(0)
