@@ -22,10 +22,11 @@ from .core import as_array, batches, expanded, in_batches, progress_bar, random_
 from .correlations import correlation_matrix, dependence, directions, strongest_pairs
 from .distributions import component_statistics, cube_radii, matching_bound, number_density, origin_position, radii
 from .ellipses import alignment, pair_indices, share_inside, share_within
-from .gaussian import equivalent_length, normality, normality_tests, radius_law
+from .gaussian import LatentGaussian, equivalent_length, normality, normality_tests, radius_law
+from .moments import as_moments
 from .pca import LatentPCA, walk_axis
 from .plots import face_grid, plot_ellipse
-from .sampling import EllipticSampler, GaussianSampler, IndependentSampler, UniformSampler
+from .sampling import make_sampler
 
 # %% ../nbs/report.ipynb #9526ea09
 def _from_npy(file, path):
@@ -137,16 +138,16 @@ class _Shared:
     def __init__(self, z, random_state):
         self.z, self.random_state = z, random_state
         self.rng = random_generator(random_state)
-        self.pca = LatentPCA().fit(z)
-        if self.pca.rank_ < self.pca.n_components_: self.pca = LatentPCA(self.pca.rank_).fit(z)
-        self.std, self.bound = np.sqrt(self.pca.explained_variance_), _cube_of(z)
+        moments = as_moments(z)
+        self.gaussian = LatentGaussian(shrinkage=0).fit(moments)
+        self.pca = LatentPCA(self.gaussian.rank_).fit(moments)
+        self.std, self.bound = self.gaussian.std_, _cube_of(z)
         few = np.sort(self.rng.permutation(len(z))[:SUBSAMPLE])
         self.few, self.scores = z[few], np.asarray(self.pca.transform(z[few]))  # which may be a table of pandas
 
     def lengths(self, vectors):
-        "Mahalanobis lengths of any vectors, in blocks."
-        whitening = self.pca.components_.T / self.std
-        return in_batches(lambda rows: np.linalg.norm((rows - self.pca.mean_) @ whitening, axis=1), vectors, 1024)
+        "Mahalanobis lengths of any vectors, seen in the axes along which the points vary, in blocks."
+        return in_batches(lambda rows: np.linalg.norm(self.gaussian.whiten(rows), axis=1), vectors, 8192)
 
 # %% ../nbs/report.ipynb #ac958b9f
 def _spread(values, digits=3):
@@ -349,11 +350,13 @@ def _axes(s):
     return {"rows": rows, "numbers": {"axes": count, "rank": s.pca.rank_}, "curves": curves}
 
 # %% ../nbs/report.ipynb #03eaad94
+_NAIVE = ("independent", "range", "uniform")  # they ignore the correlations
+
+
 def _samplers(bound):
-    "The ways to draw that are compared, with their names."
-    samplers = {"elliptic, factor 0.7": EllipticSampler(factor=0.7), "Gaussian": GaussianSampler(),
-                "Gaussian in each component alone": IndependentSampler(), "uniform in each component's own range": UniformSampler(None)}
-    return samplers if bound is None else samplers | {f"uniform in the cube [-{bound:.3g}, {bound:.3g}]": UniformSampler(bound)}
+    "The ways to draw that are compared, by their names in the list of samplers: the series' own, and what it is compared with."
+    samplers = {name: make_sampler(name) for name in ("elliptic", "gaussian", *_NAIVE[:2])}
+    return samplers if bound is None else samplers | {"uniform": make_sampler("uniform", bound=bound)}
 
 
 def _drawn(s, n, use):
@@ -371,7 +374,8 @@ def _sampling(s):
     drawn, refused = _drawn(s, 2000, s.lengths)
     lengths, unit = {"the points": s.lengths(s.z)} | drawn, np.sqrt(s.pca.n_components_)
     quantiles = {name: np.quantile(values / unit, [0.05, 0.5, 0.95]) for name, values in lengths.items()}
-    rows = [(name, f"{middle:.2f}  ({low:.2f} to {high:.2f})") for name, (low, middle, high) in quantiles.items()]
+    named = {name: f"{name}, bound {s.bound:.3g}" if name == "uniform" else name for name in quantiles}
+    rows = [(named[name], f"{middle:.2f}  ({low:.2f} to {high:.2f})") for name, (low, middle, high) in quantiles.items()]
     longest = float(lengths["the points"].max() / unit)
     rows.append(("the longest of the points", f"{longest:.2f}"))
     numbers = {"lengths": {name: float(q[1]) for name, q in quantiles.items()}, "longest": longest}
@@ -521,7 +525,7 @@ _SECTIONS = {
     "normal": ("How normal?", "Against the multivariate normal distribution with the same mean and covariance. Mahalanobis length: distance from the centre in standard deviations along the principal axes. Kolmogorov distance: the largest difference in the share of points below any value, 0 for a perfect fit. Effect sizes come first, since they do not depend on the number of points; tests reject everything once there are enough.", _draw_normal),
     "axes": ("Principal axes", "The directions in which nothing is correlated: how many matter, and whether the distributions are Gaussian along them.", _draw_axes),
     "ellipses": ("Ellipses", "Confidence ellipses of pairs of components, and whether the contours of the number density have their shape.", _draw_ellipses),
-    "sampling": ("Samplers", "Where new vectors end up. Far above 1 the decoder sees what it has never seen; far below 1 all vectors lie near the mean and their images look alike.", _draw_sampling),
+    "sampling": ("Samplers", "Where new vectors end up. Far above 1 the decoder sees what it has never seen; far below 1 all vectors lie near the mean and their images look alike. The names are those of latentfaces generate --sampler.", _draw_sampling),
     "faces": ("Faces", "What the bundle's decoder makes of them.", _draw_faces),
 }
 
@@ -552,11 +556,11 @@ def _about_correlations(found): return f"The strongest correlation between two c
 
 def _about_samplers(found):
     "Which of the ways that ignore the correlations goes farthest astray, or nothing if none does."
-    naive = {name: length for name, length in found["lengths"].items() if name.startswith(("uniform", "Gaussian in"))}
+    naive = {name: length for name, length in found["lengths"].items() if name in _NAIVE}
     if not naive or max(naive.values()) <= 1.2: return ""
     name = max(naive, key=naive.get)
     miss = "miss the region" if naive[name] > found["longest"] else "are drawn too far out"
-    return (f"Vectors that are {name} {miss}: in standard deviations along the principal axes (Mahalanobis length) they are "
+    return (f"Vectors of the sampler {name} {miss}: in standard deviations along the principal axes (Mahalanobis length) they are "
             f"{naive[name]:.3g} times as long as vectors of the fitted Gaussian and {naive[name] / found['longest']:.2g} times as long as "
             "the longest of the points.")
 

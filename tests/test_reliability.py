@@ -552,7 +552,7 @@ def test_tables_of_anything(rows, suffix, tmp_path):
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
-    "A bundle of untrained networks, and the images it claims to come from."
+    "A bundle of untrained networks, and the images it comes from."
     from latentfaces.autoencoder import build_decoder, build_encoder
     from latentfaces.bundle import Bundle
     from latentfaces.data import synthetic_faces
@@ -561,7 +561,7 @@ def bundle(tmp_path_factory):
     (folder / "images").mkdir()
     for i, image in enumerate(images): Image.fromarray(image).save(folder / "images" / f"{i:02d}.png")
     encoder, decoder = build_encoder(16, 4, (4,)), build_decoder(16, 4, (4,))
-    z = np.random.default_rng(0).standard_normal((50, 4))
+    z = Bundle(np.zeros((0, 4)), None, {}, encoder, decoder).encode(images[:50])
     Bundle(z, [f"{i:02d}.png" for i in range(50)], {"crop": None, "size": 16}, encoder, decoder).save(folder / "bundle")
     return folder
 
@@ -571,10 +571,7 @@ def run(arguments, capsys):
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         try: status = cli.main([str(argument) for argument in arguments])
-        except SystemExit as stop:  # argparse: usage, then the sentence
-            lines = capsys.readouterr().err.splitlines()
-            assert stop.code == 2 and lines[0].startswith("usage: ") and re.match(r"latentfaces( \w+)?: error: .{15,}", lines[-1]) and "invalid _" not in lines[-1], lines
-            return 2
+        except SystemExit as stop: status = stop.code  # an option that there is not
     error = capsys.readouterr().err
     if status:
         assert status == 2 and error.startswith("latentfaces: ") and error.count("\n") == 1 and error.endswith("\n") and len(error) > 28, (status, error)
@@ -634,7 +631,7 @@ BAD_OPTIONS = {
     + [["--factor", x] for x in (0, -1, "nan", "inf", "x", "1e300", "1e-300")] + [["--sampler", "magic"], ["--sampler", ""], ["--bundle", "nowhere"], ["--bundle", "\0"], ["--bundle", __file__], ["--magic"], ["more"]],
     "evaluate": [["--n", x] for x in (0, 19, -1, "x", 2.5)] + [["--seed", x] for x in (-1, "x")] + [["--sampler", x] for x in ("magic", "elliptic:x", "elliptic:0", "elliptic:nan", "elliptic:-1", "mixture:2", "gaussian:inf", ":", "")]
     + [["--components", x] for x in ("x", 0, 9)] + [["--features", "nowhere.keras"], ["--features", __file__], ["--features", "dlib"], ["--feature-range", "0"], ["--feature-range", "a", "b"], ["--data", "nowhere"], ["--data", __file__], ["--bundle", "nowhere"],
-                                                       ["--out", "table.txt"], ["--out", "nowhere/table.csv"], ["--out", ""]],
+                                                       ["--out", "table.txt"], ["--out", __file__ + "/table.csv"], ["--out", ""]],
     "report": [["--seed", x] for x in (-1, "x", 1.5)] + [["--bundle", "nowhere.npy"], ["--magic"]],
     "train": [["--data", "nowhere"], ["--data", __file__], ["--size", "0"], ["--size", "x"], ["--filters", "a-b"], ["--filters", ""], ["--filters", "8--4"], ["--limit", "-1"], ["--latent-dim", "0"], ["--batch-size", "0"], ["--epochs", "-1"], ["--learning-rate", "nan"], ["--learning-rate", "x"],
               ["--kernel-size", "0"], ["--shift", "-1"], ["--held-out", "0"], ["--crop", "-3"], ["--seed", "-1"], ["--dtype", "int8"], ["--optimizer", "magic"]],

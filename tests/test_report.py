@@ -100,7 +100,7 @@ class TestNumbers:
         assert numbers["rank"] == 6 and 1 <= numbers["axes"][0.5] <= numbers["axes"][0.9] <= numbers["axes"][0.99] <= 6
 
     def test_gaussian_vectors_have_the_gaussian_length(self, found):
-        assert found["sections"]["sampling"]["numbers"]["lengths"]["Gaussian"] == pytest.approx(1, abs=0.1)
+        assert found["sections"]["sampling"]["numbers"]["lengths"]["gaussian"] == pytest.approx(1, abs=0.1)
 
     def test_correlations_are_numpys(self, found):
         truth = np.abs(np.corrcoef(cloud().T)[np.triu_indices(6, 1)])
@@ -355,7 +355,7 @@ class TestSections:
 
     def test_a_sampler_that_finds_no_law_is_named(self):
         found = analyse(TestNumbers.LAWS["half filled"][0])
-        assert "is a spike" in row(found, "sampling", "elliptic") and "Gaussian" in found["sections"]["sampling"]["numbers"]["lengths"]
+        assert "is a spike" in row(found, "sampling", "elliptic") and "gaussian" in found["sections"]["sampling"]["numbers"]["lengths"]
 
     def test_a_bundle_without_a_decoder_has_no_faces(self):
         found = analyse(Bundle(cloud()))
