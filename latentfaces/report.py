@@ -31,7 +31,8 @@ from .sampling import make_sampler
 # %% ../nbs/report.ipynb #9526ea09
 def _from_npy(file, path):
     "The one array of a .npy file, memory-mapped where `path` is a file, and the number of bytes that follow it."
-    if path.is_file() and (array := np.load(path, mmap_mode="r", allow_pickle=False)).size: end = array.offset + array.nbytes
+    array = np.load(path, mmap_mode="r", allow_pickle=False) if path.is_file() else np.empty(0)
+    if array.size: end = array.offset + array.nbytes
     else: array, end = np.load(file, allow_pickle=False), file.tell()
     return {"": array}, file.seek(0, io.SEEK_END) - end
 
@@ -44,7 +45,7 @@ def _from_npz(file, path):
 
 # %% ../nbs/report.ipynb #81e9bb91
 def _read_array(path):
-    "The latent vectors in a .npy file, or in a .npz file, where they are called z or stand alone; a pipe is read into memory."
+    "The latent vectors in a .npy file, or in a .npz file, where they are called z or stand alone; a pipe is read once."
     problem = f"expected an array of numbers in {path}, got a file that NumPy does not read: write it with numpy.save"
     with path.open("rb") as file:  # opened here, because np.load leaves a damaged zip open
         start = file.read(6)
@@ -54,9 +55,12 @@ def _read_array(path):
         try: arrays, rest = (_from_npz if start.startswith(b"PK") else _from_npy)(content, path)
         except MemoryError: raise
         except Exception as error: raise ValueError(problem) from error  # a damaged zip raises nearly anything
-    if rest: raise ValueError(f"expected a single array in {path}, got {rest:,} bytes more after the first: write one array to a file")
+    if rest:
+        raise ValueError(f"expected a single array in {path}, got {rest:,} bytes more after the first: "
+                         "write one array to a file")
     if len(arrays) != 1:
-        raise ValueError(f"expected an array called z in {path}, got {', '.join(arrays) or 'nothing'}: name the latent vectors z")
+        raise ValueError(f"expected an array called z in {path}, got {', '.join(arrays) or 'nothing'}: "
+                         "name the latent vectors z")
     return arrays.popitem()[1]
 
 # %% ../nbs/report.ipynb #aa3a6c4a
@@ -65,13 +69,15 @@ def read_points(
 ) -> tuple:       # latent vectors, (n_points, latent_dim), and the Bundle or None
     "Latent vectors from wherever they are; raises FileNotFoundError or ValueError, in one sentence, where there are none."
     if isinstance(source, Bundle): return source.z, source
-    if source is not None and not isinstance(source, (str, os.PathLike)): return as_array(source, "latent vectors"), None
+    if source is not None and not isinstance(source, (str, os.PathLike)):
+        return as_array(source, "latent vectors"), None
     path = None if source is None else expanded(source)
     if path is None or path.is_dir():
         bundle = load_bundle(path)
         return bundle.z, bundle
     if not path.exists():
-        raise FileNotFoundError(f"expected a bundle's folder or a .npy file, got {path}, which is not there: check the path")
+        raise FileNotFoundError(f"expected a bundle's folder or a .npy file, got {path}, which is not there: "
+                                "check the path")
     return _read_array(path), None
 
 # %% ../nbs/report.ipynb #e11f447e
@@ -114,11 +120,12 @@ def usable_points(
         z = z[rows]
     varies = z.min(axis=0) < z.max(axis=0) if len(z) else np.zeros(z.shape[1], bool)
     if not varies.all():
-        notes.append(f"{(~varies).sum():,} of {z.shape[1]:,} components are constant (dead units, say) and were left out.")
+        notes.append(f"{(~varies).sum():,} of {z.shape[1]:,} components are constant (dead units, say) "
+                     "and were left out.")
         z = z[:, varies]
     if len(z) < MIN_POINTS or z.shape[1] < 2:
-        raise ValueError(f"expected at least {MIN_POINTS} finite points and 2 components that vary, got {len(z)} and {z.shape[1]}: "
-                         "a report on fewer would say nothing")
+        raise ValueError(f"expected at least {MIN_POINTS} finite points and 2 components that vary, "
+                         f"got {len(z)} and {z.shape[1]}: a report on fewer would say nothing")
     notes += _about_repeats(z)
     return (z if z.dtype in (np.float32, np.float64) else z.astype(np.float64)), np.flatnonzero(varies), notes
 
@@ -176,12 +183,13 @@ def _density_curves(columns, most=40):
 
 # %% ../nbs/report.ipynb #171c43b0
 def _has_humps(values):
-    "Has the number density of standardised values a valley deeper than chance makes one? Two clusters have, bells and boxes have not."
+    "Has the number density of standardised values a valley deeper than chance makes one? That of two clusters has."
     step, bandwidth = 0.05, 1.06 * len(values) ** -0.2  # in standard deviations; the bandwidth is Scott's
     counts = np.histogram(values, np.linspace(-8, 8, round(16 / step) + 1))[0]
     window = np.sqrt(4 * np.pi) * bandwidth / step  # as if counted in windows of so many steps
     height = window * gaussian_filter1d(counts.astype(float), bandwidth / step, mode="constant")
-    lower = np.minimum(np.maximum.accumulate(height), np.maximum.accumulate(height[::-1])[::-1])  # of the hills on both sides
+    left, right = np.maximum.accumulate(height), np.maximum.accumulate(height[::-1])[::-1]
+    lower = np.minimum(left, right)  # of the hills on both sides
     return bool(np.any((height < 0.6 * lower) & (lower - height > 4 * np.sqrt(lower + height))))
 
 # %% ../nbs/report.ipynb #44974b7f
@@ -195,27 +203,30 @@ def _distributions(s):
     "How each component is distributed, where the origin lies, how long the vectors are."
     table, origin, lengths = component_statistics(s.z), origin_position(s.z), radii(s.z)
     humps = sum(map(_has_humps, ((s.few - table["mean"]) / table["std"]).T))
+    spread = ", all the same" if _all_alike(lengths) else f" ± {lengths.std():.2g}"
     rows = [("means of the components", _spread(table["mean"])), ("standard deviations", _spread(table["std"])),
             ("half widths at half maximum (1.18 standard deviations of a Gaussian)", _spread(table["hwhm"])),
             ("Kolmogorov distance to a Gaussian", _spread(table["ks"])),
             ("skewness", _spread(table["skewness"])), ("excess kurtosis", _spread(table["excess_kurtosis"])),
             ("components with two or more humps", f"{humps:,} of {s.z.shape[1]:,}"),
             ("distance of the centre from the origin", f"{origin['distance']:.3g}: {_in_sigmas(origin)}"),
-            *([("points beyond the origin, as seen from the centre", f"{origin['beyond']:.2%}")] if origin["sigmas"] else []),
-            ("radii of the points", f"{lengths.mean():.3g}, " + ("all the same" if _all_alike(lengths) else f"± {lengths.std():.2g}"))]
+            ("radii of the points", f"{lengths.mean():.3g}{spread}")]
+    if origin["sigmas"]: rows.append(("points beyond the origin, as seen from the centre", f"{origin['beyond']:.2%}"))
     curves = {"densities": _density_curves(s.few), "radii": lengths}
     if s.bound is not None:
         rows.append(("cube [-b, b] whose vectors have the same radius", f"b = {s.bound:.3g}"))
         curves["cube"] = cube_radii(s.bound, s.z.shape[1])
     noise = np.sqrt(table["std"] @ table["std"] / len(s.z))
-    numbers = {"origin": origin | {"noise": float(noise)}, "matching_bound": s.bound, "humps": humps, "largest_ks": table["ks"].max()}
+    numbers = {"origin": origin | {"noise": float(noise)}, "matching_bound": s.bound, "humps": humps,
+               "largest_ks": table["ks"].max()}
     return {"rows": rows, "numbers": numbers, "curves": curves}
 
 # %% ../nbs/report.ipynb #533c28be
 def _beyond_linear(s):
     "Rows on the dependence that is left between the leading principal axes, with and without the common length."
     points = {"": s.scores} if s.scores.shape[1] > 1 else {}
-    if points and len(s.few) > 5 * s.scores.shape[1]: points[", each point divided by its Mahalanobis length"] = directions(s.scores)
+    if points and len(s.few) > 5 * s.scores.shape[1]:
+        points[", each point divided by its Mahalanobis length"] = directions(s.scores)
     for name, coordinates in points.items():
         found = dependence(coordinates, 1000, random_state=s.random_state, n_shuffles=2)
         yield (f"correlation of magnitudes between leading axes (mean){name}",
@@ -226,7 +237,7 @@ _STRIP, _SIZE_BINS = 1024, 200
 
 
 def _correlation_strips(s):
-    "The correlation matrix from the diagonal on, in strips of rows, each with its first row: the whole may not fit into memory."
+    "The correlation matrix from the diagonal on, in strips of rows, each with the number of its first row."
     mean, n = s.pca.mean_, len(s.z)
     std = np.sqrt(sum(((s.z[rows] - mean) ** 2).sum(axis=0) for rows in batches(n, _STRIP)) / n)
     for rows in batches(s.z.shape[1], _STRIP):
@@ -257,37 +268,43 @@ def _sizes_of_pairs(s):
 def _correlations(s, kept):
     "Which components go together, and what dependence is left where nothing is correlated."
     counts, mean, strongest = _sizes_of_pairs(s)
-    likely = np.sort(np.argsort(-strongest, kind="stable")[:10])  # the five strongest pairs are pairs of these components
+    likely = np.sort(np.argsort(-strongest, kind="stable")[:10])  # the five strongest pairs are pairs of these
     pairs, values = strongest_pairs(correlation_matrix(s.z[:, likely]), 5)
     pairs = likely[pairs]
     named = ", ".join(f"{kept[i]} and {kept[j]} ({r:+.2f})" for (i, j), r in zip(pairs, values))
     chance = np.sqrt(2 / np.pi / len(s.z))
     above = counts[_SIZE_BINS * 3 // 10:].sum() / counts.sum()
-    rows = [("strongest pairs of components", named), ("mean |r| over all pairs", f"{mean:.3f} (independence would give {chance:.3f})"),
+    rows = [("strongest pairs of components", named),
+            ("mean |r| over all pairs", f"{mean:.3f} (independence would give {chance:.3f})"),
             ("pairs with |r| of at least 0.3", f"{above:.1%}"), *_beyond_linear(s)]
     shown = np.unique(np.linspace(0, s.z.shape[1] - 1, 512).astype(int))
-    curves = {"matrix": correlation_matrix(s.few[:, shown]), "latent_dim": s.z.shape[1], "counts": counts, "largest": strongest.max(),
-              "pair": s.few[:, pairs[0]].astype(np.float64), "labels": kept[pairs[0]], "chance": 1 / np.sqrt(len(s.z))}
+    curves = {"matrix": correlation_matrix(s.few[:, shown]), "latent_dim": s.z.shape[1], "counts": counts,
+              "largest": strongest.max(), "pair": s.few[:, pairs[0]].astype(np.float64), "labels": kept[pairs[0]],
+              "chance": 1 / np.sqrt(len(s.z))}
     return {"rows": rows, "numbers": {"largest": float(strongest.max()), "mean": float(mean)}, "curves": curves}
 
 # %% ../nbs/report.ipynb #65409386
 def _normal_rows(n, curves, tests):
     "What the section says about normality: effect sizes, then tests."
-    share = lambda count: f"{count} of {n['n_axes']}"
     rows = [("Kolmogorov distance of the squared lengths to their law", f"{n['radius_ks']:.3g}"),
-            ("variance of the squared lengths over that of a normal cloud of as many points", f"{n['radius_variance']:.3g}"),
+            ("variance of the squared lengths over that of a normal cloud of as many points",
+             f"{n['radius_variance']:.3g}"),
             ("points within the length that holds 99.73 % of a normal cloud", f"{n['core']:.1%}"),
             ("largest Kolmogorov distance to a Gaussian along a principal axis", f"{n['axis_ks']:.3g}"),
             ("skewness along the principal axes", _spread(curves["skewness"])),
             ("share of axes with a skewness beyond 0.1", f"{n['skewed']:.3g}"),
-            ("excess kurtosis along the principal axes (heavy tails above 0, flat or humped below)", _spread(curves["kurtosis"])),
-            ("axes with heavy tails, flat ones, and ones with two or more humps", ", ".join(map(share, (n["heavy"], n["flat"], n["humps"])))),
+            ("excess kurtosis along the principal axes (heavy tails above 0, flat or humped below)",
+             _spread(curves["kurtosis"])),
+            ("axes with heavy tails, flat ones, and ones with two or more humps",
+             f"{n['heavy']}, {n['flat']} and {n['humps']} of {n['n_axes']}"),
             ("share of axes rejected (D'Agostino-Pearson, Benjamini-Hochberg 5 %)", f"{n['rejected']:.3g}")]
-    return rows + [(f"test: {text}", f"{tests[key][0]:.3g}, p {_p_value(tests[key][1])}") for key, text in _TESTS.items()]
+    results = [(text, *tests[key]) for key, text in _TESTS.items()]
+    return rows + [(f"test: {text}", f"{statistic:.3g}, p {_p_value(p)}") for text, statistic, p in results]
 
 # %% ../nbs/report.ipynb #08962725
 _TESTS = {"radii": "lengths (Kolmogorov-Smirnov)", "mardia_kurtosis": "Mardia's kurtosis",
-          "mardia_skewness": "Mardia's skewness, on a subsample of 5,000", "axes": "axes (D'Agostino-Pearson, Bonferroni)"}
+          "mardia_skewness": "Mardia's skewness, on a subsample of 5,000",
+          "axes": "axes (D'Agostino-Pearson, Bonferroni)"}
 
 
 def _p_value(p): return f"= {p:.2g}" if p > 1e-300 else "< 1e-300"
@@ -299,11 +316,14 @@ def _normal(s):
     points = s.scores if len(s.few) == len(s.z) else s.z
     found, tests = normality(points), normality_tests(points, random_state=s.random_state)
     n, d, skewness, kurtosis = (found[key] for key in ("n_points", "n_axes", "skewness", "kurtosis"))
-    law, chance = radius_law(d, n), 3 * np.sqrt(6 / n)  # the skewness that chance may give an axis; twice that of excess kurtosis
-    numbers = {key: found[key] for key in ("n_axes", "radius_ks", "max_skewness", "max_kurtosis", "skewed", "rejected")} | {
-        "radius_variance": float(found["radius_variance"] * 2 * d / law.var()),  # the law of few points is narrower than 2d
+    law = radius_law(d, n)
+    chance = 3 * np.sqrt(6 / n)  # the skewness that chance may give an axis, and half of the excess kurtosis
+    same = ("n_axes", "radius_ks", "max_skewness", "max_kurtosis", "skewed", "rejected")
+    numbers = {key: found[key] for key in same} | {
+        "radius_variance": float(found["radius_variance"] * 2 * d / law.var()),  # that of few points is below 2d
         "core": float(np.mean(s.lengths(s.z) <= equivalent_length(3, d))),
-        "axis_ks": float(component_statistics(s.scores)["ks"].max()), "humps": sum(map(_has_humps, (s.scores / s.std).T)),
+        "axis_ks": float(component_statistics(s.scores)["ks"].max()),
+        "humps": sum(map(_has_humps, (s.scores / s.std).T)),
         "heavy": int(np.sum(kurtosis > max(0.2, 2 * chance))), "flat": int(np.sum(kurtosis < -max(0.5, 2 * chance))),
         "askew": int(np.sum(abs(skewness) > max(0.5, chance))),
         "p": min(1.0, len(tests) * min(p for _, p in tests.values()))}
@@ -319,7 +339,8 @@ def _inside_and_shape(name, points, pairs):
     if np.isnan(inside).all(): raise ValueError("every pair of components lies on a line, where there is no ellipse")
     inside, shape = np.nanmean(inside, axis=0), alignment(points, places)
     clear = shape["axis_ratio"] >= 1.5
-    error, ratio = (np.nanmedian(np.abs(shape[key][clear])) if clear.any() else np.nan for key in ("angle_error", "ratio_error"))
+    error, ratio = (np.nanmedian(np.abs(shape[key][clear])) if clear.any() else np.nan
+                    for key in ("angle_error", "ratio_error"))
     expected = ", ".join(f"{share_within(k):.1%}" for k in levels)
     rows = [(f"{name}: inside 1, 2 and 3 sigma, mean over {len(pairs)} pairs",
              ", ".join(f"{v:.1%}" for v in inside) + f" (a Gaussian: {expected})"),
@@ -360,7 +381,7 @@ def _samplers(bound):
 
 
 def _drawn(s, n, use):
-    "What `use` makes of n vectors of each sampler, by name, and the reasons of the samplers that these points do not suit."
+    "What `use` makes of n vectors of each sampler, by name, and the reasons of those that these points do not suit."
     results, refused = {}, {}
     for name, sampler in _samplers(s.bound).items():
         try: vectors = np.asarray(sampler.fit(s.z).sample(n, random_state=s.random_state))
@@ -387,10 +408,11 @@ def _faces(s, bundle, kept, n=10):
     one = bundle.z[_finite_rows(bundle.z).argmax()]
 
     def decoded(z):
-        full = np.repeat(one[None], len(z), axis=0)  # constant components, which the analysis leaves out, are where they were
+        full = np.repeat(one[None], len(z), axis=0)  # constant components, which were left out, are where they were
         full[:, kept] = z
         return bundle.decode(full)
-    rows = {"reconstructions": decoded(s.few[s.rng.choice(len(s.few), n)]), "mean of the points": decoded(s.pca.mean_[None])}
+    rows = {"reconstructions": decoded(s.few[s.rng.choice(len(s.few), n)]),
+            "mean of the points": decoded(s.pca.mean_[None])}
     drawn, refused = _drawn(s, n, decoded)
     sigmas = np.linspace(-3, 3, 7)
     strips = {f"axis {k + 1}": walk_axis(s.pca, k, sigmas) for k in range(min(6, s.pca.n_components_))}
@@ -440,12 +462,14 @@ def _draw_distributions(curves):
 def _draw_correlations(curves):
     figure, (matrix, sizes, pair) = _panels(3, 3.2)
     d, shown = curves["latent_dim"], len(curves["matrix"])
-    image = matrix.imshow(curves["matrix"], cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest", extent=(-0.5, d - 0.5, d - 0.5, -0.5))
+    image = matrix.imshow(curves["matrix"], cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest",
+                          extent=(-0.5, d - 0.5, d - 0.5, -0.5))
     figure.colorbar(image, ax=matrix, shrink=0.8)
     matrix.set(title="Pearson matrix" + f", {shown} of {d:,}" * (shown < d), xlabel="component", ylabel="component")
     sizes.stairs(curves["counts"], np.linspace(0, 1, _SIZE_BINS + 1), fill=True, color=_BLUE)
     sizes.axvline(2 * curves["chance"], color=_RED, ls=":")
-    sizes.set(title="|r| of all pairs (dotted: chance)", xlabel="|r|", ylabel="pairs", yscale="log", xlim=(0, max(0.3, curves["largest"])))
+    sizes.set(title="|r| of all pairs (dotted: chance)", xlabel="|r|", ylabel="pairs", yscale="log",
+              xlim=(0, max(0.3, curves["largest"])))
     pair.plot(*curves["pair"][:5000].T, ",", color=_BLUE)
     plot_ellipse(curves["pair"].mean(axis=0), np.cov(curves["pair"].T), 2, pair)
     i, j = curves["labels"]
@@ -542,13 +566,15 @@ def _about_origin(found):
     at = f"The centre lies {origin['distance']:.3g} from the origin"
     if origin["distance"] < 2 * origin["noise"]:
         return f"{at}, no more than chance can explain for so many points: the origin may be the centre."
-    far = "vectors drawn around the origin miss the region" if origin["sigmas"] > 2 else "the origin is within the spread of the points"
+    far = "the origin is within the spread of the points"
+    if origin["sigmas"] > 2: far = "vectors drawn around the origin miss the region"
     return f"{at}, {_in_sigmas(origin)}: {far}."
 
 
 def _about_humps(found):
     "How many components have more than one hump, or nothing if none has."
-    return f"The number density of {found['humps']:,} of the components has two or more humps." if found["humps"] else ""
+    if not found["humps"]: return ""
+    return f"The number density of {found['humps']:,} of the components has two or more humps."
 
 
 def _about_correlations(found): return f"The strongest correlation between two components is {found['largest']:.2f}."
@@ -560,9 +586,9 @@ def _about_samplers(found):
     if not naive or max(naive.values()) <= 1.2: return ""
     name = max(naive, key=naive.get)
     miss = "miss the region" if naive[name] > found["longest"] else "are drawn too far out"
-    return (f"Vectors of the sampler {name} {miss}: in standard deviations along the principal axes (Mahalanobis length) they are "
-            f"{naive[name]:.3g} times as long as vectors of the fitted Gaussian and {naive[name] / found['longest']:.2g} times as long as "
-            "the longest of the points.")
+    return (f"Vectors of the sampler {name} {miss}: in standard deviations along the principal axes (Mahalanobis length) "
+            f"they are {naive[name]:.3g} times as long as vectors of the fitted Gaussian "
+            f"and {naive[name] / found['longest']:.2g} times as long as the longest of the points.")
 
 # %% ../nbs/report.ipynb #5bea8f7e
 def _findings(n):
@@ -588,8 +614,8 @@ def _kind(n):
 def _about_normality(n):
     "What kind of cloud it is, and the numbers that say so."
     ratio = f"{n['radius_variance']:.3g}" if n["radius_variance"] >= 0.001 else "less than 0.001"
-    return (f"The cloud {_kind(n)}: squared Mahalanobis lengths vary {ratio} times as much as those of a normal cloud of as many points "
-            f"(Kolmogorov distance {n['radius_ks']:.2f}, along the axes at most {n['axis_ks']:.2f}); "
+    return (f"The cloud {_kind(n)}: squared Mahalanobis lengths vary {ratio} times as much as those of a normal cloud "
+            f"of as many points (Kolmogorov distance {n['radius_ks']:.2f}, along the axes at most {n['axis_ks']:.2f}); "
             f"the largest skewness along an axis is {n['max_skewness']:.2f}.")
 
 # %% ../nbs/report.ipynb #54b26c9c
@@ -614,8 +640,8 @@ def _tried(function, *args):
 def _check_bundle(z, bundle):
     "Raise one sentence for a bundle that cannot decode these vectors."
     if bundle is not None and np.shape(z)[1:] != np.shape(bundle.z)[1:]:
-        raise ValueError(f"expected latent vectors of the bundle's {np.shape(bundle.z)[1]} components, got shape {np.shape(z)}: "
-                         "leave the bundle out, or give the one they belong to")
+        raise ValueError(f"expected latent vectors of the bundle's {np.shape(bundle.z)[1]} components, "
+                         f"got shape {np.shape(z)}: leave the bundle out, or give the one they belong to")
 
 
 def analyse(
