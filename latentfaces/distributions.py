@@ -172,7 +172,11 @@ class DensityHistograms:
         result.counts, result.count = self.counts + other.counts, self.count + other.count
         return result
 
-    def __radd__(self, other): return self if other == 0 else NotImplemented  # sum() begins with 0
+    def __radd__(self, other):  # sum() begins with 0
+        if other != 0: return NotImplemented
+        result = copy(self)
+        result.counts = self.counts.copy()
+        return result
 
     def half_widths(self,
                     level: float = 2.35,  # size of a half-width, in sigma of a Gaussian

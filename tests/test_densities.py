@@ -486,4 +486,4 @@ def test_discrete_and_sparse_data(sampler, name):
     assert drawn.shape == (2000, z.shape[1]) and np.isfinite(drawn).all() and np.isfinite(density).all()
     spread = z.std(axis=0)
     # Such points have no density: straight lines between a few quantiles show where they are, not more.
-    assert (abs(drawn.mean(axis=0) - z.mean(axis=0)) <= 1.5 * spread + 1e-9).all() and (drawn.std(axis=0) <= 4 * spread + 1e-9).all()
+    assert (abs(drawn.mean(axis=0) - z.mean(axis=0)) <= 1.5 * spread + 1e-9).all() and 0.5 < drawn.var(axis=0).sum() / z.var(axis=0).sum() < 2

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from scipy import sparse, stats
 
+from clouds import cloud
 from latentfaces.distributions import (
-    FWHM_PER_SIGMA, check_latents, component_statistics, cube_radii, fit_gaussian, half_widths, matching_bound, number_density,
+    FWHM_PER_SIGMA, DensityHistograms, component_statistics, cube_radii, fit_gaussian, half_widths, matching_bound, number_density,
     origin_position, origin_projections, radii)
 
 
@@ -123,9 +124,8 @@ BAD_POINTS = [
 
 @pytest.mark.parametrize("z, error, message", BAD_POINTS)
 def test_bad_points(z, error, message):
-    for call in (check_latents, half_widths):
-        with pytest.raises(error, match=message) as caught: call(z)
-        assert "\n" not in str(caught.value)
+    with pytest.raises(error, match=message) as caught: half_widths(z)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("level", [0, -1, np.nan, np.inf])
@@ -139,6 +139,57 @@ def test_bad_names_and_types():
     with pytest.raises(TypeError, match="level must be a positive number, got True"): half_widths(np.eye(3), level=True)
     with pytest.raises(ValueError, match="is a spike"): number_density(np.zeros(9))
     with pytest.raises(ValueError, match="bandwidth must be a positive number, got 0"): number_density(np.arange(9.0), 0)
+
+
+# Half-widths from parts
+
+def quartiles(z):
+    "The grid that `half_widths` takes: centre and spread of every component."
+    low, median, high = np.quantile(z, [0.25, 0.5, 0.75], axis=0)
+    return median, (high - low) / 1.3489795003921634
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(2, 300), d=st.integers(1, 5), cuts=st.lists(st.integers(1, 299), max_size=5), shift=st.sampled_from([0.0, 1e6]))
+def test_histograms_of_parts_add_up(seed, n, d, cuts, shift):
+    z = cloud(n, d, seed, heavy=0.3, skew=0.5, grid=2**10) + shift
+    grid = (*quartiles(z), n)
+    if not grid[1].all(): return
+    whole, batched = DensityHistograms(*grid).partial_fit(z), DensityHistograms(*grid)
+    parts = [part for part in np.split(z, sorted(cuts)) if len(part)]
+    for part in parts: assert batched.partial_fit(part) is batched
+    for found in (batched, sum(DensityHistograms(*grid).partial_fit(part) for part in parts), sum([DensityHistograms(*grid).partial_fit(part) for part in parts[::-1]], DensityHistograms(*grid))):
+        assert found.count == n and np.allclose(found.counts, whole.counts, rtol=1e-12, atol=1e-9)
+        assert np.allclose(found.half_widths(), whole.half_widths(), rtol=1e-9) and np.allclose(found.half_widths(4.7), 2 * found.half_widths())
+    assert np.allclose(whole.half_widths(), half_widths(z), rtol=1e-6), "and on the same grid they are those of the function"
+
+
+def test_the_resolution_of_a_grid_by_mean_and_standard_deviation():
+    z = cloud(5000, 4)
+    counted = DensityHistograms(z.mean(axis=0), z.std(axis=0), 5000).partial_fit(z)
+    assert counted.step == counted.bandwidth / 10 and (abs(counted.half_widths() - half_widths(z)) <= 2 * counted.step * z.std(axis=0)).all()
+
+
+def test_adding_histograms_changes_neither():
+    z = cloud(100, 3)
+    a, b = (DensityHistograms(*quartiles(z), 100).partial_fit(part) for part in (z[:40], z[40:]))
+    counts = a.counts.copy(), b.counts.copy()
+    for both in (a + b, sum([a]), sum([a, b])):
+        both.partial_fit(z)
+        assert np.array_equal(a.counts, counts[0]) and np.array_equal(b.counts, counts[1]) and (a.count, b.count) == (40, 60)
+
+
+def test_bad_histograms():
+    z, grid = cloud(50, 3), (np.zeros(3), np.ones(3), 50)
+    for centre, spread in ((np.zeros(3), [1, 0, 1]), (np.zeros(3), [1, np.nan, 1]), ([0, np.inf, 0], np.ones(3)), (np.zeros((3, 3)), 1.0)):
+        with pytest.raises(ValueError, match="expected a centre and a spread above 0 for each component: leave out components that do not vary"): DensityHistograms(centre, spread, 50)
+    with pytest.raises(ValueError, match="n_points must be a whole number of at least 2, got 1"): DensityHistograms(np.zeros(3), np.ones(3), 1)
+    with pytest.raises(ValueError, match="expected points with 3 components, got 2: leave out the others"): DensityHistograms(*grid).partial_fit(z[:, :2])
+    with pytest.raises(ValueError, match="expected histograms with counts, got empty ones"): DensityHistograms(*grid).half_widths()
+    for other, word in (((np.ones(3), np.ones(3), 50), "centre"), ((np.zeros(3), 2 * np.ones(3), 50), "spread"), ((np.zeros(3), np.ones(3), 5000), "bandwidth")):
+        with pytest.raises(ValueError, match=f"expected histograms on the same grids, got another {word}: make all parts alike"): DensityHistograms(*grid) + DensityHistograms(*other)
+    for other in (1, None, z):
+        with pytest.raises(TypeError): DensityHistograms(*grid) + other
 
 
 # The Gaussian fitted to a number density

@@ -9,7 +9,6 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils.estimator_checks import check_estimator
 
-from latentfaces.densities import ScaleMixtureSampler
 from latentfaces.flow import FlowSampler, _backwards, _flat_weights, _forwards, _shapes, _unpacked, build_flow
 from latentfaces.sampling import GaussianSampler, load_sampler, make_sampler
 from strange import BAD_POINTS, assert_right_draws, attempt, fit_and_draw, frozen, gridded, refused, same
@@ -148,12 +147,12 @@ def test_by_its_name_it_follows_its_seed():
 
 def test_strange_points_files_and_parameters(tmp_path):
     quick, z = FlowSampler(n_couplings=1, hidden=4, dropout=0, max_epochs=1, progress=False), gridded()
-    for given in (frozen(z)[::-1], z * 2.0**-100, np.asfortranarray((z + 2.0**10).astype(np.float32))):
-        before = given.copy()
-        fitted, drawn = attempt(lambda: fit_and_draw(quick, given))
-        assert same(given, before)
-        assert_right_draws(quick, given, drawn)
-        assert not np.isnan(attempt(lambda: fitted.score_samples(given))).any()
+    for form in (frozen(z)[::-1], z * 2.0**-100, np.asfortranarray((z + 2.0**10).astype(np.float32))):
+        before = form.copy()
+        fitted, drawn = attempt(lambda: fit_and_draw(quick, form))
+        assert same(form, before)
+        assert_right_draws(quick, form, drawn)
+        assert not np.isnan(attempt(lambda: fitted.score_samples(form))).any()
     content = fitted.save(tmp_path / "flow.npz").read_bytes()
     for one in (content[:-9], content[:200] + b"\xff" + content[201:], content[:len(content) // 2]):
         (tmp_path / "s.npz").write_bytes(one)
