@@ -46,8 +46,8 @@ def strongest_pairs(
     matrix, n = _check_square(correlation), check_count("n", n, 1)
     pairs, values, least = np.empty((0, 2), int), np.empty(0), -1.0
     step = max(1, 2**22 // len(matrix))  # rows at a time: a list of all pairs would be larger than the matrix
-    for start in range(0, len(matrix), step):
-        rows = matrix[start:start + step]
+    for piece in batches(len(matrix), step):
+        rows, start = matrix[piece], piece.start
         # Later pairs as strong as the weakest of those found do not replace it, which keeps ties in order.
         stronger = np.argwhere(np.triu(abs(rows) > least, start + 1)) + [start, 0]
         pairs = np.concatenate([pairs, stronger])
@@ -110,8 +110,8 @@ def distance_correlations(
     columns /= np.where((size := abs(columns).max(axis=1, keepdims=True)) > 0, size, 1.0)
     (k, n), sums = columns.shape, np.array([_distance_sums(column) for column in columns])
     step, products = max(1, 2**21 // (k * n)), np.zeros((k, k))
-    for start in range(0, n, step):
-        block = _centred_distances(columns, sums, start, min(start + step, n))
+    for rows in batches(n, step):
+        block = _centred_distances(columns, sums, rows.start, rows.stop)
         products += block @ block.T
     norm = np.sqrt(np.diag(products))
     alive = norm > 1e-12 * n

@@ -42,7 +42,7 @@ from typing import NamedTuple
 import numpy as np
 import PIL
 
-from .core import check_count, check_positive, check_share, expanded, progress_bar, random_generator, warn
+from .core import batches, check_count, check_positive, check_share, expanded, progress_bar, random_generator, warn
 from .imagefile import CELEBA_WIDTH, READERS, decode_range, image_ratio, plugins
 
 # %% ../nbs/01_data.ipynb #88bc0067
@@ -1027,8 +1027,7 @@ DRAWN_AT_ONCE = 32  # faces; small enough for the processor's cache
 def _drawn_in_batches(traits, size, reach=1):
     n = len(traits["male"])
     images = np.empty((n, size, size, 3), np.uint8)
-    for start in range(0, n, DRAWN_AT_ONCE):
-        batch = slice(start, start + DRAWN_AT_ONCE)
+    for batch in batches(n, DRAWN_AT_ONCE):
         images[batch] = _render({name: value[batch] for name, value in traits.items()}, size, reach)
     return images
 

@@ -355,9 +355,8 @@ class GaussianizationSampler(WhiteDensitySampler):
     """Iterative Gaussianisation: layers that make lengths and independent components normal, drawn from in reverse.
 
     Learned: `gaussian_`; for each layer `turns_` (d, d) and `centres_` (d,), the linear maps towards independent
-    components, `values_` (d, n_knots + 2) at the normal quantiles `knots_`, and `lengths_` (2, n_knots + 2), log lengths and
-    what they are mapped to; `n_iter_` (n_layers,), steps of the search for components, and `converged_` (n_layers,), whether
-    it ended before its limit of 40: if not, the layer is as exact, only less useful.
+    components, `values_` (d, n_knots + 2) at the normal quantiles `knots_`, `lengths_` (2, n_knots + 2), log lengths and what
+    they are mapped to, and `n_iter_` and `converged_`, steps of the search for components and whether it ended within 40.
     Source: Laparra, Camps-Valls and Malo 2011; radial steps: Lyu and Simoncelli 2009.
     """
     def __init__(self,
@@ -367,8 +366,7 @@ class GaussianizationSampler(WhiteDensitySampler):
                  progress=True,  # show a progress bar where the fit takes more than a few seconds?
                  random_state=None,  # None, an int, a numpy Generator or RandomState
                 ):
-        self.n_layers, self.n_knots = n_layers, n_knots
-        self.progress, self.random_state = progress, random_state
+        self.n_layers, self.n_knots, self.progress, self.random_state = n_layers, n_knots, progress, random_state
 
     def _check(self):
         check_count("n_layers", self.n_layers, 1)
@@ -382,19 +380,18 @@ class GaussianizationSampler(WhiteDensitySampler):
         with progress_bar(total=2 * self.n_layers, description="Gaussianisation", progress=self.progress, delay=3) as bar:
             layers = _fit_layers(white, seeds, self.n_knots, bar)
             self._keep(layers)
-            drawn = _log_lengths(self._sample_white(4096, rng))
-            behind = _through(drawn, *layers[0][-1])[0]
+            behind = _through(_log_lengths(self._sample_white(4096, rng)), *layers[0][-1])[0]
             self._keep(_fit_layers(white, seeds, self.n_knots, bar, _margins(behind[:, None], self.n_knots)[1][0]))
+
+    def _layers(self): return zip(self.turns_, self.centres_, self.values_, self.lengths_)
 
     def _keep(self, layers):
         self.turns_, self.centres_, self.n_iter_, self.values_, self.lengths_ = map(np.array, zip(*layers))
         self.converged_ = self.n_iter_ < _ICA_STEPS
 
-    def _layers(self): return list(zip(self.turns_, self.centres_, self.values_, self.lengths_))
-
     def _sample_white(self, n_samples, rng):
         white = rng.standard_normal((n_samples, self.turns_.shape[1]))
-        for turn, centre, values, (at, to) in self._layers()[::-1]:
+        for turn, centre, values, (at, to) in list(self._layers())[::-1]:
             white = np.linalg.solve(turn.T, _from_normal(white, self.knots_, values).T).T + centre
             white = _stretch_lengths(white, to, at)[0]
         return white

@@ -129,14 +129,26 @@ def half_widths(
     full = [_full_width_at_half_maximum(np.array(column, np.float64)) for column in points.T]
     return level / FWHM_PER_SIGMA * np.array(full)
 
+# %% ../nbs/05_distributions.ipynb #3ed45f67
+def _check_grids(centre, spread):
+    "Raise one sentence unless every component has a place and a width."
+    if centre.ndim != 1 or not np.isfinite(centre).all() or not (spread > 0).all():
+        raise ValueError("expected a centre and a spread above 0 for each component: leave out components that do not vary")
+
+
+def _check_same(what, expected, got):
+    "Raise one sentence for points or histograms that do not go together."
+    if np.array_equal(expected, got): return
+    raise ValueError(f"expected histograms of the same {what}, got {np.array2string(np.asarray(expected), threshold=4)} and "
+                     f"{np.array2string(np.asarray(got), threshold=4)}: make all parts alike")
+
 # %% ../nbs/05_distributions.ipynb #3046171f
 class DensityHistograms:
     """Counts of many components on fine grids, gathered batch by batch and added from parts; half-widths are read from them.
 
     A grid reaches six spreads to both sides of its centre, in steps of a tenth of the smoothing (`step`, in spreads): that
-    is the resolution. With the spread that `half_widths` takes, the interquartile range / 1.349 around the median, the
-    result is that of `half_widths`; with the standard deviation around the mean it is so for a Gaussian. Where the tails
-    are so heavy that the core is narrower than a few steps, give the core's spread.
+    is the resolution. With the median and the interquartile range / 1.349 the result is that of `half_widths`; with mean
+    and standard deviation it is so for a Gaussian, unless the tails make the core narrower than a few steps.
     """
     def __init__(self,
                  centre,  # of each component, shape (n_components,)
@@ -144,8 +156,7 @@ class DensityHistograms:
                  n_points: int,  # how many there will be in all: more points are smoothed less
                 ):
         self.centre, self.spread = (np.array(values, np.float64) for values in np.broadcast_arrays(centre, spread))
-        if self.centre.ndim != 1 or not np.isfinite(self.centre).all() or not (self.spread > 0).all():
-            raise ValueError("expected a centre and a spread above 0 for each component: leave out components that do not vary")
+        _check_grids(self.centre, self.spread)
         self.bandwidth = _bandwidth(check_count("n_points", n_points, 2), _GENEROSITY)
         self.count, self.counts = 0, np.zeros((len(self.centre), 2 * _half_grid(self.bandwidth) + 1))
 
@@ -156,8 +167,7 @@ class DensityHistograms:
                    ):  # itself
         "Count a further batch; raises ValueError, in one sentence, for another number of components."
         points = check_latents(z, min_points=1)
-        if points.shape[1] != len(self.centre):
-            raise ValueError(f"expected points with {len(self.centre)} components, got {points.shape[1]}: leave out the others")
+        _check_same("components", len(self.centre), points.shape[1])
         for j, column in enumerate(points.T):
             self.counts[j] += _counts(column.astype(np.float64), self.centre[j], self.spread[j], self.bandwidth)
         self.count += len(points)
@@ -166,9 +176,7 @@ class DensityHistograms:
     def __add__(self, other):
         if not isinstance(other, DensityHistograms): return NotImplemented
         result = copy(self)
-        for name in ("centre", "spread", "bandwidth"):
-            if not np.array_equal(getattr(self, name), getattr(other, name)):
-                raise ValueError(f"expected histograms on the same grids, got another {name}: make all parts alike")
+        for name in ("centre", "spread", "bandwidth"): _check_same(name, getattr(self, name), getattr(other, name))
         result.counts, result.count = self.counts + other.counts, self.count + other.count
         return result
 

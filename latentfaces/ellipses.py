@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.stats import chi2
 
-from .core import check_count, check_latents, check_positive
+from .core import batches, check_count, check_latents, check_positive
 from .gaussian import LatentGaussian
 from .moments import as_moments, centred_blocks
 
@@ -147,8 +147,7 @@ _PAIRS_AT_ONCE = 64
 def _count_inside(scaled, pairs, r, levels):
     "For every pair and level, how many columns of `scaled` (components, points) are inside."
     counts = np.empty((len(pairs), len(levels)))
-    for start in range(0, len(pairs), _PAIRS_AT_ONCE):
-        some = slice(start, start + _PAIRS_AT_ONCE)
+    for some in batches(len(pairs), _PAIRS_AT_ONCE):
         a, b, s = scaled[pairs[some, 0]], scaled[pairs[some, 1]], r[some, None]
         squared = (a * a - 2 * s * a * b + b * b) / (1 - s * s)
         counts[some] = np.stack([(squared <= level**2).sum(axis=1) for level in levels], axis=1)
@@ -292,8 +291,8 @@ def _gibbs(correlation, n_vectors, n_sweeps, rng):
     r = correlation - np.diag(np.diag(correlation))
     s = np.sqrt(1 - r * r)
     drawn = []
-    for start in range(0, n_vectors, _VECTORS_AT_ONCE):
-        y = np.zeros((len(r), min(_VECTORS_AT_ONCE, n_vectors - start)))
+    for some in batches(n_vectors, _VECTORS_AT_ONCE):
+        y = np.zeros((len(r), some.stop - some.start))
         for _ in range(n_sweeps): _sweep(y, r, s, rng)
         drawn.append(y.T)
     return np.concatenate(drawn)

@@ -197,7 +197,7 @@ class Features:
     def see(self, images: np.ndarray) -> tuple:
         "Features, float32 (n, d), and which attributes each picture shows, bool (n, k) or None, of images as `check_images` allows them."
         check_images(images)
-        parts = [self._see(images[start:start + 256]) for start in range(0, len(images), 256)]
+        parts = [self._see(images[rows]) for rows in batches(len(images))]
         features, seen = zip(*parts)
         return np.concatenate(features), None if seen[0] is None else np.concatenate(seen)
 
@@ -363,8 +363,7 @@ def _distance_blocks(x, y, rows=500):
     centre = y.mean(axis=0, dtype=np.float64).astype(y.dtype)  # an offset, squared, would swallow small distances
     y = y - centre
     lengths = np.linalg.norm(y, axis=1)
-    for start in range(0, len(x), rows):
-        part = slice(start, start + rows)
+    for part in batches(len(x), rows):
         near = x[part] - centre
         distances = euclidean_distances(near, y)
         distances[distances <= 1e-7 * (np.linalg.norm(near, axis=1)[:, None] + lengths)] = 0
@@ -422,8 +421,8 @@ def nearest_distances(
     nearest = np.full(len(x), np.inf)
     if not hasattr(reference, "ndim"): reference = as_array(reference, "pictures to compare with")
     if not reference.ndim or not len(reference): raise ValueError("expected pictures to compare with, got none: pass at least one")
-    for start in range(0, len(reference), 1000):
-        _, others = _check_pair(x[:1], _vectors(reference[start:start + 1000]), least=1)
+    for rows in batches(len(reference), 1000):
+        _, others = _check_pair(x[:1], _vectors(reference[rows]), least=1)
         np.minimum(nearest, np.concatenate([d.min(axis=1) for _, d in _distance_blocks(x, others)]), out=nearest)
     return nearest
 
@@ -572,12 +571,12 @@ class _Look(NamedTuple):
 def _look(source, bundle, features, n_images, bar):
     "Decode z-vectors (or take images) batch by batch; the slow face detector sees the first n_images."
     found, seen, sharp, first = [], [], [], []
-    for start in range(0, len(source), 256):
-        part = source[start:start + 256]
+    for rows in batches(len(source)):
+        part = source[rows]
         images = to_bytes(part if part.ndim == 4 else bundle.decode(part))
-        for rows, new in zip((found, seen), features.see(images)): rows.append(new)
+        for kept, new in zip((found, seen), features.see(images)): kept.append(new)
         sharp.append(sharpness(images))
-        if start < n_images: first.append(images[:n_images - start])
+        if rows.start < n_images: first.append(images[:n_images - rows.start])
         bar.update(len(part))
     first = np.concatenate(first)
     faces = face_rate(first)

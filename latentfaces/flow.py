@@ -107,8 +107,7 @@ class FlowSampler(WhiteDensitySampler):
     The law behind the couplings is the scale mixture with the lengths of the data. Learned: `gaussian_`, `sigma_` of that
     law, `orders_` (n_couplings, n_axes), `weights_` (all weights, flat), `history_` (n_iter_, 2), the mean log density of
     training points and of those kept aside, in nats per axis, and `converged_`: the fit warns where the held-out density
-    was still rising after `max_epochs`. Needs at least 2 axes and 10 z-points.
-    Source: Dinh, Sohl-Dickstein and Bengio 2017.
+    was still rising after `max_epochs`. Needs 2 axes and 10 z-points. Source: Dinh, Sohl-Dickstein and Bengio 2017.
     """
     def __init__(self,
                  n_couplings=6,  # how many
@@ -123,9 +122,8 @@ class FlowSampler(WhiteDensitySampler):
                  progress=True,  # show a progress bar where the fit takes more than a few seconds?
                  random_state=None,  # None, an int, a numpy Generator or RandomState
                 ):
-        self.n_couplings, self.hidden, self.dropout = n_couplings, hidden, dropout
-        self.max_epochs, self.patience = max_epochs, patience
-        self.held_out, self.learning_rate, self.batch_size = held_out, learning_rate, batch_size
+        self.n_couplings, self.hidden, self.dropout, self.held_out = n_couplings, hidden, dropout, held_out
+        self.max_epochs, self.patience, self.learning_rate, self.batch_size = max_epochs, patience, learning_rate, batch_size
         self.progress, self.random_state = progress, random_state
 
     def _check(self):
@@ -144,8 +142,6 @@ class FlowSampler(WhiteDensitySampler):
         cut = min(max(1, round(self.held_out * n)), n - 1)
         self.weights_, self.history_, self.converged_ = _train(self, points[cut:], points[:cut], rng)
         self.n_iter_ = len(self.history_)
-        if not self.converged_:
-            warn(f"the flow had not settled after {self.max_epochs} epochs: raise max_epochs", ConvergenceWarning)
 
     def _couplings(self): return _unpacked(self.weights_, self.orders_.shape[1], self.hidden, len(self.orders_))
 
@@ -173,4 +169,6 @@ def _train(flow, points, held, rng):
         waited += 1
         if density > best: best, weights, waited = density, _flat_weights(model), 0
         if waited >= flow.patience or not np.isfinite(loss): break
-    return weights, np.array(history) / points.shape[1], waited >= flow.patience
+    settled = waited >= flow.patience
+    if not settled: warn(f"the flow had not settled after {len(history)} epochs: raise max_epochs", ConvergenceWarning)
+    return weights, np.array(history) / points.shape[1], settled

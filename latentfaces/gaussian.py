@@ -14,7 +14,7 @@ from scipy import stats
 from scipy.special import hyp1f1
 from sklearn.base import BaseEstimator
 
-from .core import check_choice, check_count, check_latents, check_positive
+from .core import batches, check_choice, check_count, check_latents, check_positive
 from .moments import (
     Moments, MomentsMixin, centred_blocks, checked_points, eigen_axes, in_subspace, principal_axes, varying_axes)
 
@@ -56,10 +56,8 @@ class LatentGaussian(MomentsMixin, BaseEstimator):
     """Multivariate normal distribution of z-points: `whiten` and `unwhiten`, `mahalanobis`, `contains`, `score_samples`.
 
     Learned: `mean_` (latent_dim,); `axes_` (rank_, latent_dim), unit vectors, and `std_` (rank_,), the standard deviations
-    along them (ddof=1, then shrunk), widest first; `rank_`, the number of axes along which the covariance is above
-    rounding; `shrinkage_`, `n_points_`, `moments_`. Where rank_ is less than latent_dim the distribution lives in the
-    subspace of those axes, and points outside it are infinitely far away, as in SciPy's `multivariate_normal`.
-    Raises ValueError or TypeError for bad input.
+    along them (ddof=1, then shrunk), widest first; `shrinkage_`, `n_points_`, `moments_`. Where `rank_`, the number of axes
+    with a variance above rounding, is less than latent_dim, points outside the axes' subspace are infinitely far away.
     """
     def __init__(self,
                  shrinkage="auto",  # 0 to 1; "auto": `oas_shrinkage` below 4 points per dimension, else 0
@@ -85,9 +83,7 @@ class LatentGaussian(MomentsMixin, BaseEstimator):
     def whiten(self, z) -> np.ndarray:
         "Coordinates along the axes in standard deviations, shape (n_points, rank_), float64."
         points = checked_points(self, z)
-        white = np.empty((len(points), self.rank_))
-        for rows, scores in _whitened_blocks(self, points): white[rows] = scores
-        return white
+        return np.concatenate([white for _, white in _whitened_blocks(self, points)])
 
     def unwhiten(self, white) -> np.ndarray:
         "z-vectors, shape (n_vectors, latent_dim), float64, from coordinates in standard deviations: the way back."
@@ -238,8 +234,8 @@ def _mardia_skewness(points, block=1024):
     n, gaussian = len(points), LatentGaussian(shrinkage=0).fit(points)
     y, d = gaussian.whiten(points) * np.sqrt(n / (n - 1)), gaussian.rank_
     total = 0.0
-    for start in range(0, n, block):
-        products = y[start:start + block] @ y.T
+    for rows in batches(n, block):
+        products = y[rows] @ y.T
         total += np.vdot(products * products, products)
     freedom = d * (d + 1) * (d + 2) / 6
     statistic = total / n / 6 * (d + 1) * (n + 1) * (n + 3) / (n * ((n + 1) * (d + 1) - 6))

@@ -405,7 +405,7 @@ def _sampling(s):
 # %% ../nbs/report.ipynb #c28bcad0
 def _faces(s, bundle, kept, n=10):
     "Decoded z-points and what the samplers draw, a row each, and strips along the leading axes."
-    one = bundle.z[_finite_rows(bundle.z).argmax()]
+    one = bundle.z[0]
 
     def decoded(z):
         full = np.repeat(one[None], len(z), axis=0)  # constant components, which were left out, are where they were

@@ -23,7 +23,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .core import check_choice, check_count, check_latents, check_positive, expanded, random_generator, replace_file
+from .core import batches, check_choice, check_count, check_latents, check_positive, expanded, random_generator, replace_file
 from .distributions import half_widths
 from .gaussian import LatentGaussian, normal_log_density
 from .moments import Moments, MomentsMixin, as_moments, checked_points, in_subspace, varying_axes
@@ -121,12 +121,12 @@ def draw_sequential(
     u = rng.uniform(-1, 1, (n_vectors, n_components))
     if n_components == 1: return u
     size = min(2048, max(1, 2**25 // n_components**2))  # so many vectors at a time that the lists of pairs fit into memory
-    for start in range(0, n_vectors, size):
-        w = u[start:start + size] ** 2
+    for rows in batches(n_vectors, size):
+        w = u[rows] ** 2
         # Any number of batches gives the same law; about 1.7 times the cube root of K was fastest from 10 to 1,000.
         for _ in range(round(1.7 * np.cbrt(n_components))): _repair(w, *_random_pairs(*w.shape, n_components, rng), rng)
         _repair(w, *_violated_pairs(w, rng), rng)
-        u[start:start + size] = np.copysign(np.sqrt(w), u[start:start + size])
+        u[rows] = np.copysign(np.sqrt(w), u[rows])
     return u
 
 # %% ../nbs/10_sampling.ipynb #e8a14de0

@@ -561,7 +561,7 @@ def bundle(tmp_path_factory):
     (folder / "images").mkdir()
     for i, image in enumerate(images): Image.fromarray(image).save(folder / "images" / f"{i:02d}.png")
     encoder, decoder = build_encoder(16, 4, (4,)), build_decoder(16, 4, (4,))
-    z = Bundle(np.zeros((0, 4)), None, {}, encoder, decoder).encode(images[:50])
+    z = Bundle(np.zeros((1, 4)), None, {}, encoder, decoder).encode(images[:50])
     Bundle(z, [f"{i:02d}.png" for i in range(50)], {"crop": None, "size": 16}, encoder, decoder).save(folder / "bundle")
     return folder
 
