@@ -7,7 +7,7 @@ __all__ = ['FWHM_PER_SIGMA', 'number_density', 'half_widths', 'DensityHistograms
            'origin_projections', 'origin_position', 'cube_radii', 'radii', 'matching_bound']
 
 # %% ../nbs/05_distributions.ipynb #e2736108
-from copy import copy
+from copy import copy, deepcopy
 
 import numpy as np
 from scipy.integrate import quad, trapezoid
@@ -180,11 +180,7 @@ class DensityHistograms:
         result.counts, result.count = self.counts + other.counts, self.count + other.count
         return result
 
-    def __radd__(self, other):  # sum() begins with 0
-        if other != 0: return NotImplemented
-        result = copy(self)
-        result.counts = self.counts.copy()
-        return result
+    def __radd__(self, other): return deepcopy(self) if other == 0 else NotImplemented  # sum() begins with 0
 
     def half_widths(self,
                     level: float = 2.35,  # size of a half-width, in sigma of a Gaussian

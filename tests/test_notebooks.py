@@ -49,6 +49,10 @@ class TestNotebook:
         errors = [o for c in code_cells(path) for o in c["outputs"] if o.get("name") == "stderr"]
         assert not errors
 
+    def test_keeps_no_state_of_widgets(self, path):
+        "Progress bars leave it behind under random names: a second run would not give the same bytes."
+        assert "widgets" not in json.loads(path.read_text(encoding="utf-8"))["metadata"]
+
     def test_what_was_printed_in_one_go_is_one_piece(self, path):
         for cell in code_cells(path):
             names = [o.get("name") for o in cell["outputs"]]
