@@ -184,10 +184,10 @@ def test_bad_histograms():
     for centre, spread in ((np.zeros(3), [1, 0, 1]), (np.zeros(3), [1, np.nan, 1]), ([0, np.inf, 0], np.ones(3)), (np.zeros((3, 3)), 1.0)):
         with pytest.raises(ValueError, match="expected a centre and a spread above 0 for each component: leave out components that do not vary"): DensityHistograms(centre, spread, 50)
     with pytest.raises(ValueError, match="n_points must be a whole number of at least 2, got 1"): DensityHistograms(np.zeros(3), np.ones(3), 1)
-    with pytest.raises(ValueError, match="expected points with 3 components, got 2: leave out the others"): DensityHistograms(*grid).partial_fit(z[:, :2])
+    with pytest.raises(ValueError, match="expected histograms of the same components, got 3 and 2: make all parts alike"): DensityHistograms(*grid).partial_fit(z[:, :2])
     with pytest.raises(ValueError, match="expected histograms with counts, got empty ones"): DensityHistograms(*grid).half_widths()
     for other, word in (((np.ones(3), np.ones(3), 50), "centre"), ((np.zeros(3), 2 * np.ones(3), 50), "spread"), ((np.zeros(3), np.ones(3), 5000), "bandwidth")):
-        with pytest.raises(ValueError, match=f"expected histograms on the same grids, got another {word}: make all parts alike"): DensityHistograms(*grid) + DensityHistograms(*other)
+        with pytest.raises(ValueError, match=f"expected histograms of the same {word}, got "): DensityHistograms(*grid) + DensityHistograms(*other)
     for other in (1, None, z):
         with pytest.raises(TypeError): DensityHistograms(*grid) + other
 
