@@ -206,7 +206,7 @@ def walk_between(
     if pca is None: return line
     kept = min(pca.n_components_, pca.rank_)
     scale = np.sqrt(pca.explained_variance_[:kept])
-    a, b = pca.transform(np.stack([z_a, z_b]))[:, :kept] / scale
+    a, b = np.asarray(pca.transform(np.stack([z_a, z_b])))[:, :kept] / scale
     # Only what the axes hold goes around; the rest goes straight.
     return line + (_arc(a, b, t) - (a + t * (b - a))) * scale @ pca.components_[:kept]
 

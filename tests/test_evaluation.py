@@ -13,8 +13,9 @@ from math import comb
 from scipy.linalg import sqrtm
 from scipy.spatial.distance import cdist, pdist
 
+from clouds import cloud
 from latentfaces import cli
-from latentfaces.bundle import Bundle, load_bundle
+from latentfaces.bundle import load_bundle
 from latentfaces.data import synthetic_faces
 from latentfaces.evaluation import (
     FEATURES, Features, attribute_shares, build_reference, check_features, check_table_path, density_and_coverage, evaluate, extrapolated_frechet,
@@ -25,11 +26,6 @@ from latentfaces.sampling import SAMPLERS, GaussianSampler, make_sampler
 
 MEASURES = [frechet_distance, extrapolated_frechet, kernel_distance, lambda x, y: density_and_coverage(x, y, k=2), variety,
             lambda x, y: memorisation(x, y, np.asarray(y) + 1)]
-
-
-def cloud(n, d, seed=0, scale=1.0):
-    rng = np.random.default_rng(seed)
-    return scale * rng.standard_normal((n, d)) @ rng.standard_normal((d, d)) + rng.normal(0, 2, d)
 
 
 def rotation(d, seed=0): return np.linalg.qr(np.random.default_rng(seed).standard_normal((d, d)))[0]

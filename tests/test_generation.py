@@ -12,10 +12,12 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import sklearn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from clouds import cloud
 from latentfaces import cli
 from latentfaces.bundle import load_bundle
 from latentfaces.cli import main
@@ -23,7 +25,7 @@ from latentfaces.densities import EigenfaceSampler
 from latentfaces.generation import generate_faces, generate_vectors, reencoding_error, walk_between, walk_plane, write_faces
 from latentfaces.pca import LatentPCA
 from latentfaces.plots import face_grid, face_sheet, plot_cloud, plot_ellipse, plot_faces, to_bytes
-from latentfaces.sampling import SAMPLERS, EllipticSampler, GaussianSampler, make_sampler
+from latentfaces.sampling import SAMPLERS, EllipticSampler, GaussianSampler
 
 
 @pytest.fixture(autouse=True)
@@ -208,11 +210,6 @@ def test_large_faces_make_small_pages(tmp_path):
     assert [Image.open(page).size for page in pages] == [(6 * 1026 + 2, 6 * 1026 + 22), (1028, 1048)]
 
 
-def cloud(seed=0, n=400, d=6):
-    rng = np.random.default_rng(seed)
-    return rng.standard_normal((n, d)) @ rng.standard_normal((d, d)) + rng.normal(0, 5, d)
-
-
 def lengths(vectors, z):
     precision, off = np.linalg.inv(np.cov(z.T)), vectors - z.mean(0)
     return np.sqrt(np.einsum("ni,ij,nj->n", off, precision, off))
@@ -221,7 +218,7 @@ def lengths(vectors, z):
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.permutations(range(6)), st.floats(0.1, 9), st.sampled_from([("principal", False), ("latent", True)]))
 def test_circles_have_the_mahalanobis_length_of_their_radius(seed, order, radius, way):
-    z = cloud(seed)
+    z = cloud(seed=seed)
     circle = walk_plane(LatentPCA().fit(z), order[:2], radius, np.arange(0, 360, 20), *way)
     assert circle.shape == (18, 6) and lengths(circle, z) == pytest.approx(radius, rel=1e-4)
 
@@ -229,7 +226,7 @@ def test_circles_have_the_mahalanobis_length_of_their_radius(seed, order, radius
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.permutations(range(6)))
 def test_walks_of_two_latent_components_stay_on_the_pairs_ellipse(seed, order):
-    z, pair = cloud(seed), list(order[:2])
+    z, pair = cloud(seed=seed), list(order[:2])
     pca = LatentPCA().fit(z)
     alone, led = (walk_plane(pca, pair, 2.5, np.arange(0, 360, 30), "latent", follow) for follow in (False, True))
     np.testing.assert_allclose(alone[:, pair], led[:, pair], rtol=1e-6, atol=1e-8)
@@ -258,7 +255,7 @@ def test_bad_planes(arguments, message):
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 30))
 def test_arcs_keep_the_length_and_lines_are_straight(seed, n):
-    z = cloud(seed)
+    z = cloud(seed=seed)
     pca = LatentPCA().fit(z)
     line, arc = (walk_between(z[0], z[1], n, axes) for axes in (None, pca))
     for walk in (line, arc): np.testing.assert_allclose(walk[[0, -1]], z[:2], atol=1e-6)
@@ -508,3 +505,10 @@ def test_train_command_names_sizes_that_do(face_folder, tmp_path, capsys):
 def test_a_bad_seed_is_named(seed, capsys):
     with pytest.raises(SystemExit): main(["generate", "--seed", seed])
     assert f"argument --seed: expected a whole number of at least 0, got {seed!r}" in capsys.readouterr().err
+
+
+def test_walks_where_scikit_learn_gives_tables():
+    z = cloud()
+    pca = LatentPCA().fit(z)
+    expected = walk_between(z[0], z[1], 3, pca)
+    with sklearn.config_context(transform_output="pandas"): assert np.array_equal(walk_between(z[0], z[1], 3, pca), expected)

@@ -6,7 +6,6 @@ construction must succeed, so that one which refuses everything does not pass.
 import errno
 import io
 import json
-import re
 import warnings
 from pathlib import Path
 

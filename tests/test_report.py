@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,17 +19,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import stats
 
+import clouds
 from latentfaces import report
 from latentfaces.bundle import Bundle
 from latentfaces.gaussian import normality
 from latentfaces.report import SUBSAMPLE, analyse, read_points, report_page, usable_points, write_report
-
-
-def cloud(n=400, d=6, seed=0, spread=0.3):
-    "Correlated points with a scale of their own each, so that nothing about them is trivial."
-    rng = np.random.default_rng(seed)
-    scale = np.exp(spread * rng.standard_normal((n, 1)))
-    return (rng.standard_normal((n, d)) * scale) @ rng.standard_normal((d, d)) + np.arange(d)
 
 
 def unit(z): return z / np.linalg.norm(z, axis=1, keepdims=True)
@@ -40,6 +35,8 @@ def blobs(distance, n=1000, d=8, share=0.5):
     z[:int(share * n)] += distance / np.sqrt(d)
     return z
 
+cloud = partial(clouds.cloud, heavy=0.3)  # every point with a scale of its own, so that nothing about it is trivial
+
 
 def row(found, section, label): return next(value for name, value in found["sections"][section]["rows"] if label in name)
 
@@ -50,11 +47,11 @@ def found(): return analyse(cloud())
 
 class TestNumbers:
     def test_a_normal_cloud_is_found_normal(self):
-        numbers = analyse(cloud(4000, spread=0))["sections"]["normal"]["numbers"]
+        numbers = analyse(cloud(4000, heavy=0))["sections"]["normal"]["numbers"]
         assert numbers["radius_ks"] < 0.03 and 0.8 < numbers["radius_variance"] < 1.2 and numbers["rejected"] == 0
 
     def test_heavy_tails_are_found(self):
-        analysis = analyse(cloud(4000, spread=0.5))
+        analysis = analyse(cloud(4000, heavy=0.5))
         assert analysis["sections"]["normal"]["numbers"]["radius_variance"] > 2
         assert "heavier tails" in " ".join(analysis["summary"])
 
