@@ -25,7 +25,7 @@ def generate(args: argparse.Namespace) -> None:
     check_face_folder(args.out)
     sampler = make_sampler(args.sampler, components=args.components, factor=args.factor)
     bundle = load_bundle(args.bundle)
-    z = generate_vectors(bundle, sampler, args.count, args.seed)
+    z = generate_vectors(bundle, sampler, args.count, args.seed, not args.quiet)
     paths = write_faces(args.out, bundle, z, _settings(args), progress=not args.quiet)
     print(f"drew {args.count} faces from {len(bundle.z):,} z-points with {sampler}")
     print(f"wrote {paths[0]}" if len(paths) == 2 else f"wrote {len(paths) - 1} pictures, {paths[0]} to {paths[-2].name}")

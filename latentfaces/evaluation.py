@@ -647,7 +647,7 @@ def _sources(bundle, samplers, by, n, random_state):
 def _draw(sampler, bundle, n, random_state):
     "n z-vectors or images of a sampler, fitted if need be, or the first n of an array."
     if isinstance(sampler, np.ndarray): return sampler[:n]
-    return fitted_sampler(sampler, bundle.z, random_state).sample(n, random_state=random_state)
+    return fitted_sampler(sampler, bundle.z, random_state, progress=False).sample(n, random_state=random_state)  # the table has a bar
 
 
 def _repeated(look, n):

@@ -85,9 +85,9 @@ class LatentGaussian(MomentsMixin, BaseEstimator):
         points = checked_points(self, z)
         return np.concatenate([white for _, white in _whitened_blocks(self, points)])
 
-    def unwhiten(self, white) -> np.ndarray:
-        "z-vectors, shape (n_vectors, latent_dim), float64, from coordinates in standard deviations: the way back."
-        z = white @ (self.std_[:, None] * self.axes_)
+    def unwhiten(self, white, scale=1.0) -> np.ndarray:
+        "z-vectors, shape (n_vectors, latent_dim), float64, from coordinates in (scaled) standard deviations: the way back."
+        z = white @ (scale * self.std_[:, None] * self.axes_)
         z += self.mean_
         return z
 

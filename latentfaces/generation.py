@@ -35,6 +35,7 @@ def generate_vectors(
     sampler=None,        # a sampler, fitted or not, or the name of one; None is "elliptic"; for a bare decoder it must be fitted
     n: int = 10,         # number of vectors
     random_state=None,   # seed; the same seed gives the same vectors
+    progress=True,       # False: no progress bar of a slow fit
 ) -> np.ndarray:         # float32, (n, latent_dim)
     "The z-vectors of `generate_faces`, not decoded."
     points = _points_of(source)
@@ -42,7 +43,7 @@ def generate_vectors(
     if points is None and (isinstance(sampler, type) or not hasattr(sampler, "n_features_in_")):
         raise TypeError(f"expected a fitted sampler, because a decoder has no z-points to fit one to, got {' '.join(repr(sampler).split()):.80}: "
                         "call its fit(z), or pass Bundle(z, decoder=...)")
-    sampler = fitted_sampler("elliptic" if sampler is None else sampler, points, random_state)
+    sampler = fitted_sampler("elliptic" if sampler is None else sampler, points, random_state, progress)
     with np.errstate(over="ignore"):  # what is too large becomes infinite, which decoding refuses
         z = sampler.sample(n, random_state=random_state).astype(np.float32)
     if z.ndim == 2: return z

@@ -7,6 +7,7 @@ __all__ = ['centred_blocks', 'Moments', 'eigen_axes', 'principal_axes', 'axes_th
            'as_moments', 'MomentsMixin', 'checked_points', 'in_subspace']
 
 # %% ../nbs/00a_moments.ipynb #d7797449
+from functools import reduce
 from numbers import Integral, Real
 from pathlib import Path
 from typing import NamedTuple
@@ -56,6 +57,19 @@ def _part_of(rows, origin):
     if len(rows) <= len(origin): return _Part(len(rows), origin, shift, rows=rows)
     rows -= shift
     return _Part(len(rows), origin, shift, scatter=rows.T @ rows)
+
+
+def _part_of_points(points, origin):
+    "The part made of z-points, in blocks of rows."
+    if len(points) <= len(origin): return _part_of(points - origin, origin)
+    total, products = np.zeros(len(origin)), np.zeros(2 * origin.shape)
+    for _, rows in centred_blocks(points, origin):
+        total += rows.sum(axis=0)
+        products += rows.T @ rows
+    shift, scatter = total / len(points), products - np.outer(total, total / len(points))
+    if (total * shift <= 1e4 * np.diag(scatter)).all(): return _Part(len(points), origin, shift, scatter)
+    # The origin is more than a hundred standard deviations away, where the difference of two products loses digits.
+    return reduce(_merged, (_part_of(rows, origin) for _, rows in centred_blocks(points, origin)))
 
 
 def _merged(a, b):
@@ -129,7 +143,7 @@ class Moments(_Filed):
 
     def _gather(self, points):
         origin = points[0].astype(np.float64) if self._part is None else self._part.origin
-        for _, rows in centred_blocks(points, self._same_width(origin, points)): self._add(_part_of(rows, origin))
+        self._add(_part_of_points(points, self._same_width(origin, points)))
         return self
 
     def _same_width(self, origin, points):
@@ -168,11 +182,16 @@ def eigen_axes(
 ) -> tuple:  # variances (d,) in falling order, and unit axes, one per row (d, d)
     "Eigenvalues of a covariance, none below 0, and its eigenvectors with fixed signs; a constant component is an axis of its own."
     varies = np.diag(covariance) > 0
+    if not varies.all(): return _axes_around_constants(covariance, varies)
+    variance, axes = np.linalg.eigh(covariance)
+    return np.maximum(variance[::-1], 0.0), _with_fixed_signs(axes.T[::-1])
+
+
+def _axes_around_constants(covariance, varies):
+    "The same where some components are constant, of which each is an axis."
     n = varies.sum()
     variance, axes = np.zeros(len(covariance)), np.zeros(covariance.shape)
-    if n:
-        found, vectors = np.linalg.eigh(covariance[np.ix_(varies, varies)])
-        variance[:n], axes[:n, varies] = np.maximum(found[::-1], 0.0), _with_fixed_signs(vectors.T[::-1])
+    if n: variance[:n], axes[:n, varies] = eigen_axes(covariance[np.ix_(varies, varies)])
     axes[np.arange(n, len(axes)), ~varies] = 1.0
     return variance, axes
 

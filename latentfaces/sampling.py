@@ -461,7 +461,7 @@ class GaussianSampler(LatentGaussian, DensitySampler):
         super()._learn(moments)
 
     def _sample(self, n_samples, rng):
-        return self.unwhiten(check_positive("truncation", self.truncation) * rng.standard_normal((n_samples, self.rank_)))
+        return self.unwhiten(rng.standard_normal((n_samples, self.rank_)), check_positive("truncation", self.truncation))
 
     def score_samples(self, z) -> np.ndarray:
         "Log density of every point in nats, shape (n_points,); in a subspace per unit of its volume."
@@ -563,6 +563,7 @@ def fitted_sampler(
     sampler,  # a sampler, fitted or not, or the name of one
     z,  # z-points to fit it to if need be, shape (n_points, latent_dim)
     random_state=None,  # seed of the fit, where the sampler has none of its own
+    progress: bool = True,  # False: no progress bar, whatever the sampler says
 ):  # a sampler that has been fitted
     "A fitted sampler as it is; another is copied and fitted. Raises TypeError, in one sentence, for what is no sampler of z-vectors."
     if isinstance(sampler, str): sampler = make_sampler(sampler)
@@ -573,6 +574,7 @@ def fitted_sampler(
     if getattr(sampler, "fits", "z-points") != "z-points":
         raise TypeError(f"{type(sampler).__name__} learns from {sampler.fits}, not from z-points: fit it first")
     sampler = clone(sampler)
-    if random_state is not None and sampler.get_params().get("random_state", 0) is None:
-        sampler.set_params(random_state=random_state)
+    parameters = sampler.get_params()
+    if random_state is not None and parameters.get("random_state", 0) is None: sampler.set_params(random_state=random_state)
+    if not progress and parameters.get("progress"): sampler.set_params(progress=False)
     return sampler.fit(z)
