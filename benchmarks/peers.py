@@ -161,7 +161,7 @@ def our_samplers(seed):
                 "MixtureSampler(10)": make_sampler("mixture", n_components=10, random_state=seed), "ScaleMixtureSampler()": make_sampler("scale"),
                 "CopulaSampler()": make_sampler("copula"), "KernelSampler(0.5)": make_sampler("kernel", bandwidth=0.5),
                 "GaussianizationSampler()": make_sampler("gaussianization", random_state=0), "BlendSampler()": make_sampler("blend"),
-                "FlowSampler()": make_sampler("flow")}
+                "FlowSampler()": make_sampler("flow", random_state=0)}
     return {("latentfaces", name): ours(sampler) for name, sampler in samplers.items()}
 
 

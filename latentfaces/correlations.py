@@ -13,7 +13,7 @@ from scipy.optimize import brentq
 from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
 
-from .core import batches, check_count, check_latents
+from .core import as_array, as_numbers, batches, check_count, check_latents, random_generator
 from .moments import as_moments, centred_blocks
 
 # %% ../nbs/06_correlations.ipynb #96102735
@@ -32,7 +32,7 @@ def correlation_matrix(
 # %% ../nbs/06_correlations.ipynb #07d052a6
 def _check_square(correlation):
     "A finite square matrix with at least two rows, or one sentence."
-    matrix = np.asarray(correlation, np.float64)
+    matrix = as_numbers(correlation, "a correlation matrix")
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2 or not np.isfinite(matrix).all():
         raise ValueError(f"expected a finite square correlation matrix of at least 2 components, got shape {matrix.shape}: pass what correlation_matrix returns")
     return matrix
@@ -73,7 +73,7 @@ def shuffle_components(
     random_state=None,  # None, an int or a numpy Generator; the same int gives the same order
 ) -> np.ndarray:  # shape and dtype of z
     "A copy in which the values of each component are in an order of their own: same number densities, no dependence."
-    return np.random.default_rng(random_state).permuted(check_latents(z), axis=0)
+    return random_generator(random_state).permuted(check_latents(z), axis=0)
 
 # %% ../nbs/06_correlations.ipynb #089d97e3
 def _distance_sums(x):
@@ -125,7 +125,7 @@ def distance_correlation(
     y,  # values, shape (n_points,)
 ) -> float:  # 1 if one is a straight line of the other, near 0 (and possibly below) if they are independent
     "Bias-corrected squared distance correlation of two components; see `distance_correlations` for many."
-    x, y = np.asarray(x), np.asarray(y)
+    x, y = as_array(x, "values"), as_array(y, "values")
     if x.ndim != 1 or x.shape != y.shape: raise ValueError(f"expected two lists of as many values, got arrays of shape {x.shape} and {y.shape}")
     return float(distance_correlations(np.column_stack([x, y]))[0, 1])
 
@@ -173,7 +173,7 @@ def dependence(
     points of the null values and of their magnitudes; "distance_above" and "magnitude_above", the shares of pairs
     above these levels (0.01 by chance).
     """
-    points, rng = check_latents(scores, min_points=4), np.random.default_rng(random_state)
+    points, rng = check_latents(scores, min_points=4), random_generator(random_state)
     k = min(check_count("n_components", n_components, 2), points.shape[1])
     if k < 2: raise ValueError("dependence is a matter of two components: these points have only one")
     rows = rng.choice(len(points), min(check_count("n_points", n_points, 4), len(points)), replace=False)

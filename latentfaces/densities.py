@@ -19,7 +19,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from .core import (
-    as_array, batches, check_count, check_images, check_positive, check_share, in_batches, progress_bar, to_float, warn)
+    as_array, batches, check_count, check_images, check_positive, check_share, in_batches, progress_bar,
+    random_generator, to_float, warn)
 from .gaussian import LatentGaussian, normal_log_density, scale_variance
 from .moments import MomentsMixin, as_moments, eigen_axes
 from .sampling import LatentSampler, WhiteDensitySampler, WhiteSampler
@@ -50,6 +51,7 @@ class TruncatedGaussianSampler(MomentsMixin, WhiteDensitySampler):
 
     def _learn(self, moments):
         self._check()
+        random_generator(self.random_state)  # which refuses what is no seed
         self.gaussian_ = LatentGaussian(shrinkage=0).fit(moments)
 
     def _sample_white(self, n_samples, rng):

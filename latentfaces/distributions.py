@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.optimize import least_squares
 from scipy.special import erf, ndtr
 
-from .core import check_choice, check_count, check_latents, check_positive
+from .core import as_array, as_numbers, check_choice, check_count, check_latents, check_positive
 from .moments import Moments, as_moments
 
 # %% ../nbs/05_distributions.ipynb #48a5e4b3
@@ -73,7 +73,7 @@ def number_density(
     The grid reaches 6 spreads (interquartile range / 1.349) to both sides of the median. Raises ValueError for values
     that are not finite, and where more than half are equal: then the density is a spike and no smoothing suits it.
     """
-    column = check_latents(np.asarray(values)[..., None])[:, 0].astype(np.float64)
+    column = check_latents(as_array(values, "values")[..., None])[:, 0].astype(np.float64)
     centre, spread = _centre_and_spread(column)
     if spread == 0: raise ValueError("the middle half of the values are all the same: their number density is a spike that no grid can show")
     h = _bandwidth(len(column)) if bandwidth is None else check_positive("bandwidth", bandwidth)
@@ -193,7 +193,7 @@ class DensityHistograms:
 # %% ../nbs/05_distributions.ipynb #a741d499
 def _on_a_grid(points, density):
     "The two as float arrays, or one sentence that says why no Gaussian can be fitted to them."
-    points, density = np.asarray(points, np.float64), np.asarray(density, np.float64)
+    points, density = as_numbers(points, "a grid"), as_numbers(density, "a density")
     if points.ndim != 1 or points.shape != density.shape or len(points) < 3:
         raise ValueError(f"expected at least 3 points on a grid and the density at each of them, got arrays of shape {points.shape} and {density.shape}")
     if not (np.isfinite(points).all() and np.isfinite(density).all() and (np.diff(points) > 0).all()):

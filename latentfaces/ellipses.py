@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.stats import chi2
 
-from .core import batches, check_count, check_latents, check_positive
+from .core import as_numbers, batches, check_count, check_latents, check_positive, random_generator
 from .gaussian import LatentGaussian
 from .moments import as_moments, centred_blocks
 
@@ -73,7 +73,7 @@ class ConfidenceEllipse:
 
     def contains(self, points) -> np.ndarray:
         "Which points, shape (n, 2), lie inside or on the border: booleans, shape (n,)."
-        along = (np.asarray(points, float) - self.center) @ self.directions.T
+        along = (as_numbers(points, "points") - self.center) @ self.directions.T
         # An ellipse without area is as thick as rounding, so that the points of a line lie on it.
         least = 1e-9 * max(self.semi_axes[0], *np.abs(self.center), np.finfo(float).tiny)
         return np.hypot(*(along / np.maximum(self.semi_axes, least)).T) <= 1
@@ -106,7 +106,7 @@ def confidence_ellipse(
             raise ValueError(f"expected the values of two components, shape (n_points, 2), got {moments.latent_dim} components: "
                              "choose a pair, as in z[:, [0, 1]]")
         covariance, center = moments.covariance, moments.mean if center is None else center
-    covariance, center = np.asarray(covariance, float), np.zeros(2) if center is None else np.asarray(center, float)
+    covariance, center = as_numbers(covariance, "a covariance"), np.zeros(2) if center is None else as_numbers(center, "a center")
     if covariance.shape != (2, 2) or center.shape != (2,): raise ValueError(f"expected a covariance of shape (2, 2) and a center of shape (2,), got {covariance.shape} and {center.shape}")
     (a, b), (b2, c) = covariance
     if not (np.isfinite(covariance).all() and min(a, c) >= 0 and np.isclose(b, b2) and b * b <= a * c + 1e-12 * max(a, c) ** 2):
@@ -124,7 +124,7 @@ def pair_indices(
     check_count("latent_dim", latent_dim, 2)
     total = latent_dim * (latent_dim - 1) // 2
     if n_pairs is None or n_pairs >= total: return np.stack(np.triu_indices(latent_dim, 1), axis=1)
-    number = np.sort(np.random.default_rng(random_state).choice(total, n_pairs, replace=False))
+    number = np.sort(random_generator(random_state).choice(total, n_pairs, replace=False))
     rows = np.arange(latent_dim - 1)
     first_of_row = rows * (2 * latent_dim - rows - 1) // 2  # number of the pair (row, row + 1) in the list of all pairs
     i = np.searchsorted(first_of_row, number, side="right") - 1
@@ -319,7 +319,7 @@ def draw_original(
     close = np.argwhere(np.triu(abs(correlation), 1) > 1 - 1e-9)
     if len(close): raise ValueError(f"components {close[0, 0]} and {close[0, 1]} are perfectly correlated, their ellipse is a line: leave one of them out")
     vectors = np.tile(moments.mean, (n_vectors, 1))
-    y = _gibbs(correlation[np.ix_(varies, varies)], n_vectors, n_sweeps, np.random.default_rng(random_state))
+    y = _gibbs(correlation[np.ix_(varies, varies)], n_vectors, n_sweeps, random_generator(random_state))
     vectors[:, varies] += n_std * std[varies] * y
     return vectors
 
@@ -330,7 +330,7 @@ def largest_pair_radius(
     covariance,  # of the z-points, shape (n_components, n_components), without perfectly correlated pairs
 ) -> np.ndarray:  # shape (n_vectors,), in standard deviations
     "Mahalanobis distance of each vector in its worst pair of components: it obeys all ellipses of `n_std` if this is at most `n_std`."
-    std, correlation, flat = _standard_form(np.asarray(mean, float), np.asarray(covariance, float))
+    std, correlation, flat = _standard_form(as_numbers(mean, "a mean"), as_numbers(covariance, "a covariance"))
     y, r = ((check_latents(vectors, min_points=1) - mean) / std)[:, ~flat], correlation[np.ix_(~flat, ~flat)]
     worst = (y * y).max(axis=1)
     for i in range(len(r) - 1):

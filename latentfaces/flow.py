@@ -161,14 +161,17 @@ def _train(flow, points, held, rng):
     optimizer = keras.optimizers.AdamW(flow.learning_rate, weight_decay=1e-2, clipnorm=1.0)
     model.compile(optimizer, lambda unused, density: -keras.ops.mean(density))
     best, weights, history, waited = -np.inf, _flat_weights(model), [], 0
-    for _ in progress_bar(range(flow.max_epochs), "flow", unit="epoch", progress=flow.progress, delay=3):
-        shuffled = rng.permutation(points)
-        loss = model.fit(shuffled, np.zeros(len(points)), flow.batch_size, shuffle=False, verbose=0).history["loss"][0]
-        density = -model.evaluate(held, np.zeros(len(held)), len(held), verbose=0)
-        history.append([-loss, density])
-        waited += 1
-        if density > best: best, weights, waited = density, _flat_weights(model), 0
-        if waited >= flow.patience or not np.isfinite(loss): break
+    with progress_bar(None, "flow", flow.max_epochs, "epoch", flow.progress, delay=3) as bar:
+        for _ in range(flow.max_epochs):
+            shuffled = rng.permutation(points)
+            loss = model.fit(shuffled, np.zeros(len(points)), flow.batch_size, shuffle=False, verbose=0).history["loss"][0]
+            density = -model.evaluate(held, np.zeros(len(held)), len(held), verbose=0)
+            history.append([-loss, density])
+            waited += 1
+            bar.update()
+            if density > best: best, weights, waited = density, _flat_weights(model), 0
+            if waited >= flow.patience or not np.isfinite(loss): break
     settled = waited >= flow.patience
-    if not settled: warn(f"the flow had not settled after {len(history)} epochs: raise max_epochs", ConvergenceWarning)
+    if not np.isfinite(loss): warn("the flow's loss is no longer finite: take a lower learning_rate", ConvergenceWarning)
+    elif not settled: warn(f"the flow had not settled after {len(history)} epochs: raise max_epochs", ConvergenceWarning)
     return weights, np.array(history) / points.shape[1], settled

@@ -7,14 +7,12 @@ __all__ = ['oas_shrinkage', 'LatentGaussian', 'normal_log_density', 'radius_law'
            'normality_tests', 'equivalent_length', 'core', 'tallis_factor', 'core_covariance']
 
 # %% ../nbs/07_gaussian.ipynb #04adea29
-from numbers import Real
-
 import numpy as np
 from scipy import stats
 from scipy.special import hyp1f1
 from sklearn.base import BaseEstimator
 
-from .core import batches, check_choice, check_count, check_latents, check_positive
+from .core import batches, check_choice, check_count, check_latents, check_positive, check_share, random_generator
 from .moments import (
     Moments, MomentsMixin, centred_blocks, checked_points, eigen_axes, in_subspace, principal_axes, varying_axes)
 
@@ -39,10 +37,7 @@ def _shrinkage(choice, moments):
     "The share of the identity: what was asked for, or the oracle approximating one below four points per dimension."
     if isinstance(choice, str) and choice == "auto":
         return 0.0 if moments.count >= 4 * np.count_nonzero(moments.variance) else oas_shrinkage(moments)
-    if isinstance(choice, bool) or not isinstance(choice, Real):
-        raise TypeError(f'shrinkage must be "auto" or a number from 0 to 1, got {choice!r}')
-    if not 0 <= choice <= 1: raise ValueError(f'shrinkage must be "auto" or a number from 0 to 1, got {choice!r}')
-    return float(choice)
+    return check_share('shrinkage, if not "auto",', choice, low=True, high=True)
 
 
 def _shrunk(covariance, share):
@@ -256,7 +251,7 @@ def normality_tests(
     points, gaussian, law, squared, skewness, kurtosis = _fit_for_tests(z)
     n, d = len(points), gaussian.rank_
     count = min(n, check_count("n_points", n_points, max(20, d + 2)))
-    chosen = np.sort(np.random.default_rng(random_state).choice(n, count, replace=False))
+    chosen = np.sort(random_generator(random_state).choice(n, count, replace=False))
     statistic, p = _normal_test(skewness, kurtosis, n)
     radii = stats.kstest(squared, law.cdf)
     return {

@@ -66,7 +66,7 @@ def _part_of_points(points, origin):
     for _, rows in centred_blocks(points, origin):
         total += rows.sum(axis=0)
         products += rows.T @ rows
-    shift, scatter = total / len(points), products - np.outer(total, total / len(points))
+    shift, scatter = total / len(points), products - np.outer(total, total) / len(points)
     if (total * shift <= 1e4 * np.diag(scatter)).all(): return _Part(len(points), origin, shift, scatter)
     # The origin is more than a hundred standard deviations away, where the difference of two products loses digits.
     return reduce(_merged, (_part_of(rows, origin) for _, rows in centred_blocks(points, origin)))
@@ -78,7 +78,7 @@ def _merged(a, b):
     if a.rows is not None and b.rows is not None and count <= len(a.origin):
         return _part_of(np.concatenate([a.rows, b.rows + apart]), a.origin)
     delta = apart + b.shift - a.shift
-    scatter = a.whole_scatter() + b.whole_scatter() + np.outer(delta, delta * (a.count * b.count / count))
+    scatter = a.whole_scatter() + b.whole_scatter() + np.outer(delta, delta) * (a.count * b.count / count)
     return _Part(count, a.origin, a.shift + delta * (b.count / count), scatter)
 
 # %% ../nbs/00a_moments.ipynb #81857d86
@@ -86,14 +86,15 @@ class _Filed:
     "What can be written to a file and read back."
 
     def arrays(self) -> dict:
-        "All that there is to keep, as arrays by name."
+        "All that there is to keep, as arrays by name, which are not to be changed."
         if self._part is None: raise ValueError("expected moments of at least 1 z-point to keep, got none: learn with partial_fit first")
         return {name: np.asarray(value) for name, value in self._part._asdict().items() if value is not None}
 
     @classmethod
     def from_arrays(cls, arrays: dict):
         "The moments that `arrays` described; raises ValueError for anything else."
-        part = _Part(**{name: np.asarray(value) for name, value in arrays.items()})
+        part = _Part(**{name: np.array(value) for name, value in arrays.items()})
+        if (part.scatter is None) == (part.rows is None): raise ValueError("arrays that are no moments")
         d = part.origin.size
         shapes = {"origin": (d,), "shift": (d,), "scatter": (d, d), "rows": (int(part.count), d)}
         if part.count < 1 or any(arrays[name].shape != shapes[name] or not np.isfinite(arrays[name]).all() for name in arrays if name != "count"):
@@ -123,7 +124,7 @@ class Moments(_Filed):
 
     `count`; `latent_dim`; `mean` (latent_dim,), `variance` (latent_dim,) and `covariance` (latent_dim, latent_dim), both
     with ddof=1. A component that never varies has a variance of exactly 0. While there are no more points than components
-    it holds the points. Source: Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample
+    it holds the points, and always one of them: files of moments, and of what was learned from them, give it away. Source: Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample
     variances" (1979).
     """
     def __init__(self): self._part = None
@@ -253,7 +254,11 @@ def as_moments(
 
 
 class MomentsMixin:
-    "For scikit-learn estimators that are functions of moments: they define `_learn(moments)`. Learned as well: `moments_`."
+    """For scikit-learn estimators that are functions of moments: they define `_learn(moments)`. Learned as well: `moments_`.
+
+    `partial_fit` computes what is learned after every batch, so the first one needs at least 2 points (or as many as the
+    axes asked for). Many small batches are better gathered in `Moments`, and then fitted at once.
+    """
     def fit(self,
             z,  # z-points, shape (n_points, latent_dim), at least 2; or their Moments
             y=None,  # ignored
@@ -277,8 +282,11 @@ class MomentsMixin:
 
     def _learned_from(self, moments, z):
         self.moments_ = moments
-        if isinstance(z, Moments): self.n_features_in_ = moments.latent_dim
-        else: validate_data(self, z, skip_check_array=True)
+        if not isinstance(z, Moments):
+            validate_data(self, z, skip_check_array=True)
+            return self
+        self.n_features_in_ = moments.latent_dim
+        vars(self).pop("feature_names_in_", None)  # of an earlier fit
         return self
 
 # %% ../nbs/00a_moments.ipynb #43726d32

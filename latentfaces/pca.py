@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .core import check_latents
+from .core import as_numbers, check_latents
 from .moments import MomentsMixin, axes_that_vary, centred_blocks, checked_points, count_axes, principal_axes
 
 # %% ../nbs/08_pca.ipynb #a5547dea
@@ -70,7 +70,7 @@ def walk_axis(
         raise TypeError(f"axis must be a whole number, got {axis!r}")
     if not 0 <= axis < pca.n_components_:
         raise ValueError(f"axis must lie between 0 and {pca.n_components_ - 1}, got {axis}")
-    stops = np.asarray(sigmas, np.float64)
+    stops = as_numbers(sigmas, "sigmas")
     if stops.ndim != 1 or not len(stops) or not np.isfinite(stops).all():
         raise ValueError(f"sigmas must be a list of finite numbers, got {sigmas!r}")
     return pca.mean_ + np.outer(stops * np.sqrt(pca.explained_variance_[axis]), pca.components_[axis])

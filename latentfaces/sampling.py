@@ -245,7 +245,11 @@ class LatentSampler(BaseEstimator):
     def save(self,
              path,  # where to, by custom with the suffix .npz
             ) -> Path:  # the path
-        "Write the fitted sampler without pickle, whole or not at all; reading it back draws the same vectors, bit for bit."
+        """Write the fitted sampler without pickle, whole or not at all; reading it back draws the same vectors, bit for bit.
+
+        A file holds what was learned, which can be z-points: of samplers that keep them, and of all where there are no more
+        points than components.
+        """
         check_is_fitted(self, msg="this %(name)s has not been fitted yet: call fit(z) before save")
         arrays = {}
         text = json.dumps(_described(self, arrays))
@@ -318,18 +322,21 @@ class _EllipseAxes(MomentsMixin, DensitySampler):
                   histograms,  # DensityHistograms of all parts along `principal_axes(moments)`
                  ):
         "Learn from the parts of a data set; raises ValueError, in one sentence, for histograms along other axes."
+        self._method()
+        if check_choice("width", self.width, ("fwhm", "std")) == "std": return super().fit(moments)
         pca = self.principal_axes(moments)
-        if len(histograms.centre) != pca.n_components_:
-            raise ValueError(f"expected histograms along the {pca.n_components_} axes that principal_axes gives, "
-                             f"got {len(histograms.centre)}: count along those")
+        if (len(histograms.centre), histograms.count) != (pca.n_components_, moments.count):
+            raise ValueError(f"expected histograms of {moments.count:,} points along the {pca.n_components_} axes that principal_axes "
+                             f"gives, got {histograms.count:,} points along {len(histograms.centre)}: count all parts along those")
         self._keep(pca, histograms.half_widths(self.level))
-        return self._learned_from(moments, moments)
+        return self._learned_from(moments + Moments(), moments)
 
     def _learn(self, moments):
         pca = self.principal_axes(moments)
         self._keep(pca, check_positive("level", self.level) * np.sqrt(pca.explained_variance_))
 
     def _keep(self, pca, widths):
+        random_generator(self.random_state)  # which refuses what is no seed
         if not widths.all():
             raise ValueError(f'the number density along principal axis {widths.argmin() + 1} is a spike, because many z-points are equal there: use width="std"')
         self.pca_, self.half_widths_, self.n_components_ = pca, widths, pca.n_components_
@@ -427,7 +434,9 @@ class IndependentSampler(MomentsMixin, DensitySampler):
                 ):
         self.random_state = random_state
 
-    def _learn(self, moments): self.mean_, self.std_ = moments.mean, np.sqrt(moments.variance)
+    def _learn(self, moments):
+        random_generator(self.random_state)  # which refuses what is no seed
+        self.mean_, self.std_ = moments.mean, np.sqrt(moments.variance)
 
     def _sample(self, n_samples, rng):
         return self.mean_ + self.std_ * rng.standard_normal((n_samples, len(self.mean_)))
@@ -458,6 +467,7 @@ class GaussianSampler(LatentGaussian, DensitySampler):
 
     def _learn(self, moments):
         check_positive("truncation", self.truncation)
+        random_generator(self.random_state)  # which refuses what is no seed
         super()._learn(moments)
 
     def _sample(self, n_samples, rng):
@@ -573,8 +583,9 @@ def fitted_sampler(
     if hasattr(sampler, "n_features_in_"): return sampler
     if getattr(sampler, "fits", "z-points") != "z-points":
         raise TypeError(f"{type(sampler).__name__} learns from {sampler.fits}, not from z-points: fit it first")
-    sampler = clone(sampler)
-    parameters = sampler.get_params()
-    if random_state is not None and parameters.get("random_state", 0) is None: sampler.set_params(random_state=random_state)
+    parameters, sampler = sampler.get_params(), clone(sampler)
+    own_seed = parameters.get("random_state", 0)
+    if "random_state" in parameters:  # the copy of a generator would begin anew every time
+        sampler.set_params(random_state=random_state if own_seed is None else own_seed)
     if not progress and parameters.get("progress"): sampler.set_params(progress=False)
     return sampler.fit(z)

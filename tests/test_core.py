@@ -15,8 +15,14 @@ from scipy import sparse
 
 from clouds import cloud
 from latentfaces.core import (
-    as_array, batches, check_choice, check_count, check_images, check_latents, check_output, check_positive, check_share, expanded,
+    as_numbers, as_array, batches, check_choice, check_count, check_images, check_latents, check_output, check_positive, check_share, expanded,
     in_batches, progress_bar, random_generator, replace_file, to_float, warn)
+from latentfaces.correlations import correlation_matrix, distance_correlation, shuffle_components, strongest_pairs
+from latentfaces.densities import BlendSampler, TruncatedGaussianSampler
+from latentfaces.distributions import fit_gaussian, number_density
+from latentfaces.ellipses import confidence_ellipse, draw_original, pair_indices
+from latentfaces.gaussian import normality_tests
+from latentfaces.sampling import EllipticSampler, GaussianSampler, IndependentSampler, UniformSampler
 from strange import BAD_NUMBERS, BAD_POINTS, SAME_NUMBERS, assert_clear, attempt, gridded, refused, told
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a device")
@@ -378,3 +384,41 @@ def test_what_is_quick_shows_nothing(capsys):
 
 def test_a_bar_that_is_left_raises_what_was_raised(capsys):
     with pytest.raises(KeyError), progress_bar(total=3, delay=0): raise KeyError("x")
+
+
+@pytest.mark.parametrize("call", [
+    lambda x: number_density(x[:, 0]), lambda x: distance_correlation(x[:, 0], x[:, 1]), lambda x: fit_gaussian(x[:, 0], x[:, 1]),
+    lambda x: check_latents(list(x)), lambda x: check_images(np.ma.masked_array(np.zeros((2, 4, 4, 3)), mask=np.ones((2, 4, 4, 3)))),
+    lambda x: correlation_matrix(x), lambda x: confidence_ellipse(x[:, :2]), lambda x: strongest_pairs(x[:5, :5])])
+def test_masked_values_are_used_nowhere(call):
+    masked = np.ma.masked_array(np.random.default_rng(0).standard_normal((50, 5)), mask=np.zeros((50, 5), bool))
+    masked[3, :2] = np.ma.masked
+    with pytest.raises(ValueError, match="masked values"): call(masked)
+
+
+@pytest.mark.parametrize("bad", ["a", [1j], ["1"], [None], np.array(["2020"], "M8[Y]")])
+def test_as_numbers_takes_real_numbers_only(bad):
+    with pytest.raises(TypeError, match="expected weights to be real numbers"): as_numbers(bad, "weights")
+    assert as_numbers([True, 2], "weights").dtype == np.float64
+
+
+@pytest.mark.parametrize("call", [
+    lambda seed: shuffle_components(np.eye(4), seed), lambda seed: normality_tests(np.random.default_rng(0).standard_normal((60, 3)), random_state=seed),
+    lambda seed: draw_original(np.random.default_rng(0).standard_normal((60, 3)), 2, random_state=seed), lambda seed: pair_indices(9, 3, seed),
+    *(lambda seed, cls=cls: cls(random_state=seed).fit(np.random.default_rng(0).standard_normal((60, 3)))
+      for cls in (GaussianSampler, IndependentSampler, EllipticSampler, UniformSampler, TruncatedGaussianSampler, BlendSampler))])
+@pytest.mark.parametrize("seed", [-1, "x", True, 0.5])
+def test_one_rule_for_seeds(call, seed):
+    with pytest.raises((TypeError, ValueError), match="random_state must"): call(seed)
+
+
+@pytest.mark.parametrize("through", ["for", "with"])
+def test_a_bar_that_ends_early_ends_well(through):
+    bar = progress_bar(range(9), "early", delay=0)
+    if through == "for":
+        for step in bar:
+            if step == 3: break
+        bar.close()
+    else:
+        with bar: bar.update(4)
+    assert bar.n == bar.total

@@ -340,7 +340,7 @@ def test_bad_points(call, z, message):
 
 @pytest.mark.parametrize("shrinkage, error", [(-0.1, ValueError), (1.1, ValueError), (np.nan, ValueError), ("lw", TypeError), (None, TypeError), (True, TypeError)])
 def test_bad_shrinkage(shrinkage, error):
-    with pytest.raises(error, match='shrinkage must be "auto" or a number from 0 to 1, got'): LatentGaussian(shrinkage).fit(cloud(20, 3))
+    with pytest.raises(error, match='shrinkage, if not "auto", must be'): LatentGaussian(shrinkage).fit(cloud(20, 3))
 
 
 def test_bad_cuts_and_order():

@@ -2,6 +2,7 @@
 import io
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
 from sklearn.base import clone
@@ -66,7 +67,7 @@ def test_agreement_with_numpy(seed, n, d, dtype):
 
 
 def test_blocks_cover_all_rows_once():
-    z = np.arange(3 * 20_000, dtype=np.float32).reshape(20_000, 3)
+    z = np.arange(3 * 200_000, dtype=np.float32).reshape(200_000, 3)
     whole = np.empty(z.shape)
     for rows, block in centred_blocks(z, 1.0): whole[rows] = block
     assert np.array_equal(whole, z - 1.0) and block.dtype == np.float64 and len(block) < len(z)
@@ -419,5 +420,19 @@ def test_with_other_grids_half_widths_agree_within_the_resolution(n):
 def test_histograms_of_other_axes_are_refused():
     moments = Moments().partial_fit(far(300, 6))
     counted = DensityHistograms(np.zeros(4), np.ones(4), 300).partial_fit(cloud(300, 4))
-    with pytest.raises(ValueError, match="expected histograms along the 3 axes that principal_axes gives, got 4: count along those"): EllipticSampler(3).fit_parts(moments, counted)
+    with pytest.raises(ValueError, match="expected histograms of 300 points along the 3 axes that principal_axes gives, got 300 points along 4"): EllipticSampler(3).fit_parts(moments, counted)
     with pytest.raises(ValueError, match="expected histograms with counts, got empty ones"): EllipticSampler(4).fit_parts(moments, DensityHistograms(np.zeros(4), np.ones(4), 300))
+
+
+def test_moments_need_their_scatter_or_their_points():
+    arrays = Moments().partial_fit(cloud(9, 3)).arrays()
+    del arrays["scatter"]
+    with pytest.raises(ValueError, match="no moments"): Moments.from_arrays(arrays)
+
+
+def test_a_fit_on_moments_forgets_the_names_of_columns():
+    table = pd.DataFrame(cloud(50, 4), columns=list("abcd"))
+    pca = LatentPCA().fit(table)
+    assert list(pca.feature_names_in_) == list("abcd")
+    pca.fit(Moments().partial_fit(cloud(50, 3)))
+    assert not hasattr(pca, "feature_names_in_") and pca.transform(cloud(5, 3)).shape == (5, 3)

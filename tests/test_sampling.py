@@ -17,7 +17,8 @@ from clouds import cloud
 from latentfaces.densities import (
     BlendSampler, CopulaSampler, EigenfaceSampler, EmpiricalRadiusSampler, GaussianizationSampler, KernelSampler, MixtureSampler,
     ScaleMixtureSampler, TruncatedGaussianSampler)
-from latentfaces.distributions import half_widths
+from latentfaces.distributions import DensityHistograms, half_widths
+from latentfaces.moments import Moments
 from latentfaces.pca import LatentPCA
 from latentfaces.sampling import (
     SAMPLERS as REGISTRY, DensitySampler, EllipticSampler, GaussianSampler, IndependentSampler, UniformSampler, _random_pairs, _repair, _spike_share, _spike_weights,
@@ -664,3 +665,28 @@ def test_a_sampler_from_outside_is_one_of_the_family(tmp_path):
 def test_every_class_of_the_registry_is_checked_as_an_estimator():
     import test_densities
     assert {entry.cls for entry in REGISTRY.values()} - {type(s) for s in [*SAMPLERS, *test_densities.SAMPLERS]} == {REGISTRY["flow"].cls}
+
+
+def test_parts_are_taken_as_they_are_said_to_be():
+    z = cloud(400, 5)
+    moments = Moments().partial_fit(z)
+    sampler = EllipticSampler(3)
+    axes = sampler.principal_axes(moments)
+    def counted(points): return DensityHistograms(np.zeros(3), np.sqrt(axes.explained_variance_), 400).partial_fit(axes.transform(points))
+    sampler.fit_parts(moments, counted(z))
+    moments.partial_fit(z[:100])
+    assert sampler.moments_.count == 400, "what is added later is no concern of the sampler"
+    moments = Moments().partial_fit(z)
+    for parts in (counted(z[:100]), DensityHistograms(np.zeros(2), np.ones(2), 400)):
+        with pytest.raises(ValueError, match="expected histograms of 400 points along the 3 axes"): EllipticSampler(3).fit_parts(moments, parts)
+    for bad in ({"factor": -1}, {"method": "x"}, {"width": "x"}, {"random_state": "x"}):
+        with pytest.raises((ValueError, TypeError), match=next(iter(bad))): EllipticSampler(3, **bad).fit_parts(moments, counted(z))
+    by_std = EllipticSampler(3, width="std").fit_parts(moments, counted(z))
+    np.testing.assert_allclose(by_std.half_widths_, EllipticSampler(3, width="std").fit(z).half_widths_)
+
+
+@pytest.mark.parametrize("source", [np.random.default_rng, np.random.RandomState])
+def test_a_generator_goes_on_where_a_sampler_is_fitted_on_the_way(source):
+    z, sampler = cloud(100, 3), GaussianSampler(random_state=source(0))
+    first, second = (fitted_sampler(sampler, z).sample(3) for _ in range(2))
+    assert not np.array_equal(first, second)
