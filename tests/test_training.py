@@ -94,6 +94,15 @@ def test_half_of_the_images_are_mirrored():
     assert next(face_batches(image, 4000, 0, mirror=False))[0][:, 0, 0].all()
 
 
+def test_targets_follow_their_images():
+    images = (np.arange(30, dtype=np.float32)[:, None, None, None] / 30 * np.ones((1, 4, 4, 3), np.float32))
+    labelled, plain = face_batches(images, 7, 5, shift=2, targets=np.arange(30)[:, None]), face_batches(images, 7, 5, shift=2)
+    for _ in range(8):
+        batch, labels = next(labelled)
+        np.testing.assert_array_equal(batch, next(plain)[0])
+        np.testing.assert_array_equal(labels[:, 0], np.rint(30 * batch[:, 0, 0, 0]))
+
+
 def test_schedule_warms_up_and_ends_at_zero():
     rate = learning_rate_schedule(0.01, 400)
     values = np.array([float(rate(step)) for step in range(401)])
@@ -270,9 +279,16 @@ def test_the_bar_leaves_a_line_for_every_epoch_and_is_gone_when_the_training_fai
     assert not tqdm._instances
 
 
-def test_damaged_checkpoint_is_refused(faces, tmp_path):
-    (tmp_path / "checkpoint.npz").write_bytes(b"not a checkpoint")
-    with pytest.raises(ValueError, match="damaged"): train_autoencoder(faces[:64], faces[64:], tmp_path, resume=True, **SMALL)
+@pytest.mark.parametrize("damage", [lambda b: b"not a checkpoint", lambda b: b"", lambda b: b[:-30], lambda b: b[:len(b) // 2] + bytes(99) + b[len(b) // 2 + 99:]])
+def test_damaged_checkpoint_is_refused_and_closed(damage, faces, tmp_path):
+    path = tmp_path / "checkpoint.npz"
+    save_checkpoint(path, build_autoencoder(build_encoder(16, 4, (4, 8)), build_decoder(16, 4, (4, 8))), {}, [])
+    path.write_bytes(damage(path.read_bytes()))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
+        with pytest.raises(ValueError, match="damaged"): train_autoencoder(faces[:64], faces[64:], tmp_path, resume=True, **SMALL)
+        gc.collect()
+    assert str(path) not in " ".join(str(warning.message) for warning in caught)
 
 
 def test_replace_file_leaves_the_old_content_when_writing_fails(tmp_path):
