@@ -1,11 +1,13 @@
 "Training: the optimiser against linear algebra, replayable batches, and a training that survives kill -9."
 import csv
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import keras
 import numpy as np
@@ -15,11 +17,13 @@ from hypothesis import strategies as st
 from keras import ops
 from PIL import Image
 
+from latentfaces.autoencoder import build_autoencoder, build_decoder, build_encoder
 from latentfaces.bundle import train_bundle
 from latentfaces.core import replace_file, to_float
 from latentfaces.data import synthetic_faces
 from latentfaces.training import (HISTORY_COLUMNS, Muon, Rows, StopOnNaN, check_recipe, check_varied, data_fingerprint, face_batches,
-                                  learning_rate_schedule, orthogonalize, pixel_pca_error, read_state, train_autoencoder, without_remapper)
+                                  learning_rate_schedule, orthogonalize, pixel_pca_error, read_state, save_checkpoint,
+                                  train_autoencoder, without_remapper)
 
 from conftest import TINY
 
@@ -282,7 +286,9 @@ def test_the_bar_leaves_a_line_for_every_epoch_and_is_gone_when_the_training_fai
 @pytest.mark.parametrize("damage", [lambda b: b"not a checkpoint", lambda b: b"", lambda b: b[:-30], lambda b: b[:len(b) // 2] + bytes(99) + b[len(b) // 2 + 99:]])
 def test_damaged_checkpoint_is_refused_and_closed(damage, faces, tmp_path):
     path = tmp_path / "checkpoint.npz"
-    save_checkpoint(path, build_autoencoder(build_encoder(16, 4, (4, 8)), build_decoder(16, 4, (4, 8))), {}, [])
+    model = build_autoencoder(build_encoder(16, 4, (4, 8)), build_decoder(16, 4, (4, 8)))
+    model.compile("adam", "mse")
+    save_checkpoint(path, model, {}, [])
     path.write_bytes(damage(path.read_bytes()))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ResourceWarning)
