@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['as_array', 'check_latents', 'as_numbers', 'check_count', 'check_positive', 'check_share', 'check_choice',
            'random_generator', 'batches', 'in_batches', 'check_images', 'to_float', 'to_bytes', 'expanded',
-           'check_output', 'replace_file', 'warn', 'progress_bar', 'silenced', 'load_keras']
+           'check_output', 'replace_file', 'read_arrays', 'warn', 'progress_bar', 'silenced', 'load_keras']
 
 # %% ../nbs/00_core.ipynb #cebe5199
 import contextlib
 import io
 import os
+import secrets
 import stat
 import sys
 import threading
@@ -278,12 +279,20 @@ def replace_file(
 
 def _put(target, content):
     "Write bytes beside the target and rename them into its place; an older file's permissions are kept."
-    part = target.with_name(f".{target.name[:100]}.{os.getpid()}.part")
+    # a name by chance, for threads that write the same file, and a short one, for names as long as a file may have
+    part = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with part.open("wb") as file: file.write(content)
+        with part.open("xb") as file: file.write(content)
         if target.exists(): part.chmod(stat.S_IMODE(target.stat().st_mode))
         os.replace(part, target)
     finally: part.unlink(missing_ok=True)
+
+# %% ../nbs/00_core.ipynb #436eace8
+def read_arrays(
+    path,  # an .npz file
+) -> dict[str, np.ndarray]:  # the arrays by their names
+    "All arrays of an .npz file, read without pickle; raises what opening and reading raise."
+    with expanded(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file: return dict(file)
 
 # %% ../nbs/00_core.ipynb #d4e065e9
 def warn(

@@ -13,7 +13,6 @@ __all__ = ['FEATURES', 'HEADINGS', 'is_face', 'face_rate', 'standard_error', 'pi
 # %% ../nbs/12_evaluation.ipynb #f4df89a3
 import csv
 import io
-import itertools
 import json
 from functools import cache
 from importlib.util import find_spec
@@ -106,20 +105,6 @@ def build_attribute_network(
     shares = keras.layers.Activation("sigmoid", name="attributes")(logits)
     return keras.Model(encoder.input, {"features": features, "attributes": shares}, name="attribute_network")
 
-# %% ../nbs/12_evaluation.ipynb #6f9fe527
-def _labelled_batches(images, labels, batch_size, shift, random_state):
-    "Endless shuffled, mirrored and shifted batches of images, float32 in [0, 1], with their labels."
-    from latentfaces.training import shifted
-    for epoch in itertools.count():
-        rng = np.random.default_rng([random_state, epoch])
-        order, flip = rng.permutation(len(images)), rng.random(len(images)) < 0.5
-        offsets = rng.integers(-shift, shift + 1, (len(images), 2))
-        for start in range(0, len(images) - batch_size + 1, batch_size):
-            chosen = np.sort(order[start:start + batch_size])
-            batch = to_float(shifted(images[chosen], offsets[chosen]))
-            batch[flip[chosen]] = batch[flip[chosen], :, ::-1]
-            yield batch, labels[chosen]
-
 # %% ../nbs/12_evaluation.ipynb #7a375445
 def train_attribute_network(
     images: np.ndarray,           # uint8 or float in [0, 1], (n, size, size, 3)
@@ -134,7 +119,7 @@ def train_attribute_network(
 ):                                # keras.Model
     "Train the network whose last hidden layer serves as features; raises ValueError for unequal lengths or too few images."
     keras = load_keras()
-    from latentfaces.training import learning_rate_schedule, without_remapper
+    from latentfaces.training import face_batches, learning_rate_schedule, without_remapper
     check_images(images)
     labels, steps = (np.asarray(values) > 0).astype(np.float32), len(images) // batch_size
     if labels.ndim != 2 or len(labels) != len(images) or not steps:
@@ -144,7 +129,7 @@ def train_attribute_network(
     model = keras.Model(network.input, network.get_layer("logits").output)
     optimizer = keras.optimizers.AdamW(learning_rate_schedule(learning_rate, epochs * steps), weight_decay=0.05)
     model.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.04))
-    drawn = _labelled_batches(images, labels, batch_size, shift, random_state)
+    drawn = face_batches(images, batch_size, random_state, shift=shift, targets=labels)
     with without_remapper():
         model.fit(drawn, steps_per_epoch=steps, epochs=epochs, shuffle=False, verbose=0, callbacks=list(callbacks))
     return network

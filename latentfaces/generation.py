@@ -8,18 +8,19 @@ __all__ = ['generate_vectors', 'generate_faces', 'check_face_folder', 'write_fac
 
 # %% ../nbs/11_generation.ipynb #7877f27e
 import json
+import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
-from .bundle import Bundle
+from .bundle import Bundle, decoded
 from .core import (
-    batches, check_choice, check_count, check_images, check_latents, check_output, expanded, in_batches, progress_bar, replace_file)
+    batches, check_choice, check_count, check_latents, check_output, expanded, progress_bar, replace_file, to_bytes)
 from .ellipses import confidence_ellipse
 from .pca import LatentPCA
-from .plots import face_sheet, plot_faces, to_bytes
+from .plots import face_sheet, plot_faces
 from .sampling import fitted_sampler
 
 # %% ../nbs/11_generation.ipynb #ffca79a9
@@ -50,14 +51,9 @@ def generate_vectors(
     raise TypeError(f"expected a sampler of z-vectors, got {type(sampler).__name__}, which draws images: they need no decoder, call its sample(n)")
 
 # %% ../nbs/11_generation.ipynb #7285dfe0
-def _decoder_of(source):
-    "A function from z-vectors, (n, latent_dim), to images that are checked."
-    if isinstance(source, Bundle): return source.decode
-    def decode(z):
-        images = check_images(in_batches(source, z))
-        if len(images) == len(z): return images
-        raise ValueError(f"expected a decoder that makes an image of each z-vector, got {len(images)} of {len(z)}: pass another function")
-    return decode
+def _decode(source, z):
+    "Images, float32 in [0, 1], of z-vectors, by a bundle or a bare decoder."
+    return source.decode(z) if isinstance(source, Bundle) else decoded(source, z)
 
 
 def generate_faces(
@@ -65,10 +61,10 @@ def generate_faces(
     sampler=None,        # a sampler, fitted or not, or the name of one; None is "elliptic"; for a bare decoder it must be fitted
     n: int = 10,         # number of faces
     random_state=None,   # seed; the same seed gives the same faces
-) -> tuple:              # faces, in [0, 1] or uint8, (n, size, size, 3), and their z, float32 (n, latent_dim)
+) -> tuple:              # faces, float32 in [0, 1], (n, size, size, 3), and their z, float32 (n, latent_dim)
     "Draw z-vectors and decode them; a sampler that has not been fitted is fitted to a copy of itself on the bundle's z-points."
     z = generate_vectors(source, sampler, n, random_state)
-    return _decoder_of(source)(z), z
+    return _decode(source, z), z
 
 # %% ../nbs/11_generation.ipynb #4c54a4a7
 def _page_size(size, most=400):
@@ -99,13 +95,19 @@ def _write_pictures(folder, faces, columns, title):
                          f"{title}, faces {page.start + 1:,} to {page.stop:,} of {len(faces):,}")
             for i, page in enumerate(batches(len(faces), size), 1)]
 
+
+def _remove_older(folder, pictures):
+    "Remove the pictures of an earlier run under other names, which would pass for faces of this one."
+    for path in folder.iterdir():
+        if re.fullmatch(r"faces(-\d{3,})?\.png", path.name) and path.is_file() and path not in pictures: path.unlink()
+
 # %% ../nbs/11_generation.ipynb #6f9535c0
-def _decoded_bytes(decoder, z, progress):
-    "What a decoder makes of z-vectors, as uint8: a float array of many faces would be four times as large."
+def _decoded_bytes(source, z, progress):
+    "What a bundle or decoder makes of z-vectors, as uint8: a float array of many faces would be four times as large."
     faces = None
     with progress_bar(None, "faces", len(z), "face", progress) as bar:
         for rows in batches(len(z)):
-            part = to_bytes(decoder(z[rows]))
+            part = to_bytes(_decode(source, z[rows]))
             if faces is None: faces = np.empty((len(z), *part.shape[1:]), np.uint8)
             faces[rows] = part
             bar.update(len(part))
@@ -135,16 +137,17 @@ def write_faces(
     arrays = {"z": z, "settings": np.array(json.dumps(settings))}
     def write_arrays(): return replace_file(folder / "faces.npz", lambda file: np.savez(file, **arrays))
     if isinstance(faces, Bundle) or callable(faces):
-        decoder = _decoder_of(faces)
-        to_bytes(decoder(z[:1]))  # one that does not work at all shall leave nothing behind
+        _decode(faces, z[:1])  # one that does not work at all shall leave nothing behind
         write_arrays()  # before the long work: from z the same faces can be made again
-        faces = _decoded_bytes(decoder, z, progress)
+        faces = _decoded_bytes(faces, z, progress)
     faces = to_bytes(faces)
     if len(faces) != len(z): raise ValueError(f"expected as many faces as z-vectors, got {len(faces)} and {len(z)}: pass both for the same faces")
     arrays["faces"] = faces
     vectors = write_arrays()
     title = ", ".join(f"{key} {value}" for key, value in settings.items())
-    return *_write_pictures(folder, faces, columns, title), vectors
+    pictures = _write_pictures(folder, faces, columns, title)
+    _remove_older(folder, pictures)
+    return *pictures, vectors
 
 # %% ../nbs/11_generation.ipynb #2f7b473f
 def _plane_axes(pca, plane, coordinates, follow):

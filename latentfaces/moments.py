@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .core import batches, check_latents, expanded, replace_file
+from .core import batches, check_latents, expanded, read_arrays, replace_file
 
 # %% ../nbs/00a_moments.ipynb #eafc25bd
 def _block_rows(latent_dim):
@@ -113,8 +113,7 @@ class _Filed:
         "Read moments; raises FileNotFoundError or ValueError, in one sentence."
         path = expanded(path)
         if not path.is_file(): raise FileNotFoundError(f"expected a file that Moments.save wrote, got {path}, which is not there")
-        try:
-            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file: return cls.from_arrays(dict(file))
+        try: return cls.from_arrays(read_arrays(path))
         except Exception as error:  # a damaged zip raises nearly anything
             raise ValueError(f"expected a file that Moments.save wrote, got {path}, which is none, or damaged") from error
 

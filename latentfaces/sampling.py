@@ -23,7 +23,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .core import batches, check_choice, check_count, check_latents, check_positive, expanded, random_generator, replace_file
+from .core import batches, check_choice, check_count, check_latents, check_positive, expanded, random_generator, read_arrays, replace_file
 from .distributions import half_widths
 from .gaussian import LatentGaussian, normal_log_density
 from .moments import Moments, MomentsMixin, as_moments, checked_points, in_subspace, varying_axes
@@ -195,8 +195,7 @@ def _read(path):
     problem = f"{path} is not a sampler that save wrote, or it is damaged"
     if not zipfile.is_zipfile(path): raise ValueError(problem)
     try:
-        # np.load leaves a damaged zip open if it has opened it itself.
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file: arrays = {name: file[name] for name in file.files}
+        arrays = read_arrays(path)
         tree = json.loads(str(arrays.pop("sampler")))
         if not isinstance(tree, dict) or set(tree) != {"class", "module", "parameters", "values", "inside"} or not isinstance(tree["class"], str): raise KeyError("sampler")
     except Exception as error: raise ValueError(problem) from error  # a damaged zip raises nearly anything

@@ -22,9 +22,9 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from .autoencoder import build_autoencoder, build_decoder, build_encoder, check_network
-from latentfaces.core import (
-    batches, check_choice, check_count, check_images, check_positive, expanded, load_keras, progress_bar, replace_file, silenced,
-    to_float)
+from .core import (
+    batches, check_choice, check_count, check_images, check_positive, expanded, load_keras, progress_bar, read_arrays, replace_file,
+    silenced, to_float)
 
 # %% ../nbs/03_training.ipynb #52fc6aa0
 load_keras();  # in silence, so that the imports below find it there
@@ -90,7 +90,8 @@ def face_batches(
     start_epoch: int = 0,   # epochs to skip
     mirror: bool = True,    # flip each image left to right with probability 1/2?
     shift: int = 0,         # move each image by up to so many pixels both ways
-):                          # endless generator of pairs (images, images), float32 in [0, 1]
+    targets=None,           # what a network shall answer, one row per image; None: the batch itself
+):                          # endless generator of pairs: images, float32 in [0, 1], and their targets
     "Endless shuffled, mirrored and shifted batches that are the same for the same seed and epoch."
     n = len(images)
     for epoch in itertools.count(start_epoch):
@@ -101,7 +102,7 @@ def face_batches(
             chosen = np.sort(order[start:start + batch_size])
             batch = to_float(shifted(images[chosen], offsets[chosen]) if shift else images[chosen])
             batch[flip[chosen]] = batch[flip[chosen], :, ::-1]
-            yield batch, batch
+            yield batch, batch if targets is None else targets[chosen]
 
 # %% ../nbs/03_training.ipynb #6b6475d1
 def orthogonalize(
@@ -219,8 +220,7 @@ def read_state(
     path,        # a checkpoint
 ) -> dict:       # its "settings" and "history"
     "What a checkpoint says of itself; raises ValueError for a damaged one."
-    try:
-        with np.load(path, allow_pickle=False) as file: return json.loads(str(file["state"]))
+    try: return json.loads(str(read_arrays(path)["state"]))
     except Exception as error:
         raise ValueError(f"expected a checkpoint of an interrupted training in {path}, got a damaged file ({error}): "
                          "delete it and train from the start") from error
@@ -232,9 +232,9 @@ def restore_checkpoint(
 ) -> None:
     "Put a checkpoint's weights and optimiser state back into a model."
     model.optimizer.build(model.trainable_variables)
-    with np.load(path, allow_pickle=False) as file:
-        for kind, variables in (("weight", model.weights), ("optimizer", model.optimizer.variables)):
-            for i, variable in enumerate(variables): variable.assign(file[f"{kind}_{i:03d}"])
+    arrays = read_arrays(path)
+    for kind, variables in (("weight", model.weights), ("optimizer", model.optimizer.variables)):
+        for i, variable in enumerate(variables): variable.assign(arrays[f"{kind}_{i:03d}"])
 
 # %% ../nbs/03_training.ipynb #317d6aee
 HISTORY_COLUMNS = ("epoch", "train_mse", "held_out_mse", "seconds")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latentfaces.bundle import FILES, Bundle, changed_images, load_bundle, reconstruction_error, save_bundle, sha256, train_bundle
+from latentfaces.bundle import FILES, Bundle, changed_images, decoded, load_bundle, measure, reconstruction_error, save_bundle, sha256, train_bundle
 from latentfaces.core import in_batches
 from latentfaces.data import synthetic_faces
 
@@ -113,6 +113,13 @@ def pixels(z): return np.repeat(np.tanh(z[:, :1]), 192, axis=1).reshape(-1, 8, 8
 def right(z): return (pixels(z) + 1) / 2
 
 
+class Lent:
+    "A stand-in for tensors that are arrays only after .numpy()."
+    def __init__(self, array): self.array = array
+    def detach(self): return self
+    def numpy(self): return self.array
+
+
 class Tensor:
     "A stand-in for PyTorch's tensors, which must be detached before they become arrays."
     def __init__(self, array): self.array = array
@@ -120,12 +127,13 @@ class Tensor:
     def cpu(self): return self.array
 
 
-@pytest.mark.parametrize("decoder", [right, lambda z: right(z).astype(np.float16), lambda z: right(z).tolist(), lambda z: Tensor(right(z)),
-                                     lambda z: np.rint(255 * right(z)).astype(np.uint8), lambda z: right(z) * 1.0005 - 0.0001])
+@pytest.mark.parametrize("decoder", [right, lambda z: right(z).astype(np.float16), lambda z: right(z).tolist(), lambda z: Tensor(right(z)), lambda z: Lent(right(z)),
+                                     lambda z: np.rint(255 * right(z)).astype(np.uint8), lambda z: right(z) * 1.0005 - 0.0001, lambda z: right(z) * (1 + 1e-7)])
 def test_any_function_from_z_to_images_is_a_decoder(decoder):
     faces = Bundle(Z, decoder=decoder).decode(Z, batch_size=7)
     assert faces.dtype == np.float32 and faces.min() >= 0 and faces.max() <= 1
     np.testing.assert_allclose(faces, right(Z.astype(np.float32)), atol=3e-3)
+    np.testing.assert_array_equal(decoded(decoder, Z, batch_size=7), faces)
 
 
 def keras_decoders():
@@ -157,8 +165,9 @@ def test_keras_models_that_do_not_know_their_sizes_decode(which):
     (lambda z: right(z)[:1], r"got \(1, 8, 8, 3\)"), (lambda z: {"faces": right(z)}, r"got \(\)"), (lambda z: None, r"got \(\)"),
     (lambda z: [right(z)[0], right(z)[0, 0]], "different lengths")])
 def test_what_a_decoder_paints_is_looked_at(decoder, message):
-    with pytest.raises(ValueError, match=message) as error: Bundle(Z, decoder=decoder).decode(Z)
-    assert "\n" not in str(error.value)
+    for decode in (Bundle(Z, decoder=decoder).decode, lambda z: decoded(decoder, z)):
+        with pytest.raises(ValueError, match=message) as error: decode(Z)
+        assert "\n" not in str(error.value)
 
 
 def test_an_encoder_of_another_shape_is_refused():
@@ -338,6 +347,44 @@ def test_an_older_bundle_is_replaced(copy, tiny_bundle):
     changed = Bundle(tiny_bundle.z[:50], tiny_bundle.names[:50], tiny_bundle.config, tiny_bundle.encoder, tiny_bundle.decoder, tiny_bundle.history)
     changed.save(copy)
     assert len(load_bundle(copy).z) == 50 and [p.name for p in copy.parent.iterdir()] == ["copy"]
+
+
+def linked(tmp_path, folder):
+    "A link on one disk to a folder on another."
+    for name in ("here", "there"): (tmp_path / name).mkdir()
+    (tmp_path / "here" / "link").symlink_to(tmp_path / "there" / folder)
+    return tmp_path / "here" / "link"
+
+
+@pytest.mark.parametrize("before", ["empty", "bundle", "nothing"])
+def test_a_bundle_is_saved_behind_a_link(before, tiny_bundle, tmp_path):
+    link = linked(tmp_path, "real")
+    if before == "empty": (tmp_path / "there" / "real").mkdir()
+    if before == "bundle": shutil.copytree(tiny_bundle.path, tmp_path / "there" / "real")
+    assert tiny_bundle.save(link) == tmp_path / "there" / "real" and len(load_bundle(link).z) == 108
+    assert link.is_symlink() and [p.name for folder in ("here", "there") for p in (tmp_path / folder).iterdir()] == ["link", "real"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_training_behind_a_link(there, face_folder, tmp_path):
+    link = linked(tmp_path, "real")
+    if there: (tmp_path / "there" / "real").mkdir()
+    train_bundle(face_folder, link, **TINY | {"epochs": 1})
+    assert sorted(p.name for p in (tmp_path / "there" / "real").iterdir()) == sorted(["config.json", *FILES])
+    assert link.is_symlink() and [p.name for folder in ("here", "there") for p in (tmp_path / folder).iterdir()] == ["link", "real"]
+    with pytest.raises(FileExistsError, match="finished one"): train_bundle(face_folder, link, **TINY)
+
+
+def test_a_folder_with_a_name_as_long_as_a_folder_may_have(tiny_bundle, tmp_path):
+    assert len(load_bundle(tiny_bundle.save(tmp_path / ("\u6f22" * 85))).z) == 108
+
+
+def test_measuring_shows_that_it_goes_on(tiny_bundle, capsys):
+    images = synthetic_faces(40, size=16, random_state=1)[0]
+    scores = [measure(tiny_bundle, images[:30], images[30:], progress) for progress in (True, False)]
+    assert scores[0] == scores[1] and capsys.readouterr().err.count("measuring") > 0
+    measure(tiny_bundle, images[:30], images[30:])
+    assert capsys.readouterr().err == ""
 
 
 def test_wrong_arrays_are_refused_with_a_sentence(tiny_bundle):

@@ -1,4 +1,5 @@
 "What every module stands on: checks, seeds, batches, warnings, bars, and files that are there whole or not at all."
+import gc
 import os
 import stat
 import subprocess
@@ -16,7 +17,7 @@ from scipy import sparse
 from clouds import cloud
 from latentfaces.core import (
     as_numbers, as_array, batches, check_choice, check_count, check_images, check_latents, check_output, check_positive, check_share, expanded,
-    in_batches, progress_bar, random_generator, replace_file, to_float, warn)
+    in_batches, progress_bar, random_generator, read_arrays, replace_file, to_float, warn)
 from latentfaces.correlations import correlation_matrix, distance_correlation, shuffle_components, strongest_pairs
 from latentfaces.densities import BlendSampler, TruncatedGaussianSampler
 from latentfaces.distributions import fit_gaussian, number_density
@@ -343,6 +344,61 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_rest(there, error, tmp_pa
             patch.setattr(place, fail)
             with pytest.raises(type(error)): write(path)
     assert names(tmp_path) == (["file"] if there else []) and (not there or path.read_bytes() == b"old")
+
+
+def test_threads_may_write_the_same_file(tmp_path):
+    path, errors, start = tmp_path / "file", [], threading.Barrier(8)
+
+    def often(content):
+        start.wait()
+        try:
+            for _ in range(30): write(path, content)
+        except Exception as error: errors.append(error)
+    threads = [threading.Thread(target=often, args=(bytes([i]) * 100_000,)) for i in range(8)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    content = path.read_bytes()
+    assert not errors and len(content) == 100_000 and len(set(content)) == 1 and names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("name", ["\u6f22" * 83, "x" * 249, "x" * 255], ids=("83 characters, 249 bytes", "249", "255"))
+def test_a_name_as_long_as_a_file_may_have(name, tmp_path):
+    assert write(tmp_path / name).read_bytes() == write(tmp_path / name).read_bytes() == b"new" and names(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_a_new_file_has_the_usual_permissions(umask, tmp_path):
+    before = os.umask(umask)
+    try: write(tmp_path / "file")
+    finally: os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o666 & ~umask
+
+
+# Arrays
+
+def test_arrays_there_and_back(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    replace_file(tmp_path / "a.npz", lambda file: np.savez(file, a=np.eye(3), b=np.array("text")))
+    for path in (tmp_path / "a.npz", str(tmp_path / "a.npz"), "~/a.npz"):
+        found = read_arrays(path)
+        assert list(found) == ["a", "b"] and (found["a"] == np.eye(3)).all() and str(found["b"]) == "text"
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-9], lambda b: b"", lambda b: b"text", lambda b: b[:60] + bytes([b[60] ^ 1] * 100) + b[160:]])
+def test_damaged_arrays_leave_no_file_open(damage, tmp_path):
+    path = replace_file(tmp_path / "a.npz", lambda file: np.savez(file, a=np.arange(99)))
+    path.write_bytes(damage(path.read_bytes()))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(Exception): read_arrays(path)
+        gc.collect()
+    assert not caught
+
+
+def test_arrays_with_pickle_are_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", a=np.array([{}], object))
+    with pytest.raises(ValueError, match="allow_pickle"): read_arrays(tmp_path / "a.npz")
+    with pytest.raises(FileNotFoundError): read_arrays(tmp_path / "b.npz")
 
 
 # Warnings

@@ -19,8 +19,9 @@ from PIL import Image
 
 from clouds import cloud
 from latentfaces import cli
-from latentfaces.bundle import load_bundle
+from latentfaces.bundle import Bundle, load_bundle
 from latentfaces.cli import main
+from latentfaces.core import read_arrays
 from latentfaces.densities import EigenfaceSampler
 from latentfaces.generation import generate_faces, generate_vectors, reencoding_error, walk_between, walk_plane, write_faces
 from latentfaces.pca import LatentPCA
@@ -83,12 +84,35 @@ def test_a_bare_decoder_has_nothing_to_fit_a_sampler_to(sampler):
     with pytest.raises(TypeError, match=r"expected a fitted sampler, .* call its fit\(z\), or pass Bundle"): generate_faces(patches, sampler)
 
 
-@pytest.mark.parametrize("decoder, says", [(lambda z: 255 * patches(z), "divide by 255"), (lambda z: 2 * patches(z) - 1, r"\[0, 1\]"),
-                                           (lambda z: np.repeat(patches(z), 2, axis=0), "an image of each z-vector"), (lambda z: z, "of shape")])
+@pytest.mark.parametrize("decoder, says", [(lambda z: 255 * patches(z), r"wrap it, lambda z: decoder\(z\) / 255$"), (lambda z: z, "of shape"),
+                                           (lambda z: patches(z) - patches(z).min() - 1, r"wrap it, lambda z: \(decoder\(z\) \+ 1\) / 2$"),
+                                           (lambda z: np.moveaxis(patches(z), -1, 1), r"np.moveaxis\(decoder\(z\), 1, -1\)$"),
+                                           (lambda z: np.repeat(patches(z), 2, axis=0), "of shape")])
 def test_decoders_that_make_no_images_are_refused(decoder, says, tmp_path):
     with pytest.raises(ValueError, match=says): generate_faces(decoder, GaussianSampler().fit(cloud()), 20, 0)
     with pytest.raises(ValueError, match=says): write_faces(tmp_path / "new", decoder, cloud(), {})
     assert not (tmp_path / "new").exists()
+
+
+class Tensor:
+    "A stand-in for tensors that must be detached before they become arrays."
+    def __init__(self, array): self.array = array
+    def detach(self): return self
+    def numpy(self): return self.array
+
+
+@pytest.mark.parametrize("decoder", [lambda z: patches(z) * (1 + 1e-7), lambda z: np.rint(255 * patches(z)).astype(np.uint8),
+                                     lambda z: Tensor(patches(z)), lambda z: patches(z).tolist()])
+def test_a_bare_decoder_paints_as_in_a_bundle(decoder, tmp_path):
+    z = cloud(n=300).astype(np.float32)
+    faces, vectors = generate_faces(decoder, GaussianSampler().fit(z), 300, 0)
+    inside = Bundle(z, decoder=decoder)
+    np.testing.assert_array_equal(faces, inside.decode(vectors))
+    assert faces.dtype == np.float32 and faces.max() <= 1
+    for name, source in (("bare", decoder), ("inside", inside), ("ready", faces)): write_faces(tmp_path / name, source, vectors, {})
+    written = [read_arrays(tmp_path / name / "faces.npz")["faces"] for name in ("bare", "inside", "ready")]
+    for one in written: np.testing.assert_array_equal(one, written[0])
+    np.testing.assert_allclose(written[0] / 255, patches(vectors), atol=0.003)
 
 
 def test_a_sampler_of_images_needs_no_decoder(tiny_bundle):
@@ -203,6 +227,23 @@ def test_a_link_to_a_folder_is_a_folder(tmp_path):
     (tmp_path / "link").symlink_to("there")
     write_faces(tmp_path / "link", np.zeros((2, 4, 4, 3)), cloud(n=2), {})
     assert (tmp_path / "link").is_symlink() and len(list((tmp_path / "there").iterdir())) == 2
+
+
+def test_older_pages_go_when_the_new_ones_are_there(tmp_path, monkeypatch):
+    import latentfaces.generation as generation
+    ours, others = ["faces-001.png", "faces-002.png", "faces-003.png", "faces-1000.png"], ["faces-01.png", "faces-001.png.bak", "faces-abc.png", "my faces-001.png"]
+    for name in (*ours, *others): (tmp_path / name).write_text("old")
+    (tmp_path / "faces-004.png").mkdir()
+    z = cloud(n=900)
+    def fail(*args, **kwargs): raise KeyboardInterrupt
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(generation, "plot_faces", fail)
+        write_faces(tmp_path, patches, z[:20], {})
+    assert {*ours, *others} < {p.name for p in tmp_path.iterdir()}
+    write_faces(tmp_path, patches, z[:20], {})
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["faces.npz", "faces.png", "faces-004.png", *others])
+    write_faces(tmp_path, patches, z, {})
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["faces.npz", "faces-004.png", *{*ours[:3], *others}])
 
 
 def test_large_faces_make_small_pages(tmp_path):

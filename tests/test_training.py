@@ -1,11 +1,13 @@
 "Training: the optimiser against linear algebra, replayable batches, and a training that survives kill -9."
 import csv
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import keras
 import numpy as np
@@ -15,11 +17,13 @@ from hypothesis import strategies as st
 from keras import ops
 from PIL import Image
 
+from latentfaces.autoencoder import build_autoencoder, build_decoder, build_encoder
 from latentfaces.bundle import train_bundle
 from latentfaces.core import replace_file, to_float
 from latentfaces.data import synthetic_faces
 from latentfaces.training import (HISTORY_COLUMNS, Muon, Rows, StopOnNaN, check_recipe, check_varied, data_fingerprint, face_batches,
-                                  learning_rate_schedule, orthogonalize, pixel_pca_error, read_state, train_autoencoder, without_remapper)
+                                  learning_rate_schedule, orthogonalize, pixel_pca_error, read_state, save_checkpoint,
+                                  train_autoencoder, without_remapper)
 
 from conftest import TINY
 
@@ -92,6 +96,15 @@ def test_half_of_the_images_are_mirrored():
     assert batch is target and batch.dtype == np.float32 and set(np.unique(batch)) == {0, 1}
     assert 0.45 < batch[:, 0, 1, 0].mean() < 0.55
     assert next(face_batches(image, 4000, 0, mirror=False))[0][:, 0, 0].all()
+
+
+def test_targets_follow_their_images():
+    images = (np.arange(30, dtype=np.float32)[:, None, None, None] / 30 * np.ones((1, 4, 4, 3), np.float32))
+    labelled, plain = face_batches(images, 7, 5, shift=2, targets=np.arange(30)[:, None]), face_batches(images, 7, 5, shift=2)
+    for _ in range(8):
+        batch, labels = next(labelled)
+        np.testing.assert_array_equal(batch, next(plain)[0])
+        np.testing.assert_array_equal(labels[:, 0], np.rint(30 * batch[:, 0, 0, 0]))
 
 
 def test_schedule_warms_up_and_ends_at_zero():
@@ -270,9 +283,18 @@ def test_the_bar_leaves_a_line_for_every_epoch_and_is_gone_when_the_training_fai
     assert not tqdm._instances
 
 
-def test_damaged_checkpoint_is_refused(faces, tmp_path):
-    (tmp_path / "checkpoint.npz").write_bytes(b"not a checkpoint")
-    with pytest.raises(ValueError, match="damaged"): train_autoencoder(faces[:64], faces[64:], tmp_path, resume=True, **SMALL)
+@pytest.mark.parametrize("damage", [lambda b: b"not a checkpoint", lambda b: b"", lambda b: b[:-30], lambda b: b[:len(b) // 2] + bytes(99) + b[len(b) // 2 + 99:]])
+def test_damaged_checkpoint_is_refused_and_closed(damage, faces, tmp_path):
+    path = tmp_path / "checkpoint.npz"
+    model = build_autoencoder(build_encoder(16, 4, (4, 8)), build_decoder(16, 4, (4, 8)))
+    model.compile("adam", "mse")
+    save_checkpoint(path, model, {}, [])
+    path.write_bytes(damage(path.read_bytes()))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
+        with pytest.raises(ValueError, match="damaged"): train_autoencoder(faces[:64], faces[64:], tmp_path, resume=True, **SMALL)
+        gc.collect()
+    assert str(path) not in " ".join(str(warning.message) for warning in caught)
 
 
 def test_replace_file_leaves_the_old_content_when_writing_fails(tmp_path):
