@@ -127,7 +127,7 @@ def _filters(text):
 # %% ../nbs/cli.ipynb #f7f331d6
 def _add_train(p):
     "Options of `latentfaces train`."
-    p.add_argument("--data", type=_path, required=True, metavar="PATH", help="the CelebA zip or folder, or any folder of JPEG, PNG or WebP images")
+    p.add_argument("--data", type=_path, required=True, metavar="PATH", help="the CelebA zip or folder, or any folder of images")
     p.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder for the bundle; during training it holds the checkpoint")
     p.add_argument("--size", type=_whole(1), default=64, metavar="PIXELS", help="side of the images")
     p.add_argument("--crop", type=_whole(1), metavar="PIXELS", help="side of the centred crop of a 178 pixels wide image; without it, 140 for CelebA and the largest square for other images")

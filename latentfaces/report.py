@@ -288,7 +288,7 @@ def _normal_rows(n, curves, tests):
     "What the section says about normality: effect sizes, then tests."
     rows = [("Kolmogorov distance of the squared lengths to their law", f"{n['radius_ks']:.3g}"),
             ("variance of the squared lengths over that of a normal cloud of as many points",
-             f"{n['radius_variance']:.3g}"),
+             f"{n['radius_ratio']:.3g}"),
             ("points within the length that holds 99.73 % of a normal cloud", f"{n['core']:.1%}"),
             ("largest Kolmogorov distance to a Gaussian along a principal axis", f"{n['axis_ks']:.3g}"),
             ("skewness along the principal axes", _spread(curves["skewness"])),
@@ -320,7 +320,7 @@ def _normal(s):
     chance = 3 * np.sqrt(6 / n)  # the skewness that chance may give an axis, and half of the excess kurtosis
     same = ("n_axes", "radius_ks", "max_skewness", "max_kurtosis", "skewed", "rejected")
     numbers = {key: found[key] for key in same} | {
-        "radius_variance": float(found["radius_variance"] * 2 * d / law.var()),  # that of few points is below 2d
+        "radius_ratio": float(found["radius_variance"] * 2 * d / law.var()),  # that of few points is below 2d
         "core": float(np.mean(s.lengths(s.z) <= equivalent_length(3, d))),
         "axis_ks": float(component_statistics(s.scores)["ks"].max()),
         "humps": sum(map(_has_humps, (s.scores / s.std).T)),
@@ -594,10 +594,10 @@ def _about_samplers(found):
 def _findings(n):
     "What the cloud is like, in words that follow what was measured of the lengths and along the axes."
     axes = f"of its {n['n_axes']} principal axes"
-    heavy = n["radius_variance"] > 1.2 and n["heavy"] > n["humps"]
+    heavy = n["radius_ratio"] > 1.2 and n["heavy"] > n["humps"]
     if heavy: yield "has heavier tails than a normal one"
-    elif n["radius_variance"] < 0.05: yield "lies on a thin shell"
-    elif n["radius_variance"] < 0.8: yield "has lighter tails than a normal one"
+    elif n["radius_ratio"] < 0.05: yield "lies on a thin shell"
+    elif n["radius_ratio"] < 0.8: yield "has lighter tails than a normal one"
     elif n["flat"] > n["humps"]: yield f"is flatter than a normal one along {n['flat']} {axes}"
     if n["humps"]: yield f"has two or more humps along {n['humps']} {axes}"
     if n["askew"] and not heavy: yield f"is skewed along {n['askew']} {axes}"
@@ -613,7 +613,7 @@ def _kind(n):
 
 def _about_normality(n):
     "What kind of cloud it is, and the numbers that say so."
-    ratio = f"{n['radius_variance']:.3g}" if n["radius_variance"] >= 0.001 else "less than 0.001"
+    ratio = f"{n['radius_ratio']:.3g}" if n["radius_ratio"] >= 0.001 else "less than 0.001"
     return (f"The cloud {_kind(n)}: squared Mahalanobis lengths vary {ratio} times as much as those of a normal cloud "
             f"of as many points (Kolmogorov distance {n['radius_ks']:.2f}, along the axes at most {n['axis_ks']:.2f}); "
             f"the largest skewness along an axis is {n['max_skewness']:.2f}.")
