@@ -132,7 +132,7 @@ def _add_train(p):
     p.add_argument("--size", type=_whole(1), default=64, metavar="PIXELS", help="side of the images")
     p.add_argument("--crop", type=_whole(1), metavar="PIXELS", help="side of the centred crop of a 178 pixels wide image; without it, 140 for CelebA and the largest square for other images")
     p.add_argument("--limit", type=_whole(1), metavar="N", help="use only the first N images")
-    p.add_argument("--held-out", type=_whole(1), default=500, metavar="N", help="images kept aside to measure the error on")
+    p.add_argument("--held-out", type=_whole(1), default=500, metavar="N", help="images kept aside to measure the error on, at most a tenth of all")
     p.add_argument("--epochs", type=_whole(1), default=40, metavar="N", help="passes over the images")
     p.add_argument("--batch-size", type=_whole(1), default=64, metavar="N", help="images per step")
     p.add_argument("--shift", type=_whole(0), default=2, metavar="PIXELS", help="training images are mirrored, and moved by up to so many pixels")
@@ -174,9 +174,11 @@ def evaluate(args: argparse.Namespace) -> None:
     from latentfaces.bundle import load_bundle
     from latentfaces.evaluation import check_table_path, evaluate, format_table, load_features, reference_for, write_table
     if args.out is not None: check_table_path(args.out)
+    if args.feature_range is not None and args.features is None:
+        raise ValueError("expected --features with --feature-range, got none: the shipped network takes pixels from 0 to 1")
     samplers = _rows(args)
     bundle = load_bundle(args.bundle)
-    features = load_features(args.features, args.feature_range)
+    features = load_features(args.features, args.feature_range or (0.0, 1.0))
     reference = reference_for(bundle, args.data, features, progress=not args.quiet)
     rows = evaluate(bundle, samplers, reference, args.count, args.seed, not args.quiet, features)
     path = None if args.out is None else write_table(rows, args.out)
@@ -220,7 +222,8 @@ def _add_evaluate(p):
                         f"without it, {_with_knob('components')}")
     p.add_argument("--n", type=_whole(20), default=2000, dest="count", metavar="N", help="pictures in each row")
     p.add_argument("--features", metavar="NAME", help="a Keras model (.keras) that turns images into features, or dlib; without it, the shipped attribute network; needs --data")
-    p.add_argument("--feature-range", type=float, nargs=2, default=(0.0, 1.0), metavar=("BLACK", "WHITE"), help="what your Keras model takes for black and white")
+    p.add_argument("--feature-range", type=float, nargs=2, metavar=("BLACK", "WHITE"),
+                   help="what your Keras model takes for black and white; without it, 0 and 1")
     p.add_argument("--out", type=_path, metavar="FILE", help="a .csv or .json file to write the table to")
     p.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="the same seed gives the same table")
     p.add_argument("--quiet", action="store_true", help="show no progress bar")

@@ -751,7 +751,7 @@ def load_attributes(
     if (count := _drawn_count(source)) is not None: return _attributes_of(_draw_traits(count, 0))
     path = _find_table(source, "list_attr_celeba")
     names, rows = _header(path, _read_table(path))
-    image_names, values = _parse_rows(path, rows, len(names), {"1": 1, "-1": -1})
+    image_names, values = _parse_rows(path, rows, len(names), {"1": 1, "-1": -1, "0": -1, "True": 1, "False": -1, "true": 1, "false": -1})
     return Attributes(image_names, names, values)
 
 # %% ../nbs/01_data.ipynb #85bfe7c4

@@ -157,11 +157,17 @@ class _Shared:
         return in_batches(lambda rows: np.linalg.norm(self.gaussian.whiten(rows), axis=1), vectors, 8192)
 
 # %% ../nbs/report.ipynb #ac958b9f
+def _short(value, digits=3):
+    "A number with so many digits, and never as a power of ten where it can be read without."
+    text = f"{value:.{digits}g}"
+    return f"{float(text):,.0f}" if 10**digits <= 10 * abs(value) < 1e15 and "e" in text else text
+
+
 def _spread(values, digits=3):
     "Smallest, median and largest of some values, as text."
     known = values[np.isfinite(values)]
     if not len(known): return "none of them has one"
-    low, middle, high = (f"{v:.{digits}g}" for v in np.quantile(known, [0, 0.5, 1]))
+    low, middle, high = (_short(v, digits) for v in np.quantile(known, [0, 0.5, 1]))
     return f"{low} to {high}, median {middle}"
 
 
@@ -203,18 +209,18 @@ def _distributions(s):
     "How each component is distributed, where the origin lies, how long the vectors are."
     table, origin, lengths = component_statistics(s.z), origin_position(s.z), radii(s.z)
     humps = sum(map(_has_humps, ((s.few - table["mean"]) / table["std"]).T))
-    spread = ", all the same" if _all_alike(lengths) else f" ± {lengths.std():.2g}"
+    spread = ", all the same" if _all_alike(lengths) else f" ± {_short(lengths.std(), 2)}"
     rows = [("means of the components", _spread(table["mean"])), ("standard deviations", _spread(table["std"])),
             ("half widths at half maximum (1.18 standard deviations of a Gaussian)", _spread(table["hwhm"])),
             ("Kolmogorov distance to a Gaussian", _spread(table["ks"])),
             ("skewness", _spread(table["skewness"])), ("excess kurtosis", _spread(table["excess_kurtosis"])),
             ("components with two or more humps", f"{humps:,} of {s.z.shape[1]:,}"),
-            ("distance of the centre from the origin", f"{origin['distance']:.3g}: {_in_sigmas(origin)}"),
-            ("radii of the points", f"{lengths.mean():.3g}{spread}")]
+            ("distance of the centre from the origin", f"{_short(origin['distance'])}: {_in_sigmas(origin)}"),
+            ("radii of the points", f"{_short(lengths.mean())}{spread}")]
     if origin["sigmas"]: rows.append(("points beyond the origin, as seen from the centre", f"{origin['beyond']:.2%}"))
     curves = {"densities": _density_curves(s.few), "radii": lengths}
     if s.bound is not None:
-        rows.append(("cube [-b, b] whose vectors have the same radius", f"b = {s.bound:.3g}"))
+        rows.append(("cube [-b, b] whose vectors have the same radius", f"b = {_short(s.bound)}"))
         curves["cube"] = cube_radii(s.bound, s.z.shape[1])
     noise = np.sqrt(table["std"] @ table["std"] / len(s.z))
     numbers = {"origin": origin | {"noise": float(noise)}, "matching_bound": s.bound, "humps": humps,
@@ -286,28 +292,29 @@ def _correlations(s, kept):
 # %% ../nbs/report.ipynb #65409386
 def _normal_rows(n, curves, tests):
     "What the section says about normality: effect sizes, then tests."
-    rows = [("Kolmogorov distance of the squared lengths to their law", f"{n['radius_ks']:.3g}"),
+    rows = [("Kolmogorov distance of the squared lengths to their law", _short(n['radius_ks'])),
             ("variance of the squared lengths over that of a normal cloud of as many points",
-             f"{n['radius_ratio']:.3g}"),
+             _short(n['radius_ratio'])),
             ("points within the length that holds 99.73 % of a normal cloud", f"{n['core']:.1%}"),
-            ("largest Kolmogorov distance to a Gaussian along a principal axis", f"{n['axis_ks']:.3g}"),
+            ("largest Kolmogorov distance to a Gaussian along a principal axis", _short(n['axis_ks'])),
             ("skewness along the principal axes", _spread(curves["skewness"])),
-            ("share of axes with a skewness beyond 0.1", f"{n['skewed']:.3g}"),
+            ("share of axes with a skewness beyond 0.1", _short(n['skewed'])),
             ("excess kurtosis along the principal axes (heavy tails above 0, flat or humped below)",
              _spread(curves["kurtosis"])),
             ("axes with heavy tails, flat ones, and ones with two or more humps",
              f"{n['heavy']}, {n['flat']} and {n['humps']} of {n['n_axes']}"),
-            ("share of axes rejected (D'Agostino-Pearson, Benjamini-Hochberg 5 %)", f"{n['rejected']:.3g}")]
-    results = [(text, *tests[key]) for key, text in _TESTS.items()]
-    return rows + [(f"test: {text}", f"{statistic:.3g}, p {_p_value(p)}") for text, statistic, p in results]
+            ("share of axes rejected (D'Agostino-Pearson, Benjamini-Hochberg 5 %)", _short(n['rejected']))]
+    names = _TESTS | ({"mardia_skewness": "Mardia's skewness, on a subsample of 5,000"} if n["n_points"] > 5000 else {})
+    results = [(text, *tests[key]) for key, text in names.items()]
+    return rows + [(f"test: {text}", f"{_short(statistic)}, p {_p_value(p)}") for text, statistic, p in results]
 
 # %% ../nbs/report.ipynb #08962725
 _TESTS = {"radii": "lengths (Kolmogorov-Smirnov)", "mardia_kurtosis": "Mardia's kurtosis",
-          "mardia_skewness": "Mardia's skewness, on a subsample of 5,000",
+          "mardia_skewness": "Mardia's skewness",
           "axes": "axes (D'Agostino-Pearson, Bonferroni)"}
 
 
-def _p_value(p): return f"= {p:.2g}" if p > 1e-300 else "< 1e-300"
+def _p_value(p): return f"= {_short(p, 2)}" if p > 1e-300 else "< 1e-300"
 
 
 def _normal(s):
@@ -318,7 +325,7 @@ def _normal(s):
     n, d, skewness, kurtosis = (found[key] for key in ("n_points", "n_axes", "skewness", "kurtosis"))
     law = radius_law(d, n)
     chance = 3 * np.sqrt(6 / n)  # the skewness that chance may give an axis, and half of the excess kurtosis
-    same = ("n_axes", "radius_ks", "max_skewness", "max_kurtosis", "skewed", "rejected")
+    same = ("n_points", "n_axes", "radius_ks", "max_skewness", "max_kurtosis", "skewed", "rejected")
     numbers = {key: found[key] for key in same} | {
         "radius_ratio": float(found["radius_variance"] * 2 * d / law.var()),  # that of few points is below 2d
         "core": float(np.mean(s.lengths(s.z) <= equivalent_length(3, d))),
@@ -366,7 +373,7 @@ def _axes(s):
     count = {p: int(np.searchsorted(share, p) + 1) for p in (0.5, 0.9, 0.99)}
     rows = [("axes along which the points vary", f"{s.pca.rank_} of {s.z.shape[1]}"),
             *((f"axes that hold {p:.0%} of the variance", str(n)) for p, n in count.items()),
-            ("widest to narrowest axis", f"{s.std[0] / s.std[-1]:.3g} : 1")]
+            ("widest to narrowest axis", f"{_short(s.std[0] / s.std[-1])} : 1")]
     curves = {"std": s.std, "share": share, "densities": _density_curves(s.scores[:, :10])}
     return {"rows": rows, "numbers": {"axes": count, "rank": s.pca.rank_}, "curves": curves}
 
@@ -395,7 +402,7 @@ def _sampling(s):
     drawn, refused = _drawn(s, 2000, s.lengths)
     lengths, unit = {"the points": s.lengths(s.z)} | drawn, np.sqrt(s.pca.n_components_)
     quantiles = {name: np.quantile(values / unit, [0.05, 0.5, 0.95]) for name, values in lengths.items()}
-    named = {name: f"{name}, bound {s.bound:.3g}" if name == "uniform" else name for name in quantiles}
+    named = {name: f"{name}, bound {_short(s.bound)}" if name == "uniform" else name for name in quantiles}
     rows = [(named[name], f"{middle:.2f}  ({low:.2f} to {high:.2f})") for name, (low, middle, high) in quantiles.items()]
     longest = float(lengths["the points"].max() / unit)
     rows.append(("the longest of the points", f"{longest:.2f}"))
@@ -556,14 +563,15 @@ _SECTIONS = {
 # %% ../nbs/report.ipynb #7ad47551
 def _about_size(points, axes):
     "How many points, components and axes that matter."
-    held = f"; {axes['axes'][0.9]:,} principal axes hold 90 % of their variance" if axes else ""
+    count = axes["axes"][0.9] if axes else 0
+    held = f"; {count:,} principal {'axis holds' if count == 1 else 'axes hold'} 90 % of their variance" if axes else ""
     return f"{points['n_points']:,} points with {points['latent_dim']:,} components{held}."
 
 
 def _about_origin(found):
     "Where the centre is, unless chance alone could have put it there."
     origin = found["origin"]
-    at = f"The centre lies {origin['distance']:.3g} from the origin"
+    at = f"The centre lies {_short(origin['distance'])} from the origin"
     if origin["distance"] < 2 * origin["noise"]:
         return f"{at}, no more than chance can explain for so many points: the origin may be the centre."
     far = "the origin is within the spread of the points"
@@ -587,8 +595,8 @@ def _about_samplers(found):
     name = max(naive, key=naive.get)
     miss = "miss the region" if naive[name] > found["longest"] else "are drawn too far out"
     return (f"Vectors of the sampler {name} {miss}: in standard deviations along the principal axes (Mahalanobis length) "
-            f"they are {naive[name]:.3g} times as long as vectors of the fitted Gaussian "
-            f"and {naive[name] / found['longest']:.2g} times as long as the longest of the points.")
+            f"they are {_short(naive[name])} times as long as vectors of the fitted Gaussian "
+            f"and {_short(naive[name] / found['longest'], 2)} times as long as the longest of the points.")
 
 # %% ../nbs/report.ipynb #5bea8f7e
 def _findings(n):
@@ -613,7 +621,7 @@ def _kind(n):
 
 def _about_normality(n):
     "What kind of cloud it is, and the numbers that say so."
-    ratio = f"{n['radius_ratio']:.3g}" if n["radius_ratio"] >= 0.001 else "less than 0.001"
+    ratio = _short(n['radius_ratio']) if n["radius_ratio"] >= 0.001 else "less than 0.001"
     return (f"The cloud {_kind(n)}: squared Mahalanobis lengths vary {ratio} times as much as those of a normal cloud "
             f"of as many points (Kolmogorov distance {n['radius_ks']:.2f}, along the axes at most {n['axis_ks']:.2f}); "
             f"the largest skewness along an axis is {n['max_skewness']:.2f}.")

@@ -262,7 +262,7 @@ class LatentSampler(BaseEstimator):
         tree, arrays = _read(path)
         found = _class_named(LatentSampler, tree)
         if not issubclass(found, cls):
-            raise ValueError(f"{path} holds a {found.__name__}, not a {cls.__name__}: use {found.__name__}.load, or load_sampler for any sampler")
+            raise ValueError(f"expected {cls.__name__} in {path}, got {found.__name__}: use {found.__name__}.load, or load_sampler for any sampler")
         try:
             sampler = _restored(found, tree, arrays)
             if not _draws(sampler): raise ValueError("it draws no finite vectors")
@@ -564,6 +564,7 @@ def make_sampler(
     for knob, value in {"components": components, "factor": factor}.items():
         if value is None: continue
         if getattr(entry, knob) is None: raise ValueError(f"the sampler {name} has no {knob}, got {knob}={value!r}: leave it out")
+        if getattr(entry, knob) in parameters: raise ValueError(f"expected {knob} or {getattr(entry, knob)}, got both: they are one setting")
         parameters[getattr(entry, knob)] = value
     return entry.cls(**entry.fixed | parameters)
 
