@@ -723,7 +723,7 @@ def _parse_rows(path, rows: list, columns: int, allowed: dict) -> tuple:
     values, problems = {}, {}
     for number, (name, *fields) in rows:
         if len(fields) != columns: problems[f"line {number}, {name}"] = f"{len(fields)} values instead of {columns}"
-        elif not allowed.keys() >= set(fields): problems[f"line {number}, {name}"] = f"a value that is not {' or '.join(allowed)}"
+        elif not allowed.keys() >= set(fields): problems[f"line {number}, {name}"] = f"a value that is none of {', '.join(allowed)}"
         elif name in values: problems[f"line {number}, {name}"] = "a second row for this image"
         else: values[name] = [allowed[field] for field in fields]
     if problems: warn(f"left out {len(problems):,} of {len(rows):,} rows in {path}: {_reasons(problems)}")

@@ -1025,7 +1025,7 @@ def test_rows_that_do_not_parse_are_named_once(tmp_path):
     lines[4] = lines[4][:-4]                           # 000003.jpg has 38 values
     lines[5] = "000001.jpg" + " -1" * 40               # a second row for the first image, in place of 000004.jpg
     path.write_text("\n".join(lines))
-    with pytest.warns(UserWarning, match=r"left out 3 of 6 rows .*line 4, 000002\.jpg \(a value that is not 1 or -1\), line 5, 000003\.jpg \(38 values instead of 40\), line 6, 000001\.jpg \(a second row"):
+    with pytest.warns(UserWarning, match=r"left out 3 of 6 rows .*line 4, 000002\.jpg \(a value that is none of 1, -1, 0, True, False, true, false\), line 5, 000003\.jpg \(38 values instead of 40\), line 6, 000001\.jpg \(a second row"):
         read = load_attributes(path)
     assert read.image_names.tolist() == ["000001.jpg", "000005.jpg", "000006.jpg"] and (read.values == 1).all()
     with pytest.raises(ValueError, match="no row for 2 of 3 images: 000002.jpg, 000004.jpg; their rows are missing or could not be read"): read.select(["000001.jpg", "000002.jpg", "000004.jpg"])
