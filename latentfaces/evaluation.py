@@ -14,6 +14,7 @@ __all__ = ['FEATURES', 'HEADINGS', 'is_face', 'face_rate', 'standard_error', 'pi
 import csv
 import io
 import json
+import tempfile
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,7 +27,7 @@ import latentfaces
 from .bundle import Bundle, changed_images, sha256
 from .core import (
     as_array, batches, check_count, check_images, check_latents, check_output, expanded, in_batches, progress_bar, random_generator,
-    load_keras, replace_file, silenced, to_bytes, to_float)
+    load_keras, read_arrays, replace_file, silenced, to_bytes, to_float, warn)
 from .moments import Moments
 from .sampling import SAMPLERS, fitted_sampler, make_sampler
 
@@ -458,7 +459,7 @@ class Reference(NamedTuple):
 def load_reference() -> Reference:
     "The shipped reference: 8,500 training and 500 held-out images of CelebA, as features, without the images."
     config = _shipped()
-    with np.load(FEATURES / "reference.npz", allow_pickle=False) as file: arrays = dict(file)
+    arrays = read_arrays(FEATURES / "reference.npz")
     train, held_out = (arrays[name].astype(np.float32) for name in ("train", "held_out"))
     seen = np.unpackbits(arrays["seen"], axis=1, count=len(config["attributes"])).astype(bool)
     return Reference(train, held_out, arrays["names"], seen, tuple(config["attributes"]), config["faces"], config["sharpness"], (), config["crop"])
@@ -491,11 +492,24 @@ def build_reference(
 
 # %% ../nbs/12_evaluation.ipynb #d9dd65a3
 def _check_same_images(images, names, bundle):
-    "Raise one sentence where images have the names of a bundle's, but do not lie where its z-points do."
+    "Raise one sentence for other images than those that a bundle was made from; warn where nobody can tell."
+    from latentfaces.training import data_fingerprint
+    known = bundle.config.get("data", {}).get("fingerprint")
+    if known is not None and known == data_fingerprint(images, names): return
     changed = changed_images(bundle, images, names)
-    if changed is None or not len(changed): return
-    raise ValueError(f"expected the images that the bundle was made from, got others under {len(changed):,} of their names, such as "
-                     f"{changed[0]}, which are not encoded to their z-points: pass the source that the bundle was made from")
+    if changed is None:
+        warn("expected images that can be compared with those that the bundle was made from, got a bundle without an encoder "
+             f"and with {'no' if known is None else 'another'} fingerprint: make sure that they are the same")
+    elif len(changed):
+        raise ValueError(f"expected the images that the bundle was made from, got others under {len(changed):,} of their names, such as "
+                         f"{changed[0]}, which are not encoded to their z-points: pass the source that the bundle was made from")
+
+
+def _images_for(bundle, source, progress):
+    "Images of a source and their names, of a bundle's size and crop; a config without a size leaves it to the decoder."
+    from latentfaces.data import load_images
+    size = bundle.config["size"] if "size" in bundle.config else bundle.decode(bundle.z[:1]).shape[1]
+    return load_images(source, size=size, crop=bundle.config.get("crop"), progress=progress, return_names=True)
 
 
 def reference_for(
@@ -505,9 +519,8 @@ def reference_for(
     progress: bool = True,  # show progress bars?
 ) -> Reference:
     "The reference for a bundle; raises ValueError where the shipped one does not fit."
-    from latentfaces.data import load_images
     if source is not None:
-        images, names = load_images(source, size=bundle.config["size"], crop=bundle.config["crop"], progress=progress, return_names=True)
+        images, names = _images_for(bundle, source, progress)
         _check_same_images(images, names, bundle)
         return build_reference(images, names, bundle, features, progress)
     shipped = load_reference()
@@ -523,6 +536,14 @@ def _accuracy(network, images, truth):
     return float((answers == truth).mean()), float(np.maximum(truth.mean(axis=0), 1 - truth.mean(axis=0)).mean())
 
 
+def _keras_bytes(network):
+    "A network as the bytes of a .keras file, which Keras writes to paths of that name only."
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "network.keras")
+        network.save(path)
+        return path.read_bytes()
+
+
 def save_features(
     folder,                # to write into, made if need be
     network,               # what `train_attribute_network` returned
@@ -530,12 +551,11 @@ def save_features(
     attributes: tuple,     # names of its answers
     about: dict,           # recipe, data, scores; goes into config.json
 ) -> Path:
-    "Write attributes.keras, reference.npz and config.json with their SHA-256 sums; config.json comes last."
+    "Write attributes.keras, reference.npz and config.json with their SHA-256 sums, each whole or not at all; config.json comes last."
     folder = expanded(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    network.save(folder / "attributes.keras")
     arrays = {"train": reference.train.astype(np.float16), "held_out": reference.held_out.astype(np.float16),
               "seen": np.packbits(reference.seen, axis=1), "names": reference.names}
+    replace_file(folder / "attributes.keras", lambda file: file.write(_keras_bytes(network)))
     replace_file(folder / "reference.npz", lambda file: np.savez_compressed(file, **arrays))
     config = about | {"crop": reference.crop, "faces": reference.faces, "sharpness": reference.sharpness, "attributes": list(attributes),
                       "sha256": {name: sha256(folder / name) for name in ("attributes.keras", "reference.npz")}}
@@ -701,10 +721,11 @@ def evaluate(
     real = _Look(reference.train[by.other[:n]], None if reference.seen is None else reference.seen[by.other[:n]], reference.faces, reference.sharpness)
     rows = [_row("real images", real, by, random_state)]
     if by.held_out is not None: rows[0] |= _novelty(by.held_out, by.held_out)
-    with progress_bar(None, total=n * (2 + len(samplers)) + 1, unit="picture", progress=progress) as bar:
+    with progress_bar(None, total=n * (3 + len(samplers)), unit="picture", progress=progress) as bar:
         for name, source in _sources(bundle, samplers, by, n, random_state):
             bar.set_description(name)
             look = _look(source, bundle, features, n_faces, bar)
+            bar.update(n - len(source))  # the mean face alone is a row, and so are z-points that are fewer than n
             rows.append(_row(name, look if len(source) > 1 else _repeated(look, n), by, random_state))
     return _relative(rows)
 

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 import threading
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from scipy.spatial.distance import cdist, pdist
 
 from clouds import cloud
 from latentfaces import cli
-from latentfaces.bundle import load_bundle
+from latentfaces.bundle import Bundle, changed_images, load_bundle
 from latentfaces.data import synthetic_faces
 from latentfaces.evaluation import (
     FEATURES, Features, attribute_shares, build_reference, check_features, check_table_path, density_and_coverage, evaluate, extrapolated_frechet,
@@ -344,6 +346,59 @@ def test_other_images_of_the_same_names_are_refused(small_world, face_folder, tm
     with pytest.raises(ValueError, match="got others under 108 of their names, such as [0-9]+.png"): reference_for(bundle, tmp_path, features, progress=False)
 
 
+def changed_config(bundle, encoder=True, **data):
+    "A bundle with other data in its config, in memory, with or without its encoder."
+    config = bundle.config | {"data": {name: value for name, value in (bundle.config["data"] | data).items() if value is not None}}
+    return Bundle(bundle.z, bundle.names, config, bundle.encoder if encoder else None, bundle.decoder)
+
+
+@pytest.mark.parametrize("fingerprint, images_are", [("right", "accepted"), ("0" * 32, "encoded"), (None, "encoded")])
+def test_the_fingerprint_is_asked_before_the_encoder(fingerprint, images_are, small_world, face_folder, monkeypatch):
+    bundle, features, _ = small_world
+    asked = []
+    monkeypatch.setattr("latentfaces.evaluation.changed_images", lambda *args: asked.append(1) or changed_images(*args))
+    bundle = changed_config(bundle, **{} if fingerprint == "right" else {"fingerprint": fingerprint})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(reference_for(bundle, face_folder, features, progress=False).train) == 108
+    assert bool(asked) == (images_are == "encoded")
+
+
+@pytest.mark.parametrize("fingerprint, says", [("0" * 32, "another fingerprint"), (None, "no fingerprint"), ("right", None)])
+def test_without_an_encoder_what_cannot_be_compared_is_said_once(fingerprint, says, small_world, face_folder):
+    bundle, features, _ = small_world
+    bundle = changed_config(bundle, encoder=False, **{} if fingerprint == "right" else {"fingerprint": fingerprint})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert len(reference_for(bundle, face_folder, features, progress=False).train) == 108
+    found = [str(warning.message) for warning in caught]
+    assert len(found) == (says is not None) and all(f"without an encoder and with {says}: make sure" in text for text in found)
+
+
+@pytest.mark.parametrize("missing", [("size",), ("crop",), ("size", "crop")])
+def test_what_the_config_does_not_say_the_decoder_does(missing, small_world, face_folder):
+    bundle, features, reference = small_world
+    config = {name: value for name, value in bundle.config.items() if name not in missing}
+    for decoder in (bundle.decoder, lambda z: bundle.decode(z)):
+        found = reference_for(Bundle(bundle.z, bundle.names, config, bundle.encoder, decoder), face_folder, features, progress=False)
+        np.testing.assert_allclose(found.train, reference.train, atol=1e-5)
+    with pytest.raises(ValueError, match="got z-points without one"): reference_for(Bundle(bundle.z, bundle.names), face_folder, features, progress=False)
+
+
+@pytest.mark.parametrize("n", [30, 100])
+def test_the_bar_ends_where_its_total_is(n, small_world, monkeypatch):
+    class Bar:
+        def __init__(self, total): self.total, self.n = total, 0
+        def __enter__(self): return self
+        def __exit__(self, *error): pass
+        def update(self, steps=1): self.n += steps
+        def set_description(self, text): pass
+    bars = []
+    monkeypatch.setattr("latentfaces.evaluation.progress_bar", lambda *args, total, **options: bars.append(Bar(total)) or bars[-1])
+    table(small_world, n=n, samplers={"Gaussian": GaussianSampler(), "vectors": small_world[0].z[:25]})  # 54 reconstructions, 25 vectors
+    assert bars[0].n == bars[0].total > 0
+
+
 def test_reconstructions_come_from_the_half_that_is_not_the_yardstick(small_world):
     from latentfaces.evaluation import _sources, _yardstick
     bundle, _, reference = small_world
@@ -405,6 +460,20 @@ def test_saved_features_are_read_again(tmp_path, small_world):
         assert np.abs(file["train"].astype(float) - reference.train).max() < 2e-3 * np.abs(reference.train).max()
         np.testing.assert_array_equal(np.unpackbits(file["seen"], axis=1, count=40), seen)
         assert list(file["names"]) == list(reference.names)
+
+
+def test_a_network_is_saved_whole_or_not_at_all(tmp_path, small_world):
+    _, features, reference = small_world
+    good = reference._replace(seen=np.zeros((len(reference.train), 40), bool))
+    save_features(tmp_path, features.network, good, ("a",) * 40, {})
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    class Full:
+        def save(self, path):
+            Path(path).write_bytes(b"half")
+            raise OSError("No space left on device")
+    with pytest.raises(OSError, match="No space left"): save_features(tmp_path, Full(), good, ("a",) * 40, {})
+    with pytest.raises(TypeError): save_features(tmp_path, features.network, reference._replace(seen=None), ("a",) * 40, {})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 # ----------------------------------------------------------------------------------------------------------------- command
