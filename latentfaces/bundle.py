@@ -25,8 +25,8 @@ import numpy as np
 
 import latentfaces
 from .core import (
-    as_array, check_count, check_images, check_latents, check_output, expanded, in_batches, load_keras, progress_bar, read_arrays,
-    to_bytes, to_float)
+    as_array, check_count, check_images, check_latents, check_output, expanded, in_batches, load_keras, progress_bar,
+    read_arrays, to_bytes, to_float)
 from .data import default_crop, load_images, split_indices
 
 # %% ../nbs/04_latents.ipynb #20364abf
@@ -166,7 +166,7 @@ def decoded(
     z,                      # z-vectors, (n, latent_dim)
     batch_size: int = 256,  # vectors that the decoder is given at a time
 ) -> np.ndarray:            # float32 in [0, 1], (n, height, width, 3)
-    "What any decoder paints; raises ValueError, in one sentence with the remedy, where that is no images in [0, 1] or uint8."
+    "What any decoder paints; raises ValueError, in one sentence with the remedy, for other than images in [0, 1]."
     return in_batches(lambda rows: _painted(decoder, rows), _single(z), batch_size)
 
 

@@ -498,11 +498,12 @@ def _check_same_images(images, names, bundle):
     if known is not None and known == data_fingerprint(images, names): return
     changed = changed_images(bundle, images, names)
     if changed is None:
-        warn("expected images that can be compared with those that the bundle was made from, got a bundle without an encoder "
-             f"and with {'no' if known is None else 'another'} fingerprint: make sure that they are the same")
+        warn("expected images that can be compared with those that the bundle was made from, got a bundle without an "
+             f"encoder and with {'no' if known is None else 'another'} fingerprint: make sure that they are the same")
     elif len(changed):
-        raise ValueError(f"expected the images that the bundle was made from, got others under {len(changed):,} of their names, such as "
-                         f"{changed[0]}, which are not encoded to their z-points: pass the source that the bundle was made from")
+        raise ValueError(f"expected the images that the bundle was made from, got others under {len(changed):,} of their "
+                         f"names, such as {changed[0]}, which are not encoded to their z-points: "
+                         "pass the source that the bundle was made from")
 
 
 def _images_for(bundle, source, progress):
@@ -551,7 +552,7 @@ def save_features(
     attributes: tuple,     # names of its answers
     about: dict,           # recipe, data, scores; goes into config.json
 ) -> Path:
-    "Write attributes.keras, reference.npz and config.json with their SHA-256 sums, each whole or not at all; config.json comes last."
+    "Write attributes.keras, reference.npz and, last, config.json with their SHA-256 sums, each whole or not at all."
     folder = expanded(folder)
     arrays = {"train": reference.train.astype(np.float16), "held_out": reference.held_out.astype(np.float16),
               "seen": np.packbits(reference.seen, axis=1), "names": reference.names}

@@ -23,8 +23,8 @@ from sklearn.decomposition import PCA
 
 from .autoencoder import build_autoencoder, build_decoder, build_encoder, check_network
 from .core import (
-    batches, check_choice, check_count, check_images, check_positive, expanded, load_keras, progress_bar, read_arrays, replace_file,
-    silenced, to_float)
+    batches, check_choice, check_count, check_images, check_positive, expanded, load_keras, progress_bar, read_arrays,
+    replace_file, silenced, to_float)
 
 # %% ../nbs/03_training.ipynb #52fc6aa0
 load_keras();  # in silence, so that the imports below find it there
