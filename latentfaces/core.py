@@ -268,17 +268,19 @@ def replace_file(
     path = check_output(path)
     content = io.BytesIO()
     write(content)  # first, because a zip or a picture that cannot go on writing would complain once more when it is thrown away
-    if _is_special(path):
-        with open(path, "wb") as file: file.write(content.getbuffer())
-        return path
-    target = Path(os.path.realpath(path))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _put(target, content.getbuffer())
+    try: _put(Path(os.path.realpath(path)), content.getbuffer())
+    except OSError as error:  # a full disk does not say which file it was
+        if error.filename is not None: raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     return path
 
 
 def _put(target, content):
-    "Write bytes beside the target and rename them into its place; an older file's permissions are kept."
+    "Write bytes beside the target and rename them into its place, with an older file's permissions; into a pipe or device directly."
+    if _is_special(target):
+        with open(target, "wb") as file: file.write(content)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
     # a name by chance, for threads that write the same file, and a short one, for names as long as a file may have
     part = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
@@ -292,7 +294,9 @@ def read_arrays(
     path,  # an .npz file
 ) -> dict[str, np.ndarray]:  # the arrays by their names
     "All arrays of an .npz file, read without pickle; raises what opening and reading raise."
-    with expanded(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file: return dict(file)
+    with expanded(path).open("rb") as opened:
+        whole = opened if opened.seekable() else io.BytesIO(opened.read())  # a pipe
+        with np.load(whole, allow_pickle=False) as file: return dict(file)
 
 # %% ../nbs/00_core.ipynb #d4e065e9
 def warn(

@@ -112,7 +112,8 @@ class _Filed:
     def load(cls, path):
         "Read moments; raises FileNotFoundError or ValueError, in one sentence."
         path = expanded(path)
-        if not path.is_file(): raise FileNotFoundError(f"expected a file that Moments.save wrote, got {path}, which is not there")
+        if path.is_dir() or not path.exists():
+            raise FileNotFoundError(f"expected a file that Moments.save wrote, got {path}, which is not there")
         try: return cls.from_arrays(read_arrays(path))
         except Exception as error:  # a damaged zip raises nearly anything
             raise ValueError(f"expected a file that Moments.save wrote, got {path}, which is none, or damaged") from error

@@ -10,7 +10,6 @@ __all__ = ['SAMPLERS', 'draw_uniform', 'draw_sequential', 'LatentSampler', 'load
 # %% ../nbs/10_sampling.ipynb #70a45b4c
 import json
 import re
-import zipfile
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
@@ -191,9 +190,8 @@ def _restored_part(inner, arrays, prefix):
 def _read(path):
     "The tree and the arrays in a sampler's file, or one sentence."
     path = expanded(path)
-    if not path.is_file(): raise FileNotFoundError(f"there is no file {path}: expected one that a sampler's save wrote")
+    if path.is_dir() or not path.exists(): raise FileNotFoundError(f"there is no file {path}: expected one that a sampler's save wrote")
     problem = f"{path} is not a sampler that save wrote, or it is damaged"
-    if not zipfile.is_zipfile(path): raise ValueError(problem)
     try:
         arrays = read_arrays(path)
         tree = json.loads(str(arrays.pop("sampler")))

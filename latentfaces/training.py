@@ -185,7 +185,7 @@ class StopOnNaN(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if not np.isfinite(float(logs["loss"])):
             raise FloatingPointError(f"expected a finite training error, got {float(logs['loss'])} at step {batch + 1} of this epoch: "
-                                     "train again with a lower learning rate")
+                                     "train again with a lower learning rate, in another folder")
 
 # %% ../nbs/03_training.ipynb #a5fe66b9
 class ProgressBar(keras.callbacks.Callback):

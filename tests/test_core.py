@@ -1,5 +1,7 @@
 "What every module stands on: checks, seeds, batches, warnings, bars, and files that are there whole or not at all."
 import gc
+import errno
+import io
 import os
 import stat
 import subprocess
@@ -478,3 +480,19 @@ def test_a_bar_that_ends_early_ends_well(through):
     else:
         with bar: bar.update(4)
     assert bar.n == bar.total
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_full_disk_is_named():
+    with pytest.raises(OSError, match="/dev/full") as caught: replace_file("/dev/full", lambda file: file.write(b"x" * 9999))
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_arrays_come_through_a_pipe(tmp_path):
+    content, pipe = io.BytesIO(), tmp_path / "pipe"
+    np.savez(content, a=np.arange(5))
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(content.getvalue(),))
+    writer.start()
+    assert np.array_equal(read_arrays(pipe)["a"], np.arange(5))
+    writer.join()

@@ -469,7 +469,7 @@ def fail_after(monkeypatch, left, error):
     "Files that are opened for writing fail after so many writes."
     usual = Path.open
     Failing.left, Failing.error, Failing.writes = left, error, 0
-    monkeypatch.setattr(Path, "open", lambda self, mode="r", *args, **kwargs: Failing(self, mode) if "w" in mode else usual(self, mode, *args, **kwargs))
+    monkeypatch.setattr(Path, "open", lambda self, mode="r", *args, **kwargs: Failing(self, mode) if {"w", "x"} & set(mode) else usual(self, mode, *args, **kwargs))
 
 
 def faces_and_settings():
