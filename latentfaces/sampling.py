@@ -244,9 +244,7 @@ class LatentSampler(BaseEstimator):
             ) -> Path:  # the path
         """Write the fitted sampler without pickle, whole or not at all; reading it back draws the same vectors, bit for bit.
 
-        A file holds what was learned, which can be z-points: of samplers that keep them, and of all where there are no more
-        points than components.
-        """
+        Files of some samplers, and of all that had no more points than components, hold z-points."""
         check_is_fitted(self, msg="this %(name)s has not been fitted yet: call fit(z) before save")
         arrays = {}
         text = json.dumps(_described(self, arrays))
