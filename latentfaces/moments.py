@@ -82,7 +82,7 @@ def _merged(a, b):
     return _Part(count, a.origin, a.shift + delta * (b.count / count), scatter)
 
 # %% ../nbs/00a_moments.ipynb #81857d86
-class _Filed:
+class _MomentsInFiles:
     "What can be written to a file and read back."
 
     def arrays(self) -> dict:
@@ -119,13 +119,13 @@ class _Filed:
             raise ValueError(f"expected a file that Moments.save wrote, got {path}, which is none, or damaged") from error
 
 # %% ../nbs/00a_moments.ipynb #4daa40a7
-class Moments(_Filed):
+class Moments(_MomentsInFiles):
     """Count, mean and scatter of z-points, in float64: what is learned from batches, and what the parts of a data set add up to.
 
     `count`; `latent_dim`; `mean` (latent_dim,), `variance` (latent_dim,) and `covariance` (latent_dim, latent_dim), both
     with ddof=1. A component that never varies has a variance of exactly 0. While there are no more points than components
-    it holds the points, and always one of them: files of moments, and of what was learned from them, give it away. Source: Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample
-    variances" (1979).
+    it holds the points, and always one of them: files of moments, and of what was learned from them, give it away.
+    Source: Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances" (1979).
     """
     def __init__(self): self._part = None
 

@@ -293,7 +293,9 @@ class _EllipseAxes(MomentsMixin, DensitySampler):
         'Learn from z-points, shape (n_points, latent_dim); with width="std" also from their Moments; `y` is ignored.'
         self._method()
         if check_choice("width", self.width, ("fwhm", "std")) == "std": return super().fit(z)
-        if isinstance(z, Moments): return half_widths(z)  # which says what to do instead
+        if isinstance(z, Moments):
+            raise TypeError("half-widths by half-maximum are no function of moments: pass the points, learn from parts with "
+                            'fit_parts, or take width="std"')
         moments = as_moments(z)
         pca = self.principal_axes(moments)
         self._keep(pca, half_widths(np.asarray(pca.transform(z)), level=self.level))

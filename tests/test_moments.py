@@ -436,3 +436,34 @@ def test_a_fit_on_moments_forgets_the_names_of_columns():
     assert list(pca.feature_names_in_) == list("abcd")
     pca.fit(Moments().partial_fit(cloud(50, 3)))
     assert not hasattr(pca, "feature_names_in_") and pca.transform(cloud(5, 3)).shape == (5, 3)
+
+
+@pytest.mark.parametrize("batches_of", [lambda z: [z], lambda z: [z[:50], z[50:]], lambda z: [z[:1], z[1:]]])
+@pytest.mark.parametrize("first", [1e3, 1e6, 1e9])
+def test_a_first_point_far_from_all_others_leaves_ten_digits(first, batches_of):
+    "The rest of the points is measured from there: their own scatter must survive, and so must the scatter of all."
+    z = cloud(2000, 4)
+    z[0] = first
+    one = Moments()
+    for batch in batches_of(z): one.partial_fit(batch)
+    mean = z.astype(np.longdouble).mean(axis=0)
+    exact = ((z - mean).T @ (z - mean) / (len(z) - 1)).astype(float)
+    assert abs(one.covariance - exact).max() < 1e-10 * exact.max()  # the loss at a hundred standard deviations
+    seen_from_there = Moments().partial_fit(z[:1]).partial_fit(z[1:])._part.scatter
+    alone = np.cov(z[1:].T) * (len(z) - 2)
+    apart = (z[0] - z[1:].mean(axis=0)).astype(np.longdouble)
+    between = (np.outer(apart, apart) * (len(z) - 1) / len(z)).astype(float)
+    assert abs(seen_from_there - between - alone).max() < 1e-14 * between.max() + 1e-9 * alone.max()
+
+
+def test_a_later_batch_far_from_the_first_keeps_its_own_scatter():
+    "A hundred standard deviations is where products lose digits; beyond, the rows are centred first."
+    near, far_away = cloud(300, 4), cloud(3000, 4, seed=1)
+    for distance in (10, 1e4, 1e8):
+        part = Moments().partial_fit(near)
+        batch = Moments().partial_fit(far_away + distance)
+        found = (part + batch).covariance
+        both = np.concatenate([near, far_away + distance]).astype(np.longdouble)
+        both -= both.mean(axis=0)
+        assert abs(found - (both.T @ both / (len(both) - 1)).astype(float)).max() < 1e-12 * found.max()
+        assert abs(part.partial_fit(far_away + distance).covariance - found).max() < 1e-12 * found.max()
