@@ -11,30 +11,56 @@ import numpy as np
 from .core import check_count, load_keras
 
 # %% ../nbs/02_autoencoder.ipynb #763d85fd
-def check_size(
-    size: int,      # side of the square images, pixels
-    n_layers: int,  # number of strided layers, each of which halves the side
-) -> int:           # side of the smallest feature map
-    "The side of the encoder's last feature map; raises ValueError for a size that does not divide."
+def check_size(size: int, n_layers: int) -> int:
+    """The side of the encoder's last feature map; raises ValueError for a size that does not divide.
+
+    Parameters
+    ----------
+    size : int
+        Side of the square images, pixels.
+    n_layers : int
+        Number of strided layers, each of which halves the side.
+
+    Returns
+    -------
+    int
+        Side of the smallest feature map.
+    """
     check_count("size", size)
-    step = 2 ** n_layers
-    if size >= step and size % step == 0: return size // step
+    step = 2**n_layers
+    if size >= step and size % step == 0:
+        return size // step
     below = max(size // step, 1) * step
-    raise ValueError(f"expected an image size that {n_layers} strided layers can halve without a remainder, a multiple of {step}, "
-                     f"got {size}: use {below} or {below + step}")
+    raise ValueError(
+        f"expected an image size that {n_layers} strided layers can halve without a remainder, a multiple of {step}, "
+        f"got {size}: use {below} or {below + step}"
+    )
 
 # %% ../nbs/02_autoencoder.ipynb #1537eb1b
-def check_network(
-    size: int,         # side of the square images, pixels
-    latent_dim: int,   # number of latent dimensions (z_dim)
-    filters: tuple,    # filters of the strided convolutions, first to last
-    kernel_size: int,  # side of the convolution kernels, pixels
-) -> tuple:            # the filters
-    "Raise TypeError or ValueError, in one sentence, for sizes that no network can have."
+def check_network(size: int, latent_dim: int, filters: tuple, kernel_size: int) -> tuple:
+    """Raise TypeError or ValueError, in one sentence, for sizes that no network can have.
+
+    Parameters
+    ----------
+    size : int
+        Side of the square images, pixels.
+    latent_dim : int
+        Number of latent dimensions (z_dim).
+    filters : tuple
+        Filters of the strided convolutions, first to last.
+    kernel_size : int
+        Side of the convolution kernels, pixels.
+
+    Returns
+    -------
+    tuple
+        The filters.
+    """
     if isinstance(filters, str) or not np.iterable(filters):
         raise TypeError(f"filters must be whole numbers in a list such as (32, 64), got {filters!r}")
     filters = tuple(check_count("each of the filters", n) for n in filters)
-    if not filters: raise ValueError("filters must be whole numbers in a list such as (32, 64), got an empty one")
+    if not filters:
+        raise ValueError("filters must be whole numbers in a list such as (32, 64), got an empty one")
     check_count("latent_dim", latent_dim)
     check_count("kernel_size", kernel_size)
     check_size(size, len(filters))
@@ -45,39 +71,85 @@ def _activated(x, layer, batch_norm, dtype):
     "Apply a convolution `layer`, then batch normalisation if asked for, then the leaky rectifier."
     layers = load_keras().layers
     x = layer(x)
-    if batch_norm: x = layers.BatchNormalization(dtype=dtype)(x)
+    if batch_norm:
+        x = layers.BatchNormalization(dtype=dtype)(x)
     return layers.LeakyReLU(negative_slope=0.2, dtype=dtype)(x)
 
 # %% ../nbs/02_autoencoder.ipynb #c97f8d76
 def build_encoder(
-    size: int = 64,                           # side of the square images, pixels
-    latent_dim: int = 256,                    # number of latent dimensions (z_dim)
-    filters: tuple = (32, 64, 128, 256),      # filters of the strided convolutions, first to last
-    kernel_size: int = 4,                     # side of the convolution kernels, pixels
-    batch_norm: bool = False,                 # normalise each convolution's output over the batch?
-    dtype: str = "float32",                   # precision policy of the layers
-):                                            # keras.Model
-    "The encoder: images in [0, 1], (n_faces, size, size, 3), to z-vectors, (n_faces, latent_dim); raises ValueError for a size that does not divide."
+    size: int = 64,
+    latent_dim: int = 256,
+    filters: tuple = (32, 64, 128, 256),
+    kernel_size: int = 4,
+    batch_norm: bool = False,
+    dtype: str = "float32",
+):
+    """The encoder: images in [0, 1], (n_faces, size, size, 3), to z-vectors, (n_faces, latent_dim); raises ValueError
+    for a size that does not divide.
+
+    Parameters
+    ----------
+    size : int
+        Side of the square images, pixels.
+    latent_dim : int
+        Number of latent dimensions (z_dim).
+    filters : tuple
+        Filters of the strided convolutions, first to last.
+    kernel_size : int
+        Side of the convolution kernels, pixels.
+    batch_norm : bool
+        Normalise each convolution's output over the batch?
+    dtype : str
+        Precision policy of the layers.
+
+    Returns
+    -------
+    keras.Model
+    """
     filters = check_network(size, latent_dim, filters, kernel_size)
     keras = load_keras()
     layers, halving = keras.layers, dict(strides=2, padding="same", data_format="channels_last", dtype=dtype)
     inputs = x = keras.Input((size, size, 3), name="images")
-    for n_filters in filters: x = _activated(x, layers.Conv2D(n_filters, kernel_size, **halving), batch_norm, dtype)
+    for n_filters in filters:
+        x = _activated(x, layers.Conv2D(n_filters, kernel_size, **halving), batch_norm, dtype)
     x = layers.Flatten(data_format="channels_last", dtype=dtype)(x)
     z = layers.Dense(latent_dim, dtype=dtype, name="z_linear")(x)
     return keras.Model(inputs, layers.Activation("linear", dtype="float32", name="z")(z), name="encoder")
 
 # %% ../nbs/02_autoencoder.ipynb #0aaeb516
 def build_decoder(
-    size: int = 64,                           # side of the square images, pixels
-    latent_dim: int = 256,                    # number of latent dimensions (z_dim)
-    filters: tuple = (32, 64, 128, 256),      # the encoder's filters, in the encoder's order
-    kernel_size: int = 4,                     # side of the convolution kernels, pixels
-    batch_norm: bool = False,                 # normalise each hidden convolution's output over the batch?
-    dtype: str = "float32",                   # precision policy of the layers
-    clip: bool = True,                        # keep pixels in [0, 1]? False for training
-):                                            # keras.Model
-    "The decoder: z-vectors, (n_faces, latent_dim), to images in [0, 1], (n_faces, size, size, 3); raises ValueError for a size that does not divide."
+    size: int = 64,
+    latent_dim: int = 256,
+    filters: tuple = (32, 64, 128, 256),
+    kernel_size: int = 4,
+    batch_norm: bool = False,
+    dtype: str = "float32",
+    clip: bool = True,
+):
+    """The decoder: z-vectors, (n_faces, latent_dim), to images in [0, 1], (n_faces, size, size, 3); raises ValueError
+    for a size that does not divide.
+
+    Parameters
+    ----------
+    size : int
+        Side of the square images, pixels.
+    latent_dim : int
+        Number of latent dimensions (z_dim).
+    filters : tuple
+        The encoder's filters, in the encoder's order.
+    kernel_size : int
+        Side of the convolution kernels, pixels.
+    batch_norm : bool
+        Normalise each hidden convolution's output over the batch?
+    dtype : str
+        Precision policy of the layers.
+    clip : bool
+        Keep pixels in [0, 1]? False for training.
+
+    Returns
+    -------
+    keras.Model
+    """
     filters = check_network(size, latent_dim, filters, kernel_size)
     keras = load_keras()
     layers, doubling = keras.layers, dict(strides=2, padding="same", data_format="channels_last", dtype=dtype)
@@ -94,15 +166,28 @@ def build_decoder(
     return keras.Model(inputs, last(x), name="decoder")
 
 # %% ../nbs/02_autoencoder.ipynb #36ed21a0
-def build_autoencoder(
-    encoder,  # keras.Model, images to z
-    decoder,  # keras.Model, z to images
-):            # keras.Model, images to images, sharing the weights of both
-    "Chain an encoder and a decoder; raises ValueError where their sizes do not fit."
+def build_autoencoder(encoder, decoder):
+    """Chain an encoder and a decoder; raises ValueError where their sizes do not fit.
+
+    Parameters
+    ----------
+    encoder
+        keras.Model, images to z.
+    decoder
+        keras.Model, z to images.
+
+    Returns
+    -------
+    keras.Model, images to images, sharing the weights of both
+    """
     if encoder.output_shape[1:] != decoder.input_shape[1:]:
-        raise ValueError(f"expected a decoder for the encoder's {encoder.output_shape[-1]} latent dimensions, "
-                         f"got one for {decoder.input_shape[-1]}: build both with the same latent_dim")
+        raise ValueError(
+            f"expected a decoder for the encoder's {encoder.output_shape[-1]} latent dimensions, "
+            f"got one for {decoder.input_shape[-1]}: build both with the same latent_dim"
+        )
     if encoder.input_shape[1:] != decoder.output_shape[1:]:
-        raise ValueError(f"expected a decoder that paints the encoder's {encoder.input_shape[1:]} images, "
-                         f"got one that paints {decoder.output_shape[1:]}: build both with the same size")
+        raise ValueError(
+            f"expected a decoder that paints the encoder's {encoder.input_shape[1:]} images, "
+            f"got one that paints {decoder.output_shape[1:]}: build both with the same size"
+        )
     return load_keras().Model(encoder.input, decoder(encoder.output), name="autoencoder")

@@ -22,128 +22,227 @@ def generate(args: argparse.Namespace) -> None:
     from latentfaces.bundle import load_bundle
     from latentfaces.generation import check_face_folder, generate_vectors, write_faces
     from latentfaces.sampling import make_sampler
+
     check_face_folder(args.out)
     sampler = make_sampler(args.sampler, components=args.components, factor=args.factor)
     bundle = load_bundle(args.bundle)
     z = generate_vectors(bundle, sampler, args.count, args.seed, not args.quiet)
     paths = write_faces(args.out, bundle, z, _settings(args), progress=not args.quiet)
     print(f"drew {args.count} faces from {len(bundle.z):,} z-points with {sampler}")
-    print(f"wrote {paths[0]}" if len(paths) == 2 else f"wrote {len(paths) - 1} pictures, {paths[0]} to {paths[-2].name}")
+    print(
+        f"wrote {paths[0]}" if len(paths) == 2 else f"wrote {len(paths) - 1} pictures, {paths[0]} to {paths[-2].name}"
+    )
     print(f"wrote {paths[-1]}")
 
 # %% ../nbs/cli.ipynb #78b881a0
 def _settings(args):
     "What the title of the picture says: the sampler, and its components and factor as given or as its class has them."
     from latentfaces.sampling import SAMPLERS
+
     entry, settings = SAMPLERS[args.sampler], {"sampler": args.sampler}
     for knob in ("components", "factor"):
         value = getattr(args, knob)
-        if value is None: value = entry.default(knob)
-        if value is not None: settings[knob] = value
+        if value is None:
+            value = entry.default(knob)
+        if value is not None:
+            settings[knob] = value
     return settings | {"seed": args.seed}
 
 # %% ../nbs/cli.ipynb #498ece1a
 def _share_or_count(text):
     "A whole number of components, or a share of the variance between 0 and 1."
-    try: return number if 0 < (number := float(text)) < 1 else int(text)
-    except ValueError: raise argparse.ArgumentTypeError(f"expected a count such as 105, or a share of the variance such as 0.9, got {text!r}") from None
+    try:
+        return number if 0 < (number := float(text)) < 1 else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected a count such as 105, or a share of the variance such as 0.9, got {text!r}"
+        ) from None
 
 # %% ../nbs/cli.ipynb #1fab3e91
 def _whole(least):
     "An option's type: a whole number that is large enough."
+
     def parse(text):
-        if text.isdecimal() and int(text) >= least: return int(text)
+        if text.isdecimal() and int(text) >= least:
+            return int(text)
         raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {text!r}")
+
     return parse
 
 
 def _positive(text):
     "A finite number above zero."
     try:
-        if 0 < (value := float(text)) < math.inf: return value
-    except ValueError: pass  # said below
+        if 0 < (value := float(text)) < math.inf:
+            return value
+    except ValueError:
+        pass  # said below
     raise argparse.ArgumentTypeError(f"expected a positive number, got {text!r}")
 
 
 def _path(text):
     "A path, ~ expanded."
     from latentfaces.core import expanded
-    try: return expanded(text)
-    except FileNotFoundError as error: raise argparse.ArgumentTypeError(str(error)) from None
+
+    try:
+        return expanded(text)
+    except FileNotFoundError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 # %% ../nbs/cli.ipynb #4efb0fbe
 def _sampler_list():
     "A line or two about each sampler."
     from latentfaces.sampling import SAMPLERS
+
     indent = " " * 18
-    lines = [textwrap.fill(entry.sentence, 79, initial_indent=f"  {name:15} ", subsequent_indent=indent) for name, entry in SAMPLERS.items()]
+    lines = [
+        textwrap.fill(entry.sentence, 79, initial_indent=f"  {name:15} ", subsequent_indent=indent)
+        for name, entry in SAMPLERS.items()
+    ]
     return "samplers:\n" + "\n".join(lines)
 
 
 def _with_knob(knob):
     "Which samplers have components or a factor, and what their classes take without the option, as text."
     from latentfaces.sampling import SAMPLERS
+
     names = {}
     for name, entry in SAMPLERS.items():
-        if getattr(entry, knob): names.setdefault(entry.default(knob), []).append(name)
+        if getattr(entry, knob):
+            names.setdefault(entry.default(knob), []).append(name)
     return "; ".join(f"{'all' if value is None else value} for {', '.join(those)}" for value, those in names.items())
 
 # %% ../nbs/cli.ipynb #4b3643cb
 def _add_generate(p):
     "Options of `latentfaces generate`."
     from latentfaces.sampling import SAMPLERS
+
     p.epilog = _sampler_list()
     p.add_argument("--count", type=_whole(1), default=20, metavar="N", help="number of faces")
     p.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="the same seed gives the same faces")
-    p.add_argument("--sampler", choices=list(SAMPLERS), default="elliptic", metavar="NAME", help="how to draw the vectors; the names are below")
-    p.add_argument("--components", type=_share_or_count, metavar="K",
-                   help="principal axes that vary, the others stay at the mean: a count such as 105, or a share of the variance; "
-                        f"without it, {_with_knob('components')}")
-    p.add_argument("--factor", type=_positive, metavar="F",
-                   help="how far from the mean: smaller gives cleaner faces that are more alike (0.6 to 0.8 as published); "
-                        f"without it, {_with_knob('factor')}")
-    p.add_argument("--bundle", type=_path, metavar="DIR", help="a bundle made by `latentfaces train`; without it, the pretrained one")
-    p.add_argument("--out", type=_path, default="out", metavar="DIR",
-                   help="folder for faces.npz (vectors, faces, settings) and faces.png; more than 400 faces are drawn on pages of 400, "
-                        "faces-001.png and so on")
+    p.add_argument(
+        "--sampler",
+        choices=list(SAMPLERS),
+        default="elliptic",
+        metavar="NAME",
+        help="how to draw the vectors; the names are below",
+    )
+    p.add_argument(
+        "--components",
+        type=_share_or_count,
+        metavar="K",
+        help="principal axes that vary, the others stay at the mean: a count such as 105, or a share of the variance; "
+        f"without it, {_with_knob('components')}",
+    )
+    p.add_argument(
+        "--factor",
+        type=_positive,
+        metavar="F",
+        help="how far from the mean: smaller gives cleaner faces that are more alike (0.6 to 0.8 as published); "
+        f"without it, {_with_knob('factor')}",
+    )
+    p.add_argument(
+        "--bundle",
+        type=_path,
+        metavar="DIR",
+        help="a bundle made by `latentfaces train`; without it, the pretrained one",
+    )
+    p.add_argument(
+        "--out",
+        type=_path,
+        default="out",
+        metavar="DIR",
+        help="folder for faces.npz (vectors, faces, settings) and faces.png; more than 400 faces are drawn on pages of 400, "
+        "faces-001.png and so on",
+    )
     p.add_argument("--quiet", action="store_true", help="show no progress bar")
 
 # %% ../nbs/cli.ipynb #1f71c2de
 def train(args: argparse.Namespace) -> None:
     "Train on a source of images and write a bundle."
     from latentfaces.bundle import train_bundle
+
     settings = {k: v for k, v in vars(args).items() if k not in ("run", "command", "data", "quiet")}
     bundle = train_bundle(args.data, progress=not args.quiet, **settings)
     scores = bundle.config["scores"]
-    print(f"wrote {bundle.path}: held-out error {scores['held_out_mse']:.6f}, "
-          f"{scores['ratio_to_pixel_pca']:.3f} times that of PCA of the pixels with {bundle.latent_dim} components")
+    print(
+        f"wrote {bundle.path}: held-out error {scores['held_out_mse']:.6f}, "
+        f"{scores['ratio_to_pixel_pca']:.3f} times that of PCA of the pixels with {bundle.latent_dim} components"
+    )
 
 # %% ../nbs/cli.ipynb #46dcbaa7
 def _filters(text):
     "Filters of the strided layers, written as 32-64-128-256."
-    try: return tuple(int(part) for part in text.split("-"))
-    except ValueError: raise argparse.ArgumentTypeError(f"expected whole numbers such as 32-64-128-256, got {text!r}") from None
+    try:
+        return tuple(int(part) for part in text.split("-"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected whole numbers such as 32-64-128-256, got {text!r}") from None
 
 # %% ../nbs/cli.ipynb #f7f331d6
 def _add_train(p):
     "Options of `latentfaces train`."
-    p.add_argument("--data", type=_path, required=True, metavar="PATH", help="the CelebA zip or folder, or any folder of images")
-    p.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder for the bundle; during training it holds the checkpoint")
+    p.add_argument(
+        "--data", type=_path, required=True, metavar="PATH", help="the CelebA zip or folder, or any folder of images"
+    )
+    p.add_argument(
+        "--out",
+        type=_path,
+        required=True,
+        metavar="DIR",
+        help="folder for the bundle; during training it holds the checkpoint",
+    )
     p.add_argument("--size", type=_whole(1), default=64, metavar="PIXELS", help="side of the images")
-    p.add_argument("--crop", type=_whole(1), metavar="PIXELS", help="side of the centred crop of a 178 pixels wide image; without it, 140 for CelebA and the largest square for other images")
+    p.add_argument(
+        "--crop",
+        type=_whole(1),
+        metavar="PIXELS",
+        help="side of the centred crop of a 178 pixels wide image; without it, 140 for CelebA and the largest square for other images",
+    )
     p.add_argument("--limit", type=_whole(1), metavar="N", help="use only the first N images")
-    p.add_argument("--held-out", type=_whole(1), default=500, metavar="N", help="images kept aside to measure the error on, at most a tenth of all")
+    p.add_argument(
+        "--held-out",
+        type=_whole(1),
+        default=500,
+        metavar="N",
+        help="images kept aside to measure the error on, at most a tenth of all",
+    )
     p.add_argument("--epochs", type=_whole(1), default=40, metavar="N", help="passes over the images")
     p.add_argument("--batch-size", type=_whole(1), default=64, metavar="N", help="images per step")
-    p.add_argument("--shift", type=_whole(0), default=2, metavar="PIXELS", help="training images are mirrored, and moved by up to so many pixels")
+    p.add_argument(
+        "--shift",
+        type=_whole(0),
+        default=2,
+        metavar="PIXELS",
+        help="training images are mirrored, and moved by up to so many pixels",
+    )
     p.add_argument("--latent-dim", type=_whole(1), default=256, metavar="N", help="number of latent dimensions")
-    p.add_argument("--filters", type=_filters, default="32-64-128-256", metavar="A-B-C-D", help="filters of the strided layers")
+    p.add_argument(
+        "--filters", type=_filters, default="32-64-128-256", metavar="A-B-C-D", help="filters of the strided layers"
+    )
     p.add_argument("--kernel-size", type=_whole(1), default=4, metavar="PIXELS", help="side of the convolution kernels")
     p.add_argument("--batch-norm", action="store_true", help="add batch normalisation")
     p.add_argument("--optimizer", choices=("muon", "adam"), default="muon", help="muon needs far fewer steps")
-    p.add_argument("--learning-rate", type=_positive, default=0.003, metavar="RATE", help="peak of the schedule; 0.003 suits muon, take 0.001 for adam")
-    p.add_argument("--dtype", choices=("float32", "mixed_bfloat16"), default="float32", help="precision of the hidden layers during training")
-    p.add_argument("--seed", type=_whole(0), default=0, dest="random_state", metavar="N", help="the same seed gives the same split and the same training")
+    p.add_argument(
+        "--learning-rate",
+        type=_positive,
+        default=0.003,
+        metavar="RATE",
+        help="peak of the schedule; 0.003 suits muon, take 0.001 for adam",
+    )
+    p.add_argument(
+        "--dtype",
+        choices=("float32", "mixed_bfloat16"),
+        default="float32",
+        help="precision of the hidden layers during training",
+    )
+    p.add_argument(
+        "--seed",
+        type=_whole(0),
+        default=0,
+        dest="random_state",
+        metavar="N",
+        help="the same seed gives the same split and the same training",
+    )
     p.add_argument("--resume", action="store_true", help="go on with an interrupted training in --out")
     p.add_argument("--quiet", action="store_true", help="show no progress bar")
 
@@ -152,18 +251,25 @@ def report(args: argparse.Namespace) -> None:
     "Analyse latent vectors and write the page."
     from latentfaces.core import check_output
     from latentfaces.report import analyse, read_points, write_report
+
     check_output(args.out)
     z, bundle = read_points(args.bundle)
     name = args.bundle.name if args.bundle else "the pretrained bundle"
     found = analyse(z, bundle, random_state=args.seed, progress=not args.quiet, name=name)
     path = write_report(found, args.out)
     print(f"wrote {path}")
-    for line in found["summary"] + found["notes"]: print(f"- {line}")
+    for line in found["summary"] + found["notes"]:
+        print(f"- {line}")
 
 # %% ../nbs/cli.ipynb #22129045
 def _add_report(p):
     "Options of `latentfaces report`."
-    p.add_argument("--bundle", type=_path, metavar="PATH", help="a bundle's folder, or a .npy or .npz file with latent vectors of shape (n_points, latent_dim); without it, the pretrained bundle")
+    p.add_argument(
+        "--bundle",
+        type=_path,
+        metavar="PATH",
+        help="a bundle's folder, or a .npy or .npz file with latent vectors of shape (n_points, latent_dim); without it, the pretrained bundle",
+    )
     p.add_argument("--out", type=_path, default="report.html", metavar="FILE", help="the page to write")
     p.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="the same seed gives the same page")
     p.add_argument("--quiet", action="store_true", help="show no progress bar")
@@ -172,10 +278,21 @@ def _add_report(p):
 def evaluate(args: argparse.Namespace) -> None:
     "Measure samplers, write the table and print it."
     from latentfaces.bundle import load_bundle
-    from latentfaces.evaluation import check_table_path, evaluate, format_table, load_features, reference_for, write_table
-    if args.out is not None: check_table_path(args.out)
+    from latentfaces.evaluation import (
+        check_table_path,
+        evaluate,
+        format_table,
+        load_features,
+        reference_for,
+        write_table,
+    )
+
+    if args.out is not None:
+        check_table_path(args.out)
     if args.feature_range is not None and args.features is None:
-        raise ValueError("expected --features with --feature-range, got none: the shipped network takes pixels from 0 to 1")
+        raise ValueError(
+            "expected --features with --feature-range, got none: the shipped network takes pixels from 0 to 1"
+        )
     samplers = _rows(args)
     bundle = load_bundle(args.bundle)
     features = load_features(args.features, args.feature_range or (0.0, 1.0))
@@ -183,16 +300,21 @@ def evaluate(args: argparse.Namespace) -> None:
     rows = evaluate(bundle, samplers, reference, args.count, args.seed, not args.quiet, features)
     path = None if args.out is None else write_table(rows, args.out)
     print(format_table(rows))
-    if args.count < 1000: print("fewer than 1,000 pictures: \"n to inf\" and \"x recon.\" are uncertain, --n 2000 gives steady numbers")
-    if path is not None: print(f"wrote {path}")
+    if args.count < 1000:
+        print('fewer than 1,000 pictures: "n to inf" and "x recon." are uncertain, --n 2000 gives steady numbers')
+    if path is not None:
+        print(f"wrote {path}")
 
 # %% ../nbs/cli.ipynb #bc4d9a86
 def _sampler(text):
     "A row's label, and its sampler's name and factor, written as NAME or NAME:FACTOR."
     from latentfaces.sampling import SAMPLERS
+
     name, _, factor = text.partition(":")
-    if name not in SAMPLERS: raise argparse.ArgumentTypeError(f"expected one of {', '.join(SAMPLERS)}, got {name!r}")
-    if not factor: return name, name, None
+    if name not in SAMPLERS:
+        raise argparse.ArgumentTypeError(f"expected one of {', '.join(SAMPLERS)}, got {name!r}")
+    if not factor:
+        return name, name, None
     if SAMPLERS[name].factor is None:
         raise argparse.ArgumentTypeError(f"the sampler {name} has no factor, got {text!r}: write {name}")
     return text, name, _positive(factor)
@@ -201,29 +323,64 @@ def _sampler(text):
 def _rows(args):
     "The samplers of the table by their labels, not fitted; raises ValueError for components that none of them has."
     from latentfaces.sampling import SAMPLERS, make_sampler
+
     rows = args.sampler or [(name, name, None) for name, entry in SAMPLERS.items() if entry.in_tables]
     have = {name for _, name, _ in rows if SAMPLERS[name].components}
     if args.components is not None and not have:
-        raise ValueError(f"none of the samplers {', '.join(name for _, name, _ in rows)} has components: leave out --components")
-    return {label: make_sampler(name, factor=factor, components=args.components if name in have else None) for label, name, factor in rows}
+        raise ValueError(
+            f"none of the samplers {', '.join(name for _, name, _ in rows)} has components: leave out --components"
+        )
+    return {
+        label: make_sampler(name, factor=factor, components=args.components if name in have else None)
+        for label, name, factor in rows
+    }
 
 # %% ../nbs/cli.ipynb #04e2a979
 def _add_evaluate(p):
     "Options of `latentfaces evaluate`."
     from latentfaces.sampling import SAMPLERS
+
     p.epilog = _sampler_list()
-    p.add_argument("--bundle", type=_path, metavar="DIR", help="a bundle made by `latentfaces train`; without it, the pretrained one")
-    p.add_argument("--data", type=_path, metavar="PATH", help="the images that the bundle was made from; without it, the shipped features of CelebA, which fit the pretrained bundle")
-    p.add_argument("--sampler", type=_sampler, action="append", metavar="NAME[:FACTOR]",
-                   help=f"a row of the table, one of the names below, with a factor such as elliptic:0.6 (without one, {_with_knob('factor')}); "
-                        f"may be given again; without it, {', '.join(name for name, entry in SAMPLERS.items() if entry.in_tables)}")
-    p.add_argument("--components", type=_share_or_count, metavar="K",
-                   help="principal axes that vary, in the samplers that know this: a count, or a share of the variance; "
-                        f"without it, {_with_knob('components')}")
+    p.add_argument(
+        "--bundle",
+        type=_path,
+        metavar="DIR",
+        help="a bundle made by `latentfaces train`; without it, the pretrained one",
+    )
+    p.add_argument(
+        "--data",
+        type=_path,
+        metavar="PATH",
+        help="the images that the bundle was made from; without it, the shipped features of CelebA, which fit the pretrained bundle",
+    )
+    p.add_argument(
+        "--sampler",
+        type=_sampler,
+        action="append",
+        metavar="NAME[:FACTOR]",
+        help=f"a row of the table, one of the names below, with a factor such as elliptic:0.6 (without one, {_with_knob('factor')}); "
+        f"may be given again; without it, {', '.join(name for name, entry in SAMPLERS.items() if entry.in_tables)}",
+    )
+    p.add_argument(
+        "--components",
+        type=_share_or_count,
+        metavar="K",
+        help="principal axes that vary, in the samplers that know this: a count, or a share of the variance; "
+        f"without it, {_with_knob('components')}",
+    )
     p.add_argument("--n", type=_whole(20), default=2000, dest="count", metavar="N", help="pictures in each row")
-    p.add_argument("--features", metavar="NAME", help="a Keras model (.keras) that turns images into features, or dlib; without it, the shipped attribute network; needs --data")
-    p.add_argument("--feature-range", type=float, nargs=2, metavar=("BLACK", "WHITE"),
-                   help="what your Keras model takes for black and white; without it, 0 and 1")
+    p.add_argument(
+        "--features",
+        metavar="NAME",
+        help="a Keras model (.keras) that turns images into features, or dlib; without it, the shipped attribute network; needs --data",
+    )
+    p.add_argument(
+        "--feature-range",
+        type=float,
+        nargs=2,
+        metavar=("BLACK", "WHITE"),
+        help="what your Keras model takes for black and white; without it, 0 and 1",
+    )
     p.add_argument("--out", type=_path, metavar="FILE", help="a .csv or .json file to write the table to")
     p.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="the same seed gives the same table")
     p.add_argument("--quiet", action="store_true", help="show no progress bar")
@@ -231,43 +388,71 @@ def _add_evaluate(p):
 # %% ../nbs/cli.ipynb #32def487
 class _Parser(argparse.ArgumentParser):
     "Says a mistake in one line, where argparse would print the usage as well."
-    def error(self, message): self.exit(2, f"latentfaces: {' '.join(message.split())}; {self.prog} --help explains the options\n")
+
+    def error(self, message):
+        self.exit(2, f"latentfaces: {' '.join(message.split())}; {self.prog} --help explains the options\n")
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
     "The list of samplers as it is, and defaults behind the options that have one."
+
     def _get_help_string(self, action):
-        if action.default is None or action.default is False: return action.help
+        if action.default is None or action.default is False:
+            return action.help
         return super()._get_help_string(action)
 
 # %% ../nbs/cli.ipynb #d61f2347
 _COMMANDS = {  # name: function, its options, what it does in a few words and at length
-    "evaluate": (evaluate, _add_evaluate, "measure how good drawn faces are",
-                 "Draw faces with each sampler and measure them (distance to real images, density, coverage, variety, copies, share of faces), "
-                 "beside real images, reconstructions, the mean face and N(0, I)."),
-    "generate": (generate, _add_generate, "draw new faces",
-                 "Draw random latent vectors that lie where the faces are, decode them, and write a picture of all faces (faces.png) and "
-                 "their vectors (faces.npz)."),
-    "report": (report, _add_report, "describe a latent space on one page",
-               "Analyse latent vectors (distributions, correlations, normality, principal axes, ellipses, samplers) and write what was "
-               "found, with figures, into one self-contained HTML page."),
-    "train": (train, _add_train, "train an autoencoder on your images",
-              "Train the plain convolutional autoencoder on a collection of images and write a bundle: the networks, the latent vectors of "
-              "the images, the history and the scores."),
+    "evaluate": (
+        evaluate,
+        _add_evaluate,
+        "measure how good drawn faces are",
+        "Draw faces with each sampler and measure them (distance to real images, density, coverage, variety, copies, share of faces), "
+        "beside real images, reconstructions, the mean face and N(0, I).",
+    ),
+    "generate": (
+        generate,
+        _add_generate,
+        "draw new faces",
+        "Draw random latent vectors that lie where the faces are, decode them, and write a picture of all faces (faces.png) and "
+        "their vectors (faces.npz).",
+    ),
+    "report": (
+        report,
+        _add_report,
+        "describe a latent space on one page",
+        "Analyse latent vectors (distributions, correlations, normality, principal axes, ellipses, samplers) and write what was "
+        "found, with figures, into one self-contained HTML page.",
+    ),
+    "train": (
+        train,
+        _add_train,
+        "train an autoencoder on your images",
+        "Train the plain convolutional autoencoder on a collection of images and write a bundle: the networks, the latent vectors of "
+        "the images, the history and the scores.",
+    ),
 }
 
 
-def parser(
-    argv=None,  # the words of the command line; only the options of the command that they name are made. None: those of all
-) -> argparse.ArgumentParser:
-    "The parser of the `latentfaces` command."
-    p = _Parser(prog="latentfaces", description=latentfaces.__doc__.splitlines()[0],
-                epilog="`latentfaces COMMAND --help` explains a command. The first thing to try: latentfaces generate")
+def parser(argv=None) -> argparse.ArgumentParser:
+    """The parser of the `latentfaces` command.
+
+    Parameters
+    ----------
+    argv
+        The words of the command line; only the options of the command that they name are made. None: those of all.
+    """
+    p = _Parser(
+        prog="latentfaces",
+        description=latentfaces.__doc__.splitlines()[0],
+        epilog="`latentfaces COMMAND --help` explains a command. The first thing to try: latentfaces generate",
+    )
     p.add_argument("--version", action="version", version=f"latentfaces {latentfaces.__version__}")
     commands = p.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (run, add_options, short, long) in _COMMANDS.items():
         command = commands.add_parser(name, help=short, description=textwrap.fill(long, 79), formatter_class=_Help)
-        if argv is None or name in argv: add_options(command)
+        if argv is None or name in argv:
+            add_options(command)
         command.set_defaults(run=run)
     return p
 
@@ -275,16 +460,24 @@ def parser(
 @contextlib.contextmanager
 def _streams():
     "While a command runs: a closed stream goes nowhere, what an encoding lacks is printed as ?, and warnings are one line each."
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in the order of their numbers, which no other file may get
-        if getattr(sys, name) is None: setattr(sys, name, open(os.devnull, mode))
+    for name, mode in (
+        ("stdin", "r"),
+        ("stdout", "w"),
+        ("stderr", "w"),
+    ):  # in the order of their numbers, which no other file may get
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))
     own = sys.stdout if hasattr(sys.stdout, "reconfigure") else None
     errors = own and own.errors
-    if own: own.reconfigure(errors="replace")
+    if own:
+        own.reconfigure(errors="replace")
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
-        try: yield
+        try:
+            yield
         finally:
-            if own: own.reconfigure(errors=errors)
+            if own:
+                own.reconfigure(errors=errors)
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None):
@@ -297,7 +490,8 @@ def _flush():
     try:
         sys.stdout.flush()
         return 0
-    except BrokenPipeError: status = 141
+    except BrokenPipeError:
+        status = 141
     except OSError as error:
         print(f"latentfaces: standard output: {error}", file=sys.stderr)
         status = 2
@@ -309,8 +503,10 @@ def _flush():
 # %% ../nbs/cli.ipynb #c3c04c73
 def _run(args):
     "Run a command; returns the exit status. What a user can mend is one line on standard error."
-    try: args.run(args)
-    except BrokenPipeError: return 141  # the reader has gone; the results are written before they are printed
+    try:
+        args.run(args)
+    except BrokenPipeError:
+        return 141  # the reader has gone; the results are written before they are printed
     except (ValueError, TypeError, OSError, FloatingPointError, ImportError) as error:
         print(f"latentfaces: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -329,6 +525,8 @@ def main(argv=None) -> int:
     argv = sys.argv[1:] if argv is None else [*argv]
     status = flushed = 0
     with _streams():
-        try: status = _run(parser(argv).parse_args(argv))
-        finally: flushed = _flush()
+        try:
+            status = _run(parser(argv).parse_args(argv))
+        finally:
+            flushed = _flush()
     return status or flushed

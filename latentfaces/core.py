@@ -25,37 +25,69 @@ from scipy.sparse import issparse
 from sklearn.utils import check_array
 
 # %% ../nbs/00_core.ipynb #3405334f
-def as_array(
-    x,  # array-like
-    name: str,  # what to call it in the message
-) -> np.ndarray:  # the same, not copied if it was an array
-    "An array; a missing value of a pandas table becomes NaN. Raises ValueError, in one sentence, for rows of different lengths and for masked values."
+def as_array(x, name: str) -> np.ndarray:
+    """An array; a missing value of a pandas table becomes NaN. Raises ValueError, in one sentence, for rows of
+    different lengths and for masked values.
+
+    Parameters
+    ----------
+    x
+        Array-like.
+    name : str
+        What to call it in the message.
+
+    Returns
+    -------
+    np.ndarray
+        The same, not copied if it was an array.
+    """
     if np.ma.is_masked(x) or isinstance(x, (list, tuple)) and any(map(np.ma.is_masked, x)):
         raise ValueError(f"expected {name} without gaps, got an array with masked values: leave those rows out")
-    try: array = np.asarray(x)
+    try:
+        array = np.asarray(x)
     except ValueError as error:
-        message = f"expected {name} as one array, got rows of different lengths: give each row as many numbers as the others"
+        message = (
+            f"expected {name} as one array, got rows of different lengths: give each row as many numbers as the others"
+        )
         raise ValueError(message) from error
-    if array.dtype != object or not hasattr(x, "to_numpy"): return array
-    try: return x.to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError): return array  # texts, say, which those who wanted numbers will refuse
+    if array.dtype != object or not hasattr(x, "to_numpy"):
+        return array
+    try:
+        return x.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError):
+        return array  # texts, say, which those who wanted numbers will refuse
 
 # %% ../nbs/00_core.ipynb #bc1518cb
-def check_latents(
-    z,  # z-points, array-like of shape (n_points, latent_dim)
-    min_points: int = 2,  # how many there must be
-) -> np.ndarray:  # the same points as a float array, not copied if they were one
-    """z-points as a finite array of shape (n_points, latent_dim); float32 and float64 are kept, other numbers become float64.
+def check_latents(z, min_points: int = 2) -> np.ndarray:
+    """z-points as a finite array of shape (n_points, latent_dim); float32 and float64 are kept, other numbers become
+    float64.
 
     Raises ValueError or TypeError, in one sentence, for any other shape, for too few points, for NaN, infinite or masked
     values and for complex, sparse or non-numeric data.
+
+    Parameters
+    ----------
+    z
+        Z-points, array-like of shape (n_points, latent_dim).
+    min_points : int
+        How many there must be.
+
+    Returns
+    -------
+    np.ndarray
+        The same points as a float array, not copied if they were one.
     """
     array = z if issparse(z) else as_array(z, "z-points")
     _check_kind(array, z)
     try:
         with np.errstate(over="ignore"):  # what is too large becomes infinite, which is said below
-            points = check_array(array, dtype=[np.float64, np.float32], ensure_all_finite=False,
-                                 ensure_min_samples=min_points, input_name="z")
+            points = check_array(
+                array,
+                dtype=[np.float64, np.float32],
+                ensure_all_finite=False,
+                ensure_min_samples=min_points,
+                input_name="z",
+            )
     except OverflowError as error:
         message = "expected z-points that fit into float64, got larger integers: divide them all by the same number"
         raise ValueError(message) from error
@@ -66,12 +98,16 @@ def check_latents(
 def _check_kind(array, z):
     "Raise one sentence for what is no table of real numbers."
     if array.ndim == 0 or array.dtype.kind in "USmM":
-        raise TypeError(f"expected z-points of shape (n_points, latent_dim), got {' '.join(repr(z).split()):.80}: "
-                        "pass an array of numbers")
+        raise TypeError(
+            f"expected z-points of shape (n_points, latent_dim), got {' '.join(repr(z).split()):.80}: "
+            "pass an array of numbers"
+        )
     if array.ndim != 2:
-        raise ValueError("Reshape your data to (n_points, latent_dim), one row per z-point: "
-                         f"got an array of shape {array.shape}")
-    if array.dtype.kind == "c": raise ValueError("Complex data not supported: z-points are real numbers")
+        raise ValueError(
+            f"Reshape your data to (n_points, latent_dim), one row per z-point: got an array of shape {array.shape}"
+        )
+    if array.dtype.kind == "c":
+        raise ValueError("Complex data not supported: z-points are real numbers")
 
 
 def _check_values(points, spread):
@@ -79,58 +115,110 @@ def _check_values(points, spread):
     low, high = (extreme(axis=0).astype(np.float64) for extreme in (points.min, points.max))
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
         bad = ~np.isfinite(points).all(axis=1)
-        raise ValueError(f"NaN or infinite values in {bad.sum()} of {len(points)} z-points, the first in row {bad.argmax()}: "
-                         "leave these rows out")
+        raise ValueError(
+            f"NaN or infinite values in {bad.sum()} of {len(points)} z-points, the first in row {bad.argmax()}: "
+            "leave these rows out"
+        )
     largest = max(-low.min(), high.max())
     if largest > 1e100:
-        raise ValueError(f"expected z-points of at most 1e100, got {largest:.0e}, whose square is beyond float64: "
-                         "divide them all by the same number")
+        raise ValueError(
+            f"expected z-points of at most 1e100, got {largest:.0e}, whose square is beyond float64: "
+            "divide them all by the same number"
+        )
     widest = (high - low).max()
     if spread and 0 < widest < 1e-100:
-        raise ValueError(f"expected z-points that differ by at least 1e-100, got {widest:.0e}, whose square is beyond "
-                         "float64: multiply them all by the same number")
+        raise ValueError(
+            f"expected z-points that differ by at least 1e-100, got {widest:.0e}, whose square is beyond "
+            "float64: multiply them all by the same number"
+        )
 
 # %% ../nbs/00_core.ipynb #1f20bfec
-def as_numbers(
-    x,  # array-like
-    name: str,  # what to call it in the message
-) -> np.ndarray:  # float64
-    "The same as real numbers in float64; raises TypeError, in one sentence, for anything else."
+def as_numbers(x, name: str) -> np.ndarray:
+    """The same as real numbers in float64; raises TypeError, in one sentence, for anything else.
+
+    Parameters
+    ----------
+    x
+        Array-like.
+    name : str
+        What to call it in the message.
+
+    Returns
+    -------
+    np.ndarray
+        float64.
+    """
     array = as_array(x, name)
-    if array.dtype.kind not in "biuf": raise TypeError(f"expected {name} to be real numbers, got {array.dtype}: convert them")
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"expected {name} to be real numbers, got {array.dtype}: convert them")
     return array.astype(np.float64, copy=False)
 
 
-def check_count(
-    name: str,  # what to call it in the message
-    value,  # what to look at
-    least: int = 1,  # how large it must be
-) -> int:  # the value
-    "A whole number that is large enough; raises TypeError or ValueError, in one sentence, for anything else."
+def check_count(name: str, value, least: int = 1) -> int:
+    """A whole number that is large enough; raises TypeError or ValueError, in one sentence, for anything else.
+
+    Parameters
+    ----------
+    name : str
+        What to call it in the message.
+    value
+        What to look at.
+    least : int
+        How large it must be.
+
+    Returns
+    -------
+    int
+        The value.
+    """
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be a whole number of at least {least}, got {value!r}")
-    if value < least: raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
     return int(value)
 
 # %% ../nbs/00_core.ipynb #3e00b53b
-def check_positive(
-    name: str,  # what to call it in the message
-    value,  # what to look at
-) -> float:  # the value
-    "A finite number above zero; raises TypeError or ValueError, in one sentence, for anything else."
+def check_positive(name: str, value) -> float:
+    """A finite number above zero; raises TypeError or ValueError, in one sentence, for anything else.
+
+    Parameters
+    ----------
+    name : str
+        What to call it in the message.
+    value
+        What to look at.
+
+    Returns
+    -------
+    float
+        The value.
+    """
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a positive number, got {value!r}")
-    if not 0 < value < np.inf: raise ValueError(f"{name} must be a positive number, got {value!r}")
+    if not 0 < value < np.inf:
+        raise ValueError(f"{name} must be a positive number, got {value!r}")
     return float(value)
 
 
-def check_share(
-    name: str,  # what to call it in the message
-    value,  # what to look at
-    low: bool = False,  # is 0 allowed?
-    high: bool = False,  # is 1 allowed?
-) -> float:  # the value
-    "A number between 0 and 1; raises TypeError or ValueError, in one sentence, for anything else."
+def check_share(name: str, value, low: bool = False, high: bool = False) -> float:
+    """A number between 0 and 1; raises TypeError or ValueError, in one sentence, for anything else.
+
+    Parameters
+    ----------
+    name : str
+        What to call it in the message.
+    value
+        What to look at.
+    low : bool
+        Is 0 allowed?
+    high : bool
+        Is 1 allowed?
+
+    Returns
+    -------
+    float
+        The value.
+    """
     wanted = f"{'at least' if low else 'above'} 0 and {'at most' if high else 'below'} 1"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number {wanted}, got {value!r}")
@@ -139,45 +227,86 @@ def check_share(
     return float(value)
 
 # %% ../nbs/00_core.ipynb #10b7d3d3
-def check_choice(
-    name: str,  # what to call it in the message
-    value,  # what to look at
-    choices,  # the words that are allowed
-) -> str:  # the value
-    "One of a few words; raises ValueError, in one sentence, for anything else."
-    if isinstance(value, str) and value in choices: return value
+def check_choice(name: str, value, choices) -> str:
+    """One of a few words; raises ValueError, in one sentence, for anything else.
+
+    Parameters
+    ----------
+    name : str
+        What to call it in the message.
+    value
+        What to look at.
+    choices
+        The words that are allowed.
+
+    Returns
+    -------
+    str
+        The value.
+    """
+    if isinstance(value, str) and value in choices:
+        return value
     *first, last = (f'"{choice}"' for choice in choices)
     raise ValueError(f"{name} must be {', '.join(first)} or {last}, got {value!r}")
 
 # %% ../nbs/00_core.ipynb #a0bdd299
-def random_generator(
-    random_state=None,  # None, an int, a numpy Generator, RandomState or SeedSequence
-) -> np.random.Generator:
-    "None: fresh; an int or SeedSequence: the same every time; a Generator or RandomState: goes on. Raises TypeError or ValueError for anything else."
+def random_generator(random_state=None) -> np.random.Generator:
+    """None: fresh; an int or SeedSequence: the same every time; a Generator or RandomState: goes on. Raises TypeError
+    or ValueError for anything else.
+
+    Parameters
+    ----------
+    random_state
+        None, an int, a numpy Generator, RandomState or SeedSequence.
+    """
     if isinstance(random_state, np.random.RandomState):
         random_state = random_state.randint(2**32, size=4, dtype=np.uint32)
     elif isinstance(random_state, bool) or not isinstance(
-            random_state, (type(None), Integral, np.random.Generator, np.random.SeedSequence)):
-        raise TypeError(f"random_state must be None, an integer, a numpy Generator or a RandomState, got {random_state!r}")
+        random_state, (type(None), Integral, np.random.Generator, np.random.SeedSequence)
+    ):
+        raise TypeError(
+            f"random_state must be None, an integer, a numpy Generator or a RandomState, got {random_state!r}"
+        )
     elif isinstance(random_state, Integral) and random_state < 0:
         raise ValueError(f"random_state must not be negative, got {random_state}")
     return np.random.default_rng(random_state)
 
 # %% ../nbs/00_core.ipynb #3dc255ed
-def batches(
-    n: int,  # number of rows
-    size: int = 256,  # rows at a time
-):  # yields slices
-    "Slices that cover n rows, the last as long as is left."
-    for start in range(0, n, size): yield slice(start, min(start + size, n))
+def batches(n: int, size: int = 256):
+    """Slices that cover n rows, the last as long as is left.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    size : int
+        Rows at a time.
+
+    Returns
+    -------
+    yields slices
+    """
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))
 
 
-def in_batches(
-    function,  # takes an array of at most batch_size rows, returns as many
-    rows,  # array, (n, ...)
-    batch_size: int = 256,  # rows at a time
-) -> np.ndarray:  # (n, ...)
-    "Apply a function to an array batch by batch; an empty array is one batch."
+def in_batches(function, rows, batch_size: int = 256) -> np.ndarray:
+    """Apply a function to an array batch by batch; an empty array is one batch.
+
+    Parameters
+    ----------
+    function
+        Takes an array of at most batch_size rows, returns as many.
+    rows
+        Array, (n, ...).
+    batch_size : int
+        Rows at a time.
+
+    Returns
+    -------
+    np.ndarray
+        (n, ...).
+    """
     pieces = batches(len(rows), check_count("batch_size", batch_size)) if len(rows) else [slice(0, 0)]
     return np.concatenate([np.asarray(function(rows[piece])) for piece in pieces])
 
@@ -188,59 +317,122 @@ def _range_of(images, rows: int = 1024) -> tuple:
     return np.min([images[piece].min() for piece in pieces]), np.max([images[piece].max() for piece in pieces])
 
 # %% ../nbs/00_core.ipynb #26cbaf38
-def check_images(
-    images,       # array of images
-) -> np.ndarray:  # the same array
-    "Images unchanged, if they are uint8 or float in [0, 1] of shape (n, height, width, 3); raises TypeError or ValueError if not."
-    if np.ma.is_masked(images): raise ValueError("expected images without gaps, got an array with masked values: fill them first")
+def check_images(images) -> np.ndarray:
+    """Images unchanged, if they are uint8 or float in [0, 1] of shape (n, height, width, 3); raises TypeError or
+    ValueError if not.
+
+    Parameters
+    ----------
+    images
+        Array of images.
+
+    Returns
+    -------
+    np.ndarray
+        The same array.
+    """
+    if np.ma.is_masked(images):
+        raise ValueError("expected images without gaps, got an array with masked values: fill them first")
     if not hasattr(images, "dtype"):  # what has a type already may be a view of files too large to copy
-        try: images = np.asanyarray(images)
+        try:
+            images = np.asanyarray(images)
         except ValueError as error:
-            message = "expected images of shape (n, height, width, 3), got parts of different sizes: bring all to one size"
+            message = (
+                "expected images of shape (n, height, width, 3), got parts of different sizes: bring all to one size"
+            )
             raise ValueError(message) from error
     if images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape:
-        raise ValueError(f"expected images of shape (n, height, width, 3), got {images.shape}: "
-                         "a single image needs a first axis of length 1, grey ones three equal channels")
-    if images.dtype == np.uint8: return images
+        raise ValueError(
+            f"expected images of shape (n, height, width, 3), got {images.shape}: "
+            "a single image needs a first axis of length 1, grey ones three equal channels"
+        )
+    if images.dtype == np.uint8:
+        return images
     if not np.issubdtype(images.dtype, np.floating):
-        raise TypeError(f"expected uint8 images or floats in [0, 1], got {images.dtype}: "
-                        "convert them, 0 to 255 with images.astype('uint8')")
+        raise TypeError(
+            f"expected uint8 images or floats in [0, 1], got {images.dtype}: "
+            "convert them, 0 to 255 with images.astype('uint8')"
+        )
     low, high = _range_of(images)
     if not np.isfinite(low + high):
-        raise ValueError("expected values in [0, 1], got NaN or infinity: find out where they come from before going on")
-    if low < 0 or high > 1: raise ValueError(f"expected values in [0, 1], got [{low:g}, {high:g}]: divide by 255 or pass uint8")
+        raise ValueError(
+            "expected values in [0, 1], got NaN or infinity: find out where they come from before going on"
+        )
+    if low < 0 or high > 1:
+        raise ValueError(f"expected values in [0, 1], got [{low:g}, {high:g}]: divide by 255 or pass uint8")
     return images
 
 # %% ../nbs/00_core.ipynb #5df5fd83
-def to_float(
-    images: np.ndarray,  # uint8, or float in [0, 1], (n, size, size, 3)
-) -> np.ndarray:         # float32 in [0, 1]
-    "Images as a network reads them: uint8 is divided by 255."
+def to_float(images: np.ndarray) -> np.ndarray:
+    """Images as a network reads them: uint8 is divided by 255.
+
+    Parameters
+    ----------
+    images : np.ndarray
+        uint8, or float in [0, 1], (n, size, size, 3).
+
+    Returns
+    -------
+    np.ndarray
+        float32 in [0, 1].
+    """
     return images.astype(np.float32) / 255 if images.dtype == np.uint8 else images.astype(np.float32)
 
 # %% ../nbs/00_core.ipynb #b342c1af
-def to_bytes(
-    images,       # uint8 or float in [0, 1], (n, height, width, 3)
-) -> np.ndarray:  # uint8
-    "Images as files hold them, floats rounded; raises ValueError or TypeError for other values, lest they wrap around."
+def to_bytes(images) -> np.ndarray:
+    """Images as files hold them, floats rounded; raises ValueError or TypeError for other values, lest they wrap
+    around.
+
+    Parameters
+    ----------
+    images
+        uint8 or float in [0, 1], (n, height, width, 3).
+
+    Returns
+    -------
+    np.ndarray
+        uint8.
+    """
     images = check_images(images)
     return images if images.dtype == np.uint8 else np.rint(images * 255).astype(np.uint8)
 
 # %% ../nbs/00_core.ipynb #04e6fed0
-def expanded(
-    path,  # text or path
-) -> Path:  # without ~
-    "A path with ~ replaced by the home folder; raises TypeError for what is no path, FileNotFoundError for the home of an unknown user."
-    if not isinstance(path, (str, os.PathLike)): raise TypeError(f"expected a path, got {' '.join(repr(path).split()):.80}")
-    try: return Path(path).expanduser()
+def expanded(path) -> Path:
+    """A path with ~ replaced by the home folder; raises TypeError for what is no path, FileNotFoundError for the home
+    of an unknown user.
+
+    Parameters
+    ----------
+    path
+        Text or path.
+
+    Returns
+    -------
+    Path
+        Without ~.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"expected a path, got {' '.join(repr(path).split()):.80}")
+    try:
+        return Path(path).expanduser()
     except RuntimeError as error:
         raise FileNotFoundError(f"there is no home folder for the ~ in {path}: write the path out") from error
 
 # %% ../nbs/00_core.ipynb #bf8eccbf
-def check_output(
-    path,  # where a file shall be written
-) -> Path:  # the same, ~ expanded
-    "Raise one sentence unless a file can be written there, its folder made if need be: better before the work than after it."
+def check_output(path) -> Path:
+    """Raise one sentence unless a file can be written there, its folder made if need be: better before the work than
+    after it.
+
+    Parameters
+    ----------
+    path
+        Where a file shall be written.
+
+    Returns
+    -------
+    Path
+        The same, ~ expanded.
+    """
     path = expanded(path)
     if not path.name or path.is_dir():
         raise IsADirectoryError(f"expected the name of a file to write, got the folder {path}: name a file in it")
@@ -248,29 +440,47 @@ def check_output(
     if not there.is_dir():
         raise NotADirectoryError(f"expected a folder for {path.name}, got {there}, which is none: choose another place")
     if not os.access(there, os.W_OK) and not _is_special(path):
-        raise PermissionError(f"expected a folder for {path.name}, got {there}, where nothing can be written: "
-                              "choose another place")
+        raise PermissionError(
+            f"expected a folder for {path.name}, got {there}, where nothing can be written: choose another place"
+        )
     return path
 
 
 def _is_special(path):
     "Is there something that is neither a file nor a folder: a pipe, a device, a socket?"
-    try: mode = os.stat(path).st_mode
-    except OSError: return False
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 # %% ../nbs/00_core.ipynb #b38cf083
-def replace_file(
-    path,  # where the content shall be; a folder that is not there is made
-    write,  # function that writes to the open binary file it is given
-) -> Path:  # the path, ~ expanded
-    "Write a file, whole or not at all: under a temporary name beside it, then renamed. A link is followed; a pipe or device is written to."
+def replace_file(path, write) -> Path:
+    """Write a file, whole or not at all: under a temporary name beside it, then renamed. A link is followed; a pipe or
+    device is written to.
+
+    Parameters
+    ----------
+    path
+        Where the content shall be; a folder that is not there is made.
+    write
+        Function that writes to the open binary file it is given.
+
+    Returns
+    -------
+    Path
+        The path, ~ expanded.
+    """
     path = check_output(path)
     content = io.BytesIO()
-    write(content)  # first, because a zip or a picture that cannot go on writing would complain once more when it is thrown away
-    try: _put(Path(os.path.realpath(path)), content.getbuffer())
+    write(
+        content
+    )  # first, because a zip or a picture that cannot go on writing would complain once more when it is thrown away
+    try:
+        _put(Path(os.path.realpath(path)), content.getbuffer())
     except OSError as error:  # a full disk does not say which file it was
-        if error.filename is not None: raise
+        if error.filename is not None:
+            raise
         raise OSError(error.errno, error.strerror, str(path)) from error
     return path
 
@@ -278,32 +488,51 @@ def replace_file(
 def _put(target, content):
     "Write bytes beside the target and rename them into its place, with an older file's permissions; into a pipe or device directly."
     if _is_special(target):
-        with open(target, "wb") as file: file.write(content)
+        with open(target, "wb") as file:
+            file.write(content)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     # a name by chance, for threads that write the same file, and a short one, for names as long as a file may have
     part = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with part.open("xb") as file: file.write(content)
-        if target.exists(): part.chmod(stat.S_IMODE(target.stat().st_mode))
+        with part.open("xb") as file:
+            file.write(content)
+        if target.exists():
+            part.chmod(stat.S_IMODE(target.stat().st_mode))
         os.replace(part, target)
-    finally: part.unlink(missing_ok=True)
+    finally:
+        part.unlink(missing_ok=True)
 
 # %% ../nbs/00_core.ipynb #436eace8
-def read_arrays(
-    path,  # an .npz file
-) -> dict[str, np.ndarray]:  # the arrays by their names
-    "All arrays of an .npz file, read without pickle; raises what opening and reading raise."
+def read_arrays(path) -> dict[str, np.ndarray]:
+    """All arrays of an .npz file, read without pickle; raises what opening and reading raise.
+
+    Parameters
+    ----------
+    path
+        An .npz file.
+
+    Returns
+    -------
+    dict[str, np.ndarray]
+        The arrays by their names.
+    """
     with expanded(path).open("rb") as opened:
         whole = opened if opened.seekable() else io.BytesIO(opened.read())  # a pipe
-        with np.load(whole, allow_pickle=False) as file: return dict(file)
+        with np.load(whole, allow_pickle=False) as file:
+            return dict(file)
 
 # %% ../nbs/00_core.ipynb #d4e065e9
-def warn(
-    message: str,  # one sentence
-    category=UserWarning,  # kind of the warning
-) -> None:
-    "A warning that points to the line outside this package that led here."
+def warn(message: str, category=UserWarning) -> None:
+    """A warning that points to the line outside this package that led here.
+
+    Parameters
+    ----------
+    message : str
+        One sentence.
+    category
+        Kind of the warning.
+    """
     level, frame = 2, sys._getframe(1)
     inside = ("latentfaces", "contextlib", "sklearn", "joblib")
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in inside:
@@ -313,43 +542,78 @@ def warn(
 # %% ../nbs/00_core.ipynb #45090e8f
 class _NoBar:
     "Stands for a progress bar that nobody wants to see."
+
     disable = True
 
-    def __init__(self, iterable): self._iterable = iterable
+    def __init__(self, iterable):
+        self._iterable = iterable
 
-    def __iter__(self): return iter(self._iterable)
+    def __iter__(self):
+        return iter(self._iterable)
 
-    def __enter__(self): return self
+    def __enter__(self):
+        return self
 
-    def __exit__(self, *error): pass
+    def __exit__(self, *error):
+        pass
 
-    def update(self, steps=1): pass
+    def update(self, steps=1):
+        pass
 
-    def set_description(self, text): pass
+    def set_description(self, text):
+        pass
 
-    def close(self): pass
+    def close(self):
+        pass
 
 # %% ../nbs/00_core.ipynb #4a676ed4
 def progress_bar(
-    iterable=None,  # what to go through; None: the bar is moved by hand, with update()
-    description: str = "",  # words before the bar
-    total: int = None,  # how many steps, where the iterable does not know
-    unit: str = "it",  # what a step is
-    progress: bool = True,  # show it?
-    delay: float = 1.0,  # seconds before it shows: what is quick needs none
-    initial: int = 0,  # steps done before
-):  # an iterable that is also a context manager
-    "A bar of tqdm that suits terminal and notebook, and goes when it is done."
-    if not progress: return _NoBar(iterable)
+    iterable=None,
+    description: str = "",
+    total: int = None,
+    unit: str = "it",
+    progress: bool = True,
+    delay: float = 1.0,
+    initial: int = 0,
+):
+    """A bar of tqdm that suits terminal and notebook, and goes when it is done.
+
+    Parameters
+    ----------
+    iterable
+        What to go through; None: the bar is moved by hand, with update().
+    description : str
+        Words before the bar.
+    total : int
+        How many steps, where the iterable does not know.
+    unit : str
+        What a step is.
+    progress : bool
+        Show it?
+    delay : float
+        Seconds before it shows: what is quick needs none.
+    initial : int
+        Steps done before.
+
+    Returns
+    -------
+    an iterable that is also a context manager
+    """
+    if not progress:
+        return _NoBar(iterable)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # in a notebook without widgets tqdm falls back to text, and warns
         from tqdm.auto import tqdm
 
     class Bar(tqdm):
         def close(self):
-            if self.total and self.n < self.total: self.total = self.n  # done before its time, which a notebook would paint red
+            if self.total and self.n < self.total:
+                self.total = self.n  # done before its time, which a notebook would paint red
             super().close()
-    return Bar(iterable, description or None, total, unit=unit, delay=delay, initial=initial, leave=False, mininterval=0.5)
+
+    return Bar(
+        iterable, description or None, total, unit=unit, delay=delay, initial=initial, leave=False, mininterval=0.5
+    )
 
 # %% ../nbs/00_core.ipynb #1a600ec0
 _SILENCE = threading.RLock()  # two threads that turn the descriptor away side by side could leave it there
@@ -357,9 +621,12 @@ _SILENCE = threading.RLock()  # two threads that turn the descriptor away side b
 
 def _turned_away():
     "A copy of the descriptor of standard error, which from now on leads nowhere; None where there is none."
-    try: kept = os.dup(2)
-    except OSError: return None
-    with open(os.devnull, "wb") as nowhere: os.dup2(nowhere.fileno(), 2)
+    try:
+        kept = os.dup(2)
+    except OSError:
+        return None
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
     return kept
 
 
@@ -367,9 +634,11 @@ def _turned_away():
 def silenced():
     "Keep from the reader what is written to standard error meanwhile; exceptions are raised as ever."
     with _SILENCE:
-        with contextlib.suppress(AttributeError, OSError, ValueError): sys.stderr.flush()  # None, or closed
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            sys.stderr.flush()  # None, or closed
         kept = _turned_away()
-        try: yield
+        try:
+            yield
         finally:
             if kept is not None:
                 os.dup2(kept, 2)
@@ -380,5 +649,6 @@ def load_keras():  # the module `keras`
     "Import Keras and its backend without TensorFlow's greetings; TF_CPP_MIN_LOG_LEVEL becomes 2 unless it is set."
     if "keras" not in sys.modules:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        with silenced(): import_module("keras")
+        with silenced():
+            import_module("keras")
     return import_module("keras")

@@ -17,14 +17,25 @@ from .core import as_array, as_numbers, batches, check_count, check_latents, ran
 from .moments import as_moments, centred_blocks
 
 # %% ../nbs/06_correlations.ipynb #96102735
-def correlation_matrix(
-    z,  # z-points, shape (n_points, latent_dim), at least 2; or their Moments
-) -> np.ndarray:  # shape (latent_dim, latent_dim), float64, within [-1, 1]
-    "Pearson's correlation of every pair of components; one that does not vary correlates 0 with all others, and 1 with itself."
+def correlation_matrix(z) -> np.ndarray:
+    """Pearson's correlation of every pair of components; one that does not vary correlates 0 with all others, and 1
+    with itself.
+
+    Parameters
+    ----------
+    z
+        Z-points, shape (n_points, latent_dim), at least 2; or their Moments.
+
+    Returns
+    -------
+    np.ndarray
+        Shape (latent_dim, latent_dim), float64, within [-1, 1].
+    """
     correlation = as_moments(z).covariance
     variance = np.diag(correlation)
     std = np.sqrt(np.where(variance > 0, variance, 1.0))
-    for rows in batches(len(std), 1024): correlation[rows] /= std[rows, None] * std
+    for rows in batches(len(std), 1024):
+        correlation[rows] /= std[rows, None] * std
     np.clip(correlation, -1, 1, out=correlation)
     np.fill_diagonal(correlation, 1.0)
     return correlation
@@ -34,15 +45,28 @@ def _check_square(correlation):
     "A finite square matrix with at least two rows, or one sentence."
     matrix = as_numbers(correlation, "a correlation matrix")
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2 or not np.isfinite(matrix).all():
-        raise ValueError(f"expected a finite square correlation matrix of at least 2 components, got shape {matrix.shape}: pass what correlation_matrix returns")
+        raise ValueError(
+            f"expected a finite square correlation matrix of at least 2 components, got shape {matrix.shape}: pass what correlation_matrix returns"
+        )
     return matrix
 
 # %% ../nbs/06_correlations.ipynb #a852d11d
-def strongest_pairs(
-    correlation,  # correlation matrix, shape (latent_dim, latent_dim)
-    n: int = 10,  # how many pairs; all of them if there are fewer
-) -> tuple[np.ndarray, np.ndarray]:  # components (n, 2), the lower number first, and their correlations (n,)
-    "The pairs of components with the largest correlations in magnitude, strongest first; ties in the order of the components."
+def strongest_pairs(correlation, n: int = 10) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs of components with the largest correlations in magnitude, strongest first; ties in the order of the
+    components.
+
+    Parameters
+    ----------
+    correlation
+        Correlation matrix, shape (latent_dim, latent_dim).
+    n : int
+        How many pairs; all of them if there are fewer.
+
+    Returns
+    -------
+    tuple[np.ndarray, np.ndarray]
+        Components (n, 2), the lower number first, and their correlations (n,).
+    """
     matrix, n = _check_square(correlation), check_count("n", n, 1)
     pairs, values, least = np.empty((0, 2), int), np.empty(0), -1.0
     step = max(1, 2**22 // len(matrix))  # rows at a time: a list of all pairs would be larger than the matrix
@@ -54,25 +78,46 @@ def strongest_pairs(
         values = matrix[pairs[:, 0], pairs[:, 1]]
         best = np.argsort(-abs(values), kind="stable")[:n]
         pairs, values = pairs[best], values[best]
-        if len(values) == n: least = abs(values[-1])
+        if len(values) == n:
+            least = abs(values[-1])
     return pairs, values
 
 # %% ../nbs/06_correlations.ipynb #9a210687
-def cluster_order(
-    correlation,  # correlation matrix, shape (latent_dim, latent_dim)
-) -> np.ndarray:  # all component numbers, (latent_dim,)
-    "Order in which correlated components stand together: leaves of average-linkage clustering with the distance 1 - |r|."
+def cluster_order(correlation) -> np.ndarray:
+    """Order in which correlated components stand together: leaves of average-linkage clustering with the distance 1 -
+    |r|.
+
+    Parameters
+    ----------
+    correlation
+        Correlation matrix, shape (latent_dim, latent_dim).
+
+    Returns
+    -------
+    np.ndarray
+        All component numbers, (latent_dim,).
+    """
     matrix = _check_square(correlation)
     distance = 1 - abs(np.clip((matrix + matrix.T) / 2, -1, 1))
     np.fill_diagonal(distance, 0.0)
     return leaves_list(linkage(squareform(distance), "average", optimal_ordering=True)).astype(int)
 
 # %% ../nbs/06_correlations.ipynb #830131c2
-def shuffle_components(
-    z,  # z-points, shape (n_points, latent_dim)
-    random_state=None,  # None, an int or a numpy Generator; the same int gives the same order
-) -> np.ndarray:  # shape and dtype of z
-    "A copy in which the values of each component are in an order of their own: same number densities, no dependence."
+def shuffle_components(z, random_state=None) -> np.ndarray:
+    """A copy in which the values of each component are in an order of their own: same number densities, no dependence.
+
+    Parameters
+    ----------
+    z
+        Z-points, shape (n_points, latent_dim).
+    random_state
+        None, an int or a numpy Generator; the same int gives the same order.
+
+    Returns
+    -------
+    np.ndarray
+        Shape and dtype of z.
+    """
     return random_generator(random_state).permuted(check_latents(z), axis=0)
 
 # %% ../nbs/06_correlations.ipynb #089d97e3
@@ -96,14 +141,23 @@ def _centred_distances(columns, sums, start, stop):
     return a.reshape(k, -1)
 
 # %% ../nbs/06_correlations.ipynb #03e14304
-def distance_correlations(
-    scores,  # shape (n_points, k), at least 4 points
-) -> np.ndarray:  # shape (k, k), symmetric, 1 on the diagonal
-    """Bias-corrected squared distance correlation of every pair of columns: near 0 for independent ones, may be negative.
+def distance_correlations(scores) -> np.ndarray:
+    """Bias-corrected squared distance correlation of every pair of columns: near 0 for independent ones, may be
+    negative.
 
     Quadratic in the number of points, so pass a sample; memory stays below about 100 MB. A column that does not vary
     has 0 with all others, and so has one that varies in a single point. Source: G. J. Székely, M. L. Rizzo, "Partial distance correlation with methods for
     dissimilarities", Annals of Statistics 42 (2014).
+
+    Parameters
+    ----------
+    scores
+        Shape (n_points, k), at least 4 points.
+
+    Returns
+    -------
+    np.ndarray
+        Shape (k, k), symmetric, 1 on the diagonal.
     """
     columns = check_latents(scores, min_points=4).T.astype(np.float64)
     columns -= columns.mean(axis=1, keepdims=True)
@@ -120,34 +174,64 @@ def distance_correlations(
     return result
 
 # %% ../nbs/06_correlations.ipynb #1a018e5b
-def distance_correlation(
-    x,  # values, shape (n_points,), at least 4
-    y,  # values, shape (n_points,)
-) -> float:  # 1 if one is a straight line of the other, near 0 (and possibly below) if they are independent
-    "Bias-corrected squared distance correlation of two components; see `distance_correlations` for many."
+def distance_correlation(x, y) -> float:
+    """Bias-corrected squared distance correlation of two components; see `distance_correlations` for many.
+
+    Parameters
+    ----------
+    x
+        Values, shape (n_points,), at least 4.
+    y
+        Values, shape (n_points,).
+
+    Returns
+    -------
+    float
+        1 if one is a straight line of the other, near 0 (and possibly below) if they are independent.
+    """
     x, y = as_array(x, "values"), as_array(y, "values")
-    if x.ndim != 1 or x.shape != y.shape: raise ValueError(f"expected two lists of as many values, got arrays of shape {x.shape} and {y.shape}")
+    if x.ndim != 1 or x.shape != y.shape:
+        raise ValueError(f"expected two lists of as many values, got arrays of shape {x.shape} and {y.shape}")
     return float(distance_correlations(np.column_stack([x, y]))[0, 1])
 
 # %% ../nbs/06_correlations.ipynb #b24c320f
-def normal_distance_correlation(
-    r,  # Pearson's correlation, in [-1, 1]
-):  # the same shape, in [0, 1]
+def normal_distance_correlation(r):
     """Squared distance correlation of a bivariate normal distribution with correlation r.
 
     Source: G. J. Székely, M. L. Rizzo, N. K. Bakirov, "Measuring and testing dependence by correlation of distances",
     Annals of Statistics 35 (2007), theorem 7.
+
+    Parameters
+    ----------
+    r
+        Pearson's correlation, in [-1, 1].
+
+    Returns
+    -------
+    the same shape, in [0, 1]
     """
     value = r * np.arcsin(r) + np.sqrt(1 - r * r) - r * np.arcsin(r / 2) - np.sqrt(4 - r * r) + 1
     return value / (1 + np.pi / 3 - np.sqrt(3))
 
 # %% ../nbs/06_correlations.ipynb #dfbd6c93
-def equivalent_correlation(
-    distance: float,  # squared distance correlation
-) -> float:  # in [0, 1]
-    "Pearson's correlation of the bivariate normal distribution that has this squared distance correlation; 0 for negative values."
-    if not abs(distance) <= 1 + 1e-9: raise ValueError(f"a squared distance correlation lies between -1 and 1, got {distance!r}")
-    if distance <= 0 or distance >= 1: return float(distance > 0)
+def equivalent_correlation(distance: float) -> float:
+    """Pearson's correlation of the bivariate normal distribution that has this squared distance correlation; 0 for
+    negative values.
+
+    Parameters
+    ----------
+    distance : float
+        Squared distance correlation.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+    """
+    if not abs(distance) <= 1 + 1e-9:
+        raise ValueError(f"a squared distance correlation lies between -1 and 1, got {distance!r}")
+    if distance <= 0 or distance >= 1:
+        return float(distance > 0)
     return brentq(lambda r: normal_distance_correlation(r) - distance, 0, 1, xtol=1e-12)
 
 # %% ../nbs/06_correlations.ipynb #f217cda1
@@ -159,12 +243,8 @@ def _both_measures(points):
 
 # %% ../nbs/06_correlations.ipynb #98a79f23
 def dependence(
-    scores,  # coordinates along principal axes, or any components, shape (n_points, latent_dim)
-    n_points: int = 2000,  # size of the random subsample, or all if there are fewer; time and noise depend on it
-    n_components: int = 20,  # how many of the leading columns to look at, or all if there are fewer
-    random_state=0,  # None, an int or a numpy Generator
-    n_shuffles: int = 5,  # how often to shuffle for the level of chance
-) -> dict[str, np.ndarray]:  # see the docstring
+    scores, n_points: int = 2000, n_components: int = 20, random_state=0, n_shuffles: int = 5
+) -> dict[str, np.ndarray]:
     """Dependence of all pairs among the leading columns, beyond the linear one if the columns are uncorrelated.
 
     Keys: "pairs" (n_pairs, 2); "distance" (n_pairs,), bias-corrected squared distance correlations; "magnitude"
@@ -172,14 +252,36 @@ def dependence(
     (n_shuffles, n_pairs), the same after shuffling each column; "distance_level" and "magnitude_level", the 99 %
     points of the null values and of their magnitudes; "distance_above" and "magnitude_above", the shares of pairs
     above these levels (0.01 by chance).
+
+    Parameters
+    ----------
+    scores
+        Coordinates along principal axes, or any components, shape (n_points, latent_dim).
+    n_points : int
+        Size of the random subsample, or all if there are fewer; time and noise depend on it.
+    n_components : int
+        How many of the leading columns to look at, or all if there are fewer.
+    random_state
+        None, an int or a numpy Generator.
+    n_shuffles : int
+        How often to shuffle for the level of chance.
+
+    Returns
+    -------
+    dict[str, np.ndarray]
+        See the docstring.
     """
     points, rng = check_latents(scores, min_points=4), random_generator(random_state)
     k = min(check_count("n_components", n_components, 2), points.shape[1])
-    if k < 2: raise ValueError("dependence is a matter of two components: these points have only one")
+    if k < 2:
+        raise ValueError("dependence is a matter of two components: these points have only one")
     rows = rng.choice(len(points), min(check_count("n_points", n_points, 4), len(points)), replace=False)
     sample = points[np.sort(rows), :k].astype(np.float64)
     found = _both_measures(sample)
-    null = np.stack([_both_measures(shuffle_components(sample, rng)) for _ in range(check_count("n_shuffles", n_shuffles, 1))], axis=1)
+    null = np.stack(
+        [_both_measures(shuffle_components(sample, rng)) for _ in range(check_count("n_shuffles", n_shuffles, 1))],
+        axis=1,
+    )
     result = {"pairs": np.transpose(np.triu_indices(k, 1))}
     for name, values, chance in zip(("distance", "magnitude"), found, null):
         level = np.quantile(chance if name == "distance" else abs(chance), 0.99)
@@ -188,13 +290,22 @@ def dependence(
     return result
 
 # %% ../nbs/06_correlations.ipynb #19f25208
-def directions(
-    scores,  # uncorrelated coordinates, as LatentPCA.transform gives them, shape (n_points, latent_dim)
-) -> np.ndarray:  # shape of scores, float64; every row of length sqrt(number of columns that vary)
-    """Coordinates in standard deviations, divided by their Mahalanobis length: what is left when the common radius is gone.
+def directions(scores) -> np.ndarray:
+    """Coordinates in standard deviations, divided by their Mahalanobis length: what is left when the common radius is
+    gone.
 
     Columns that do not vary (less than 1e-10 of the widest) become 0. Many more points than columns are needed: with
     hardly more, all Mahalanobis lengths are alike whatever the law. A point exactly at the mean stays there.
+
+    Parameters
+    ----------
+    scores
+        Uncorrelated coordinates, as LatentPCA.transform gives them, shape (n_points, latent_dim).
+
+    Returns
+    -------
+    np.ndarray
+        Shape of scores, float64; every row of length sqrt(number of columns that vary).
     """
     points = check_latents(scores)
     moments = as_moments(points)

@@ -42,23 +42,75 @@ from typing import NamedTuple
 import numpy as np
 import PIL
 
-from .core import batches, check_count, check_positive, check_share, expanded, progress_bar, random_generator, warn
+from latentfaces.core import (
+    batches,
+    check_count,
+    check_positive,
+    check_share,
+    expanded,
+    progress_bar,
+    random_generator,
+    warn,
+)
 from .imagefile import CELEBA_WIDTH, READERS, decode_range, image_ratio, plugins
 
 # %% ../nbs/01_data.ipynb #88bc0067
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".jpe", ".jfif", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic",
-            ".heif", ".hif", ".jxl", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm")
+SUFFIXES = (
+    ".jpg",
+    ".jpeg",
+    ".png",
+    ".webp",
+    ".jpe",
+    ".jfif",
+    ".gif",
+    ".bmp",
+    ".tif",
+    ".tiff",
+    ".avif",
+    ".heic",
+    ".heif",
+    ".hif",
+    ".jxl",
+    ".jp2",
+    ".j2k",
+    ".ppm",
+    ".pgm",
+    ".pbm",
+    ".pnm",
+)
 UNREAD = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2", ".psd", ".tga", ".exr")  # a thumbnail at best
-MACHINE_FOLDERS = {"__macosx", "@eadir", "@__thumb", "#recycle", "@recycle", "#snapshot", "$recycle.bin", "lost+found",
-                   "system volume information"}  # copies and rubbish that macOS, Windows, Linux and network drives keep
+MACHINE_FOLDERS = {
+    "__macosx",
+    "@eadir",
+    "@__thumb",
+    "#recycle",
+    "@recycle",
+    "#snapshot",
+    "$recycle.bin",
+    "lost+found",
+    "system volume information",
+}  # copies and rubbish that macOS, Windows, Linux and network drives keep
 
 
 class Listing(NamedTuple):
-    "What a source holds."
-    names: list    # of the images, sorted
-    items: list    # what a reader takes, one per name
-    sizes: list    # of the files, in bytes
-    rejected: dict # name -> why it was left out
+    """What a source holds.
+
+    Attributes
+    ----------
+    names : list
+        Of the images, sorted.
+    items : list
+        What a reader takes, one per name.
+    sizes : list
+        Of the files, in bytes.
+    rejected : dict
+        Name -> why it was left out.
+    """
+
+    names: list
+    items: list
+    sizes: list
+    rejected: dict
 
 
 def _is_hidden(part: str) -> bool:
@@ -88,29 +140,35 @@ def _directory_of_zip(path) -> bytes:
         file.seek(max(0, total - 2**16 - 22))
         tail = file.read()
         at = tail.rfind(b"PK\x05\x06")
-        if at < 0 or at + 22 > len(tail): return tail
-        size, offset = struct.unpack("<II", tail[at + 12:at + 20])
-        if 0xFFFFFFFF in (size, offset): size, offset = _zip64_directory(file, tail, at)
+        if at < 0 or at + 22 > len(tail):
+            return tail
+        size, offset = struct.unpack("<II", tail[at + 12 : at + 20])
+        if 0xFFFFFFFF in (size, offset):
+            size, offset = _zip64_directory(file, tail, at)
         file.seek(min(offset, total))
         return file.read(min(size, 2**27))
 
 # %% ../nbs/01_data.ipynb #62624cba
 def _zip64_directory(file, tail, at):
     "(size, offset) of the directory in a zip of over 4 GB or so."
-    if at < 20 or tail[at - 20:at - 16] != b"PK\x06\x07": return 2**16, 0
-    file.seek(min(struct.unpack("<Q", tail[at - 12:at - 4])[0], 2**62))
+    if at < 20 or tail[at - 20 : at - 16] != b"PK\x06\x07":
+        return 2**16, 0
+    file.seek(min(struct.unpack("<Q", tail[at - 12 : at - 4])[0], 2**62))
     record = file.read(56)
     return struct.unpack("<QQ", record[40:56]) if len(record) == 56 else (2**16, 0)
 
 # %% ../nbs/01_data.ipynb #33341edb
 class ZipSource:
     "Images in a zip, read without unpacking it."
+
     kind = "zip"
 
-    def __init__(self, path): self.path = Path(path)
+    def __init__(self, path):
+        self.path = Path(path)
 
     @property
-    def total_bytes(self) -> int: return self.path.stat().st_size
+    def total_bytes(self) -> int:
+        return self.path.stat().st_size
 
     def fingerprint(self) -> str:
         status = self.path.stat()
@@ -119,7 +177,8 @@ class ZipSource:
 
     def _entries(self):
         try:
-            with zipfile.ZipFile(self.path) as archive: return archive.infolist()
+            with zipfile.ZipFile(self.path) as archive:
+                return archive.infolist()
         except (zipfile.BadZipFile, NotImplementedError, struct.error, ValueError) as error:
             raise ValueError(f"{self.path} is not a whole zip file ({error}): download or copy it again") from error
 
@@ -129,20 +188,26 @@ class ZipSource:
         rejected = _never_read(entries) | {name: "points outside the zip" for name in entries if _points_outside(name)}
         names = sorted(entries.keys() - rejected.keys())
         found = [entries[name] for name in names]
-        items = [(e.header_offset, e.compress_size, e.file_size, -1 if e.flag_bits & 1 else e.compress_type, e.CRC) for e in found]
+        items = [
+            (e.header_offset, e.compress_size, e.file_size, -1 if e.flag_bits & 1 else e.compress_type, e.CRC)
+            for e in found
+        ]
         return Listing(names, items, [e.compress_size for e in found], rejected)
 
     def describe(self) -> str:
         "What was looked for, and what was found instead."
         others = [e.filename for e in self._entries()]
-        return (f"entries that end in {', '.join(SUFFIXES[:4])} or another suffix of images (CelebA: "
-                f"img_align_celeba/000001.jpg) in the zip {self.path}, which holds {_first(others)}")
+        return (
+            f"entries that end in {', '.join(SUFFIXES[:4])} or another suffix of images (CelebA: "
+            f"img_align_celeba/000001.jpg) in the zip {self.path}, which holds {_first(others)}"
+        )
 
 # %% ../nbs/01_data.ipynb #a348e9b1
 def _first(names: list, most: int = 3) -> str:
     "The first few of some names, and how many there are."
     shown = ", ".join(name.encode(errors="backslashreplace").decode() for name in names[:most])
-    if not names: return "nothing"
+    if not names:
+        return "nothing"
     return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
 
 # %% ../nbs/01_data.ipynb #e16c8f60
@@ -150,30 +215,41 @@ def _walk(folder, rejected: dict, prefix: str = "", seen: frozenset = frozenset(
     "Yield (relative name, size, time of change in ns) of the image files in a folder and below."
     try:
         place = os.stat(folder)[1:3]  # inode and device
-        with os.scandir(folder) as found: entries = list(found)
+        with os.scandir(folder) as found:
+            entries = list(found)
     except OSError as error:
         rejected[prefix or "."] = error.strerror.lower()
         return
-    if place in seen: return
+    if place in seen:
+        return
     for entry in entries:
         name = prefix + entry.name
         if _is_folder(entry):
-            if not _is_hidden(entry.name): yield from _walk(entry.path, rejected, name + "/", seen | {place})
-        elif _is_image_name(name): yield from _file(entry, name, rejected)
+            if not _is_hidden(entry.name):
+                yield from _walk(entry.path, rejected, name + "/", seen | {place})
+        elif _is_image_name(name):
+            yield from _file(entry, name, rejected)
 
 # %% ../nbs/01_data.ipynb #fa3aac5f
 def _is_folder(entry) -> bool:
-    try: return entry.is_dir()
-    except OSError: return False  # a link to itself
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link to itself
 
 
 def _file(entry, name, rejected):
-    try: status = entry.stat()
-    except OSError as error: rejected[name] = error.strerror.lower()
+    try:
+        status = entry.stat()
+    except OSError as error:
+        rejected[name] = error.strerror.lower()
     else:
-        if not stat.S_ISREG(status.st_mode): rejected[name] = "not a file"
-        elif unread := _never_read([name]): rejected.update(unread)
-        else: yield name, status.st_size, status.st_mtime_ns
+        if not stat.S_ISREG(status.st_mode):
+            rejected[name] = "not a file"
+        elif unread := _never_read([name]):
+            rejected.update(unread)
+        else:
+            yield name, status.st_size, status.st_mtime_ns
 
 # %% ../nbs/01_data.ipynb #eb0308c1
 SAMPLED = 64  # files of a folder that are looked into
@@ -191,21 +267,26 @@ def _excerpt(path, size: int, length: int = 4096) -> bytes:
 # %% ../nbs/01_data.ipynb #cbb67bb5
 class FolderSource:
     "Images in a folder and its subfolders."
+
     kind = "folder"
 
-    def __init__(self, path): self.path, self.rejected = Path(path), {}
+    def __init__(self, path):
+        self.path, self.rejected = Path(path), {}
 
     @cached_property
-    def files(self) -> list: return sorted(_walk(self.path, self.rejected))
+    def files(self) -> list:
+        return sorted(_walk(self.path, self.rejected))
 
     @property
-    def total_bytes(self) -> int: return sum(size for _, size, _ in self.files)
+    def total_bytes(self) -> int:
+        return sum(size for _, size, _ in self.files)
 
     def fingerprint(self) -> str:
         about = [os.path.realpath(self.path), self.files, self.rejected]
         digest = hashlib.sha256(json.dumps(about).encode())
         step = ceil(len(self.files) / SAMPLED) or 1
-        for name, size, _ in self.files[::step]: digest.update(_excerpt(self.path / name, size))
+        for name, size, _ in self.files[::step]:
+            digest.update(_excerpt(self.path / name, size))
         return f"folder {len(self.files)} {digest.hexdigest()}"
 
     def listing(self) -> Listing:
@@ -216,13 +297,17 @@ class FolderSource:
     def describe(self) -> str:
         "What was looked for, and what was found instead."
         found = sorted(path.name for path in self.path.iterdir())
-        return ("img_align_celeba.zip, a folder img_align_celeba, or files that end in "
-                f"{', '.join(SUFFIXES[:4])} or another suffix of images in the folder {self.path} and below, "
-                f"which holds {_first(found)}")
+        return (
+            "img_align_celeba.zip, a folder img_align_celeba, or files that end in "
+            f"{', '.join(SUFFIXES[:4])} or another suffix of images in the folder {self.path} and below, "
+            f"which holds {_first(found)}"
+        )
 
 # %% ../nbs/01_data.ipynb #eca104d8
-WANTED = ("expected CelebA's img_align_celeba.zip, its folder img_align_celeba, a folder that holds one of them, "
-          "any folder or zip of images, or 'synthetic:1000' for drawn faces")
+WANTED = (
+    "expected CelebA's img_align_celeba.zip, its folder img_align_celeba, a folder that holds one of them, "
+    "any folder or zip of images, or 'synthetic:1000' for drawn faces"
+)
 
 
 def _real_place(path: Path) -> Path:
@@ -235,15 +320,19 @@ def find_source(source) -> ZipSource | FolderSource:
     given = expanded(source)
     path = _real_place(given)
     if path.is_file():
-        if path.suffix.lower() == ".zip" or zipfile.is_zipfile(path): return ZipSource(path)
+        if path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
+            return ZipSource(path)
         raise ValueError(f"{path} is neither a zip nor a folder: {WANTED}")
     if not path.is_dir() and given.exists():
         raise ValueError(f"{given} is a pipe or a device, which cannot be read twice: save it as a file first")
-    if not path.is_dir(): raise FileNotFoundError(f"there is nothing at {path.absolute()}: {WANTED}")
+    if not path.is_dir():
+        raise FileNotFoundError(f"there is nothing at {path.absolute()}: {WANTED}")
     for name in ("img_align_celeba.zip", "Img/img_align_celeba.zip"):
-        if (path / name).is_file(): return ZipSource(path / name)
+        if (path / name).is_file():
+            return ZipSource(path / name)
     for name in ("img_align_celeba", "Img/img_align_celeba"):
-        if (path / name).is_dir(): return FolderSource(path / name)
+        if (path / name).is_dir():
+            return FolderSource(path / name)
     return FolderSource(path)
 
 # %% ../nbs/01_data.ipynb #d86eafe4
@@ -255,8 +344,10 @@ def _first_ratio(source, listing):
     "Width by height of the first image that has a readable header."
     with READERS[source.kind](source.path) as read:
         for item in listing.items[:20]:
-            try: return image_ratio(read(item))
-            except Exception: continue  # it will be named with the other unreadable ones
+            try:
+                return image_ratio(read(item))
+            except Exception:
+                continue  # it will be named with the other unreadable ones
 
 # %% ../nbs/01_data.ipynb #45cc24bb
 def _celeba_only(listing: Listing) -> Listing:
@@ -264,7 +355,8 @@ def _celeba_only(listing: Listing) -> Listing:
     rows = [row for row in zip(*listing[:3]) if CELEBA_NAME.search(row[0])]
     rejected = {name: "not named like 000001.jpg" for name in listing.names if not CELEBA_NAME.search(name)}
     bare = [CELEBA_NAME.search(name)[1].lower() for name, _, _ in rows]
-    if len(set(bare)) == len(bare): rows = sorted((name, item, size) for name, (_, item, size) in zip(bare, rows))
+    if len(set(bare)) == len(bare):
+        rows = sorted((name, item, size) for name, (_, item, size) in zip(bare, rows))
     return Listing(*map(list, zip(*rows)), listing.rejected | rejected)
 
 # %% ../nbs/01_data.ipynb #f3fe3a3c
@@ -272,7 +364,8 @@ def _with_crop(source, listing: Listing) -> tuple:
     "The listing and the default crop, for CelebA's layout or any other."
     named = sum(CELEBA_NAME.search(name) is not None for name in listing.names)
     ratio = _first_ratio(source, listing) if named > len(listing.names) / 2 else None
-    if ratio is None or abs(ratio / CELEBA_RATIO - 1) > 0.02: return listing, CELEBA_WIDTH
+    if ratio is None or abs(ratio / CELEBA_RATIO - 1) > 0.02:
+        return listing, CELEBA_WIDTH
     return _celeba_only(listing), CELEBA_CROP
 
 # %% ../nbs/01_data.ipynb #b80d8a15
@@ -281,7 +374,7 @@ WORKER = "import sys; sys.path[:] = {path!r}; from latentfaces.imagefile import 
 
 
 class _Job(NamedTuple):
-    kind: str    # "zip" or "folder"
+    kind: str  # "zip" or "folder"
     path: str
     items: list  # what a reader of that kind takes
     size: int
@@ -292,8 +385,10 @@ def _start_worker():
     path = [str(Path(inspect.getfile(decode_range)).parents[1]), *sys.path]
     command = [sys.executable, "-S", "-W", "ignore", "-c", WORKER.format(path=path)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    try: return subprocess.Popen(command, **pipes, pipesize=PIPE)
-    except PermissionError: return subprocess.Popen(command, **pipes)  # the system allows only smaller pipes
+    try:
+        return subprocess.Popen(command, **pipes, pipesize=PIPE)
+    except PermissionError:
+        return subprocess.Popen(command, **pipes)  # the system allows only smaller pipes
 
 # %% ../nbs/01_data.ipynb #bc65ebfc
 @contextmanager
@@ -302,16 +397,21 @@ def _workers(count):
     workers = []
     try:
         with suppress(OSError):
-            while len(workers) < count: workers.append(_start_worker())
+            while len(workers) < count:
+                workers.append(_start_worker())
         yield workers
     finally:
-        for worker in workers: worker.kill()
-        for worker in workers: worker.communicate()
+        for worker in workers:
+            worker.kill()
+        for worker in workers:
+            worker.communicate()
 
 # %% ../nbs/01_data.ipynb #77b25c83
 def _next(spans):
-    try: return spans.get_nowait()
-    except queue.Empty: return None
+    try:
+        return spans.get_nowait()
+    except queue.Empty:
+        return None
 
 # %% ../nbs/01_data.ipynb #b32314ee
 def _answers(worker, job, spans, taken):
@@ -323,42 +423,52 @@ def _answers(worker, job, spans, taken):
                 taken.append(span)
                 pickle.dump(span, worker.stdin)
             worker.stdin.flush()
-            if not taken: return
+            if not taken:
+                return
             result = pickle.load(worker.stdout)
             yield taken.popleft(), result
-    except (OSError, EOFError, pickle.UnpicklingError): return  # it was ended from outside
+    except (OSError, EOFError, pickle.UnpicklingError):
+        return  # it was ended from outside
 
 # %% ../nbs/01_data.ipynb #7a229030
 def _employ(worker, job, spans, take):
     taken = deque()
-    for span, result in _answers(worker, job, spans, taken): take(span, result)
+    for span, result in _answers(worker, job, spans, taken):
+        take(span, result)
     return taken
 
 # %% ../nbs/01_data.ipynb #3e13354f
 def _decode_all(
     job: _Job,
-    spans: list,   # (first, last + 1) of the items to decode in one go
-    workers: list, # processes that help
-    take,          # called with every span and its result, by one thread at a time
+    spans: list,  # (first, last + 1) of the items to decode in one go
+    workers: list,  # processes that help
+    take,  # called with every span and its result, by one thread at a time
 ):
     "Decode all items of a job, here and in the workers."
     todo, lock = queue.SimpleQueue(), threading.Lock()
-    for span in spans: todo.put(span)
+    for span in spans:
+        todo.put(span)
 
     def take_one(span, result):
-        with lock: take(span, result)
+        with lock:
+            take(span, result)
 
-    def here(span): take_one(span, decode_range(read, job.items, span, job.size, job.crop))
+    def here(span):
+        take_one(span, decode_range(read, job.items, span, job.size, job.crop))
 
     with READERS[job.kind](job.path) as read, ThreadPoolExecutor(max(1, len(workers))) as pool:
         employed = [pool.submit(_employ, worker, job, todo, take_one) for worker in workers]
         try:
-            while span := _next(todo): here(span)
+            while span := _next(todo):
+                here(span)
         except BaseException:
-            while _next(todo): pass
-            for worker in workers: worker.kill()
+            while _next(todo):
+                pass
+            for worker in workers:
+                worker.kill()
             raise
-        for span in [span for one in employed for span in one.result()]: here(span)
+        for span in [span for one in employed for span in one.result()]:
+            here(span)
 
 # %% ../nbs/01_data.ipynb #33b4bfe3
 WORTH_A_WORKER = 3_000_000  # bytes of files
@@ -378,29 +488,45 @@ def _spans(sizes: list, row: int) -> list:
 # %% ../nbs/01_data.ipynb #f1b707f6
 def _worker_count(workers, total_bytes: int) -> int:
     "Processes beside this one."
-    if workers is None: workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if getattr(sys, "frozen", False) or not sys.executable: workers = 1
+    if workers is None:
+        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if getattr(sys, "frozen", False) or not sys.executable:
+        workers = 1
     return min(workers - 1, total_bytes // WORTH_A_WORKER, 31)
 
 # %% ../nbs/01_data.ipynb #26efbac5
-HEADER = 128                   # bytes before the first pixel; a .npy header is padded to a multiple of 64
+HEADER = 128  # bytes before the first pixel; a .npy header is padded to a multiple of 64
 FOOTER = struct.Struct("<QI8s")  # length and checksum of the text before it, and a mark
 MARK = b"lfaces2\n"
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class Faces(NamedTuple):
-    "Decoded images."
-    images: np.ndarray # uint8 (n, size, size, 3)
-    names: list        # n file names
-    skipped: dict      # name -> why it could not be read
+    """Decoded images.
+
+    Attributes
+    ----------
+    images : np.ndarray
+        uint8 (n, size, size, 3).
+    names : list
+        N file names.
+    skipped : dict
+        Name -> why it could not be read.
+    """
+
+    images: np.ndarray
+    names: list
+    skipped: dict
 
 
 def cache_folder() -> Path | None:
     "Where decoded images are kept (delete them any time): $LATENTFACES_CACHE or the user's cache; None without a home."
     from platformdirs import user_cache_dir  # only who reads images needs it
-    try: return expanded(os.environ.get("LATENTFACES_CACHE") or user_cache_dir("latentfaces"))
-    except (FileNotFoundError, RuntimeError): return None  # ours and platformdirs' ways to say that there is no home
+
+    try:
+        return expanded(os.environ.get("LATENTFACES_CACHE") or user_cache_dir("latentfaces"))
+    except (FileNotFoundError, RuntimeError):
+        return None  # ours and platformdirs' ways to say that there is no home
 
 # %% ../nbs/01_data.ipynb #6563de6a
 def _cache_path(folder: Path, source, *recipe) -> Path:
@@ -434,7 +560,8 @@ class _Writer:
             end += len(self.spans[span])
         return end
 
-    def skipped(self, names: list) -> dict: return {names[number]: reason for number, reason in sorted(self.failed.items())}
+    def skipped(self, names: list) -> dict:
+        return {names[number]: reason for number, reason in sorted(self.failed.items())}
 
     def finish(self, names: list, rejected: dict) -> Faces:
         "Add header and text, given the names of all images, those that failed included."
@@ -456,7 +583,8 @@ def _write_ends(file, shape, about):
     file.seek(HEADER + int(np.prod(shape)))
     file.write(text + FOOTER.pack(len(text), zlib.crc32(text), MARK))
     file.truncate()
-    if len(header.getvalue()) != HEADER: raise RuntimeError("a .npy header of unexpected length")
+    if len(header.getvalue()) != HEADER:
+        raise RuntimeError("a .npy header of unexpected length")
 
 # %% ../nbs/01_data.ipynb #72357881
 def _array_in(file, shape) -> np.ndarray:
@@ -474,12 +602,15 @@ def _read_about(file) -> dict:
     total = file.seek(0, os.SEEK_END)
     file.seek(max(0, total - FOOTER.size))
     length, checksum, mark = FOOTER.unpack(file.read())
-    if mark != MARK or length > total: raise ValueError("no footer")
+    if mark != MARK or length > total:
+        raise ValueError("no footer")
     file.seek(total - FOOTER.size - length)
     text = file.read(length)
-    if zlib.crc32(text) != checksum: raise ValueError("damaged text")
+    if zlib.crc32(text) != checksum:
+        raise ValueError("damaged text")
     about = json.loads(text)
-    if HEADER + np.prod(about["shape"]) + length + FOOTER.size != total: raise ValueError("wrong length")
+    if HEADER + np.prod(about["shape"]) + length + FOOTER.size != total:
+        raise ValueError("wrong length")
     return about
 
 # %% ../nbs/01_data.ipynb #2cb29d86
@@ -489,10 +620,12 @@ def _check_pixels(file, shape, checksums):
     step = 1 if shape[0] * row <= CHECKED_BYTES else ceil(4 * shape[0] * row / CHECKED_BYTES)
     for number in range(0, shape[0], step):
         file.seek(HEADER + number * row)
-        if zlib.crc32(file.read(row)) != checksums[number]: raise ValueError("damaged pixels")
+        if zlib.crc32(file.read(row)) != checksums[number]:
+            raise ValueError("damaged pixels")
 
 
-def _map(path, shape) -> np.ndarray: return np.memmap(path, np.uint8, mode="r", offset=HEADER, shape=tuple(shape))
+def _map(path, shape) -> np.ndarray:
+    return np.memmap(path, np.uint8, mode="r", offset=HEADER, shape=tuple(shape))
 
 # %% ../nbs/01_data.ipynb #a0c9148c
 def open_cache(path: Path) -> Faces | None:
@@ -501,7 +634,8 @@ def open_cache(path: Path) -> Faces | None:
         with open(path, "rb") as file:
             about = _read_about(file)
             _check_pixels(file, about["shape"], about["checksums"])
-    except (FileNotFoundError, NotADirectoryError, PermissionError): return None
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return None
     except (OSError, ValueError, LookupError, TypeError, struct.error):
         warn(f"the cached images in {path} are damaged or incomplete: they are made again")
         return None
@@ -518,7 +652,8 @@ def _temporary(path: Path):
         _remove_abandoned(path.parent)
         return open(path.with_name(f"{path.stem}.{secrets.token_hex(6)}.tmp"), "xb+")
     except OSError as error:
-        if error.errno in FULL: raise
+        if error.errno in FULL:
+            raise
         warn(f"cannot write to the cache folder {path.parent} ({error.strerror}): {IN_MEMORY}")
         return None
 
@@ -527,8 +662,10 @@ def _remove_abandoned(folder: Path, seconds: float = 3600):
     "Delete what processes that were ended left half-written: temporary files that nobody has written to for an hour."
     for path in folder.glob("*.tmp"):
         try:
-            if time.time() - path.stat().st_mtime > seconds: path.unlink()
-        except OSError: continue  # another process was quicker
+            if time.time() - path.stat().st_mtime > seconds:
+                path.unlink()
+        except OSError:
+            continue  # another process was quicker
 
 # %% ../nbs/01_data.ipynb #11ef5a1d
 @contextmanager
@@ -536,21 +673,30 @@ def _cache_file(path: Path):
     "A temporary file (None if there is no place) that takes the name `path` when the block ends well, and else is removed."
     file = None
     try:
-        if (file := _temporary(path)):
-            with file: yield file
+        if file := _temporary(path):
+            with file:
+                yield file
             _put_in_place(Path(file.name), path)
-        else: yield None
+        else:
+            yield None
     except OSError as error:
-        if error.errno not in FULL: raise
-        raise OSError(error.errno, f"no space left for the decoded images in {path.parent}: free some, set LATENTFACES_CACHE to a folder on another disk, or pass cache=False") from error
+        if error.errno not in FULL:
+            raise
+        raise OSError(
+            error.errno,
+            f"no space left for the decoded images in {path.parent}: free some, set LATENTFACES_CACHE to a folder on another disk, or pass cache=False",
+        ) from error
     finally:
-        if file: Path(file.name).unlink(missing_ok=True)
+        if file:
+            Path(file.name).unlink(missing_ok=True)
 
 # %% ../nbs/01_data.ipynb #31dbe1eb
 def _put_in_place(temporary: Path, path: Path):
-    try: os.replace(temporary, path)
+    try:
+        os.replace(temporary, path)
     except PermissionError:  # on Windows, another process has made the same cache and is reading it
-        if not path.exists(): raise
+        if not path.exists():
+            raise
 
 # %% ../nbs/01_data.ipynb #1f7149d8
 def _reasons(skipped: dict, most: int = 3) -> str:
@@ -575,12 +721,21 @@ def _decode_into(file, source, size, crop, limit, workers, progress) -> Faces:
         writer = _Writer(file, size)
         name, total = source.path.name, len(listing.names)
         with progress_bar(None, f"decoding {name}", total, " images", progress) as bar:
+
             def take(span, result):
                 writer.take(span, result)
                 bar.update(span[1] - span[0])
-            _decode_all(_Job(source.kind, str(source.path), listing.items, size, crop), _spans(listing.sizes, writer.row), helpers, take)
+
+            _decode_all(
+                _Job(source.kind, str(source.path), listing.items, size, crop),
+                _spans(listing.sizes, writer.row),
+                helpers,
+                take,
+            )
     if len(writer.failed) == len(listing.names):
-        raise ValueError(f"none of the {len(listing.names):,} images in {source.path} could be read: {_reasons(writer.skipped(listing.names))}")
+        raise ValueError(
+            f"none of the {len(listing.names):,} images in {source.path} could be read: {_reasons(writer.skipped(listing.names))}"
+        )
     return writer.finish(listing.names, listing.rejected)
 
 # %% ../nbs/01_data.ipynb #9d407c41
@@ -592,25 +747,31 @@ def _decode_to_memory(source, size, *how) -> Faces:
 
 def _decode_to_cache(path, source, size, *how) -> Faces:
     with _cache_file(path) as file:
-        if file is None: return _decode_to_memory(source, size, *how)
+        if file is None:
+            return _decode_to_memory(source, size, *how)
         faces = _decode_into(file, source, size, *how)
     return faces._replace(images=_map(path, (len(faces.names), size, size, 3)))
 
 
 def _load(source, cache, size, crop, limit, *how) -> Faces:
     folder = cache_folder() if cache else None
-    if cache and folder is None: warn(f"there is no home folder in which to keep decoded images: {IN_MEMORY}")
-    if folder is None: return _decode_to_memory(source, size, crop, limit, *how)
+    if cache and folder is None:
+        warn(f"there is no home folder in which to keep decoded images: {IN_MEMORY}")
+    if folder is None:
+        return _decode_to_memory(source, size, crop, limit, *how)
     path = _cache_path(folder, source, size, crop, limit)
     return open_cache(path) or _decode_to_cache(path, source, size, crop, limit, *how)
 
 # %% ../nbs/01_data.ipynb #494a2d0f
 def _check_crop(crop):
-    if crop is None: return None
+    if crop is None:
+        return None
     side = check_positive("crop", crop)
-    if 1 <= side <= CELEBA_WIDTH: return side
-    raise ValueError(f"expected a crop of 1 to 178 pixels of a 178-wide picture, got {crop}: "
-                     "178 is the largest centred square")
+    if 1 <= side <= CELEBA_WIDTH:
+        return side
+    raise ValueError(
+        f"expected a crop of 1 to 178 pixels of a 178-wide picture, got {crop}: 178 is the largest centred square"
+    )
 
 # %% ../nbs/01_data.ipynb #cc49bfca
 def _warn_about(faces: Faces, source):
@@ -624,62 +785,124 @@ def _warn_about(faces: Faces, source):
 
 # %% ../nbs/01_data.ipynb #4b42392b
 def load_images(
-    source,                     # CelebA's zip or folder, any folder or zip of images, or "synthetic:1000" for drawn ones
-    size: int = 64,             # side of the images, in pixels
-    crop: float = None,         # side of the centred square that is cut out, in pixels of a 178-wide picture; None: 140 for CelebA, 178 (the largest) for others
+    source,
+    size: int = 64,
+    crop: float = None,
     *,
-    limit: int = None,          # read only the first so many files, sorted by name
-    cache: bool = True,         # keep the result in `cache_folder()` and return a memory map of it
-    workers: int = None,        # processes that decode, this one included; None: one per core
-    progress: bool = True,      # show a progress bar
-    return_names: bool = False, # return the pair (images, names)
-):                              # uint8 (n, size, size, 3), read-only; with `return_names` also the n file names
+    limit: int = None,
+    cache: bool = True,
+    workers: int = None,
+    progress: bool = True,
+    return_names: bool = False,
+):
     """Face images as one array, cropped and resized (bicubic, antialiased), sorted by file name.
 
     Every common format is read, HEIC with pillow-heif installed; of several frames the first. Files that cannot be
     read are left out and named in one warning. Raises FileNotFoundError if there are no images, ValueError if none
     can be read, OSError if the disk with the cache is full. Whether an image is transparent, turned by EXIF data, grey,
     CMYK or has a colour profile makes no difference: all become upright RGB in sRGB's colours, transparent parts white.
+
+    Parameters
+    ----------
+    source
+        CelebA's zip or folder, any folder or zip of images, or "synthetic:1000" for drawn ones.
+    size : int
+        Side of the images, in pixels.
+    crop : float
+        Side of the centred square that is cut out, in pixels of a 178-wide picture; None: 140 for CelebA, 178 (the
+        largest) for others.
+    limit : int
+        Read only the first so many files, sorted by name.
+    cache : bool
+        Keep the result in `cache_folder()` and return a memory map of it.
+    workers : int
+        Processes that decode, this one included; None: one per core.
+    progress : bool
+        Show a progress bar.
+    return_names : bool
+        Return the pair (images, names).
+
+    Returns
+    -------
+    uint8 (n, size, size, 3), read-only; with `return_names` also the n file names
     """
     check_count("size", size)
-    if limit is not None: check_count("limit", limit)
-    if workers is not None: check_count("workers", workers)
+    if limit is not None:
+        check_count("limit", limit)
+    if workers is not None:
+        check_count("workers", workers)
     crop = _check_crop(crop)
-    if (count := _drawn_count(source)) is not None: faces = _drawn(count, size, crop, limit)
-    else: faces = _load(find_source(source), cache, int(size), crop, limit, workers, progress)
+    if (count := _drawn_count(source)) is not None:
+        faces = _drawn(count, size, crop, limit)
+    else:
+        faces = _load(find_source(source), cache, int(size), crop, limit, workers, progress)
     _warn_about(faces, source)
     return (faces.images, np.array(faces.names)) if return_names else faces.images
 
 # %% ../nbs/01_data.ipynb #9093d1f4
-def default_crop(
-    source,    # as for `load_images`
-) -> float:    # side of the square, in pixels of a 178-wide picture
-    "The crop that `load_images` takes when none is given: 140 for CelebA and drawn faces, 178 (the largest square) for others."
-    if _drawn_count(source) is not None: return CELEBA_CROP
+def default_crop(source) -> float:
+    """The crop that `load_images` takes when none is given: 140 for CelebA and drawn faces, 178 (the largest square)
+    for others.
+
+    Parameters
+    ----------
+    source
+        As for `load_images`.
+
+    Returns
+    -------
+    float
+        Side of the square, in pixels of a 178-wide picture.
+    """
+    if _drawn_count(source) is not None:
+        return CELEBA_CROP
     found = find_source(source)
     return _with_crop(found, found.listing())[1]
 
 # %% ../nbs/01_data.ipynb #6f4c70c7
 class Attributes(NamedTuple):
-    "What is known about each image: 1 where an attribute holds, -1 where it does not."
-    image_names: np.ndarray # n file names
-    attribute_names: tuple  # k names
-    values: np.ndarray      # int8 (n, k)
+    """What is known about each image: 1 where an attribute holds, -1 where it does not.
+
+    Attributes
+    ----------
+    image_names : np.ndarray
+        N file names.
+    attribute_names : tuple
+        K names.
+    values : np.ndarray
+        int8 (n, k).
+    """
+
+    image_names: np.ndarray
+    attribute_names: tuple
+    values: np.ndarray
 
     def select(self, image_names) -> "Attributes":
         "The rows of these images, in their order; raises ValueError that names those without a row."
-        return self._replace(image_names=np.asarray(image_names), values=self.values[_rows_of(self.image_names, image_names)])
+        return self._replace(
+            image_names=np.asarray(image_names), values=self.values[_rows_of(self.image_names, image_names)]
+        )
 
     def column(self, name: str) -> np.ndarray:
         "One attribute of all images, int8 (n,); raises ValueError for a name that is not among them."
-        if name not in self.attribute_names: raise ValueError(f"no attribute {name!r}: there are {', '.join(self.attribute_names)}")
+        if name not in self.attribute_names:
+            raise ValueError(f"no attribute {name!r}: there are {', '.join(self.attribute_names)}")
         return self.values[:, self.attribute_names.index(name)]
 
 # %% ../nbs/01_data.ipynb #0b193f3b
 class Partition(NamedTuple):
-    "CelebA's own split of its images."
-    image_names: np.ndarray # n file names
-    parts: np.ndarray       # int8 (n,): 0 for training, 1 for validation, 2 for test
+    """CelebA's own split of its images.
+
+    Attributes
+    ----------
+    image_names : np.ndarray
+        N file names.
+    parts : np.ndarray
+        int8 (n,): 0 for training, 1 for validation, 2 for test.
+    """
+
+    image_names: np.ndarray
+    parts: np.ndarray
 
     def select(self, image_names) -> "Partition":
         "The rows of these images, in their order; raises ValueError that names those without a row."
@@ -689,20 +912,28 @@ class Partition(NamedTuple):
 def _rows_of(known, wanted) -> list:
     row = {name: number for number, name in enumerate(known)}
     missing = [str(name) for name in wanted if name not in row]
-    if missing: raise ValueError(f"no row for {len(missing):,} of {len(wanted):,} images: {_first(missing)}; their rows are missing or could not be read")
+    if missing:
+        raise ValueError(
+            f"no row for {len(missing):,} of {len(wanted):,} images: {_first(missing)}; their rows are missing or could not be read"
+        )
     return [row[name] for name in wanted]
 
 # %% ../nbs/01_data.ipynb #b5f6f18a
 def _find_table(source, stem: str) -> Path:
     "The .txt or .csv file of that name: the path itself, or in the folder, or beside CelebA's zip or folder of images."
     path = expanded(source)
-    if path.is_file() and path.suffix.lower() != ".zip": return path
+    if path.is_file() and path.suffix.lower() != ".zip":
+        return path
     places = [path, path / "Anno", path / "Eval"] if path.is_dir() else []
-    if path.suffix.lower() == ".zip" or path.name == "img_align_celeba": places += [path.parent, path.parent.parent / "Anno", path.parent.parent / "Eval"]
+    if path.suffix.lower() == ".zip" or path.name == "img_align_celeba":
+        places += [path.parent, path.parent.parent / "Anno", path.parent.parent / "Eval"]
     for candidate in (place / f"{stem}{suffix}" for place in places for suffix in (".txt", ".csv")):
-        if candidate.is_file(): return candidate
-    if not path.exists(): why = "there is no such file or folder"
-    else: why = "neither is there" if path.is_dir() or path.is_file() else "it is a pipe or a device, not a file"
+        if candidate.is_file():
+            return candidate
+    if not path.exists():
+        why = "there is no such file or folder"
+    else:
+        why = "neither is there" if path.is_dir() or path.is_file() else "it is a pipe or a device, not a file"
     raise FileNotFoundError(f"looked for {stem}.txt and {stem}.csv in {path.absolute()}: {why}")
 
 # %% ../nbs/01_data.ipynb #77756437
@@ -715,81 +946,168 @@ def _read_table(path: Path) -> list:
         rows = csv.reader(lines, delimiter=separator, skipinitialspace=True) if separated else map(str.split, lines)
         stripped = ([field.strip() for field in fields] for fields in rows)
         return [(number, fields) for number, fields in enumerate(stripped, 1) if any(fields)]
-    except (UnicodeDecodeError, csv.Error) as error: raise ValueError(f"{path} is not a text file in CelebA's .txt or .csv form") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is not a text file in CelebA's .txt or .csv form") from error
 
 # %% ../nbs/01_data.ipynb #c5e77779
 def _parse_rows(path, rows: list, columns: int, allowed: dict) -> tuple:
     "Names and int8 values (n, columns) of the rows that are whole; one warning names the others."
     values, problems = {}, {}
     for number, (name, *fields) in rows:
-        if len(fields) != columns: problems[f"line {number}, {name}"] = f"{len(fields)} values instead of {columns}"
-        elif not allowed.keys() >= set(fields): problems[f"line {number}, {name}"] = f"a value that is none of {', '.join(allowed)}"
-        elif name in values: problems[f"line {number}, {name}"] = "a second row for this image"
-        else: values[name] = [allowed[field] for field in fields]
-    if problems: warn(f"left out {len(problems):,} of {len(rows):,} rows in {path}: {_reasons(problems)}")
-    if not values: raise ValueError(f"no row could be read in {path}: expected a file name and {columns} values in each")
+        if len(fields) != columns:
+            problems[f"line {number}, {name}"] = f"{len(fields)} values instead of {columns}"
+        elif not allowed.keys() >= set(fields):
+            problems[f"line {number}, {name}"] = f"a value that is none of {', '.join(allowed)}"
+        elif name in values:
+            problems[f"line {number}, {name}"] = "a second row for this image"
+        else:
+            values[name] = [allowed[field] for field in fields]
+    if problems:
+        warn(f"left out {len(problems):,} of {len(rows):,} rows in {path}: {_reasons(problems)}")
+    if not values:
+        raise ValueError(f"no row could be read in {path}: expected a file name and {columns} values in each")
     return np.array(list(values)), np.array(list(values.values()), np.int8)
 
 # %% ../nbs/01_data.ipynb #914289eb
 def _header(path, rows: list) -> tuple:
     "The attribute names, and the rows that follow; CelebA's own form announces the number of rows first, Kaggle's names the first column too."
     announced = int(rows[0][1][0]) if rows and len(rows[0][1]) == 1 and rows[0][1][0].isdigit() else None
-    rows = rows[announced is not None:]
+    rows = rows[announced is not None :]
     usual = Counter(len(fields) for _, fields in rows[1:]).most_common(1)
     if not usual or usual[0][0] < 2 or {"1", "-1"} & set(rows[0][1]):
-        raise ValueError(f"no attributes in {path}: expected a line with their names and a row for each image, "
-                         "separated by commas, semicolons, tabs or spaces")
-    if announced not in (None, len(rows) - 1): warn(f"{path} announces {announced:,} rows and has {len(rows) - 1:,}")
+        raise ValueError(
+            f"no attributes in {path}: expected a line with their names and a row for each image, "
+            "separated by commas, semicolons, tabs or spaces"
+        )
+    if announced not in (None, len(rows) - 1):
+        warn(f"{path} announces {announced:,} rows and has {len(rows) - 1:,}")
     names = rows[0][1]
     return tuple(names[1:] if usual[0][0] == len(names) else names), rows[1:]
 
 # %% ../nbs/01_data.ipynb #7feb5c88
-def load_attributes(
-    source,          # list_attr_celeba.txt or .csv, or a folder that holds one; "synthetic:1000" for those of drawn images
-) -> Attributes:     # image names, attribute names, int8 values (n, 40)
-    "CelebA's attributes; rows that cannot be read are left out with a warning. Raises FileNotFoundError or ValueError if nothing is left."
-    if (count := _drawn_count(source)) is not None: return _attributes_of(_draw_traits(count, 0))
+def load_attributes(source) -> Attributes:
+    """CelebA's attributes; rows that cannot be read are left out with a warning. Raises FileNotFoundError or
+    ValueError if nothing is left.
+
+    Parameters
+    ----------
+    source
+        list_attr_celeba.txt or .csv, or a folder that holds one; "synthetic:1000" for those of drawn images.
+
+    Returns
+    -------
+    Attributes
+        Image names, attribute names, int8 values (n, 40).
+    """
+    if (count := _drawn_count(source)) is not None:
+        return _attributes_of(_draw_traits(count, 0))
     path = _find_table(source, "list_attr_celeba")
     names, rows = _header(path, _read_table(path))
-    image_names, values = _parse_rows(path, rows, len(names), {"1": 1, "-1": -1, "0": -1, "True": 1, "False": -1, "true": 1, "false": -1})
+    image_names, values = _parse_rows(
+        path, rows, len(names), {"1": 1, "-1": -1, "0": -1, "True": 1, "False": -1, "true": 1, "false": -1}
+    )
     return Attributes(image_names, names, values)
 
 # %% ../nbs/01_data.ipynb #85bfe7c4
-def load_partition(
-    source,        # list_eval_partition.txt or .csv, or a folder that holds one
-) -> Partition:    # image names, int8 parts (n,)
-    "CelebA's split into training (0), validation (1) and test (2); rows that cannot be read are left out with a warning."
+def load_partition(source) -> Partition:
+    """CelebA's split into training (0), validation (1) and test (2); rows that cannot be read are left out with a
+    warning.
+
+    Parameters
+    ----------
+    source
+        list_eval_partition.txt or .csv, or a folder that holds one.
+
+    Returns
+    -------
+    Partition
+        Image names, int8 parts (n,).
+    """
     path = _find_table(source, "list_eval_partition")
     rows = _read_table(path)
-    if rows and rows[0][1][-1] == "partition": rows = rows[1:]
+    if rows and rows[0][1][-1] == "partition":
+        rows = rows[1:]
     image_names, parts = _parse_rows(path, rows, 1, {"0": 0, "1": 1, "2": 2})
     return Partition(image_names, parts[:, 0])
 
 # %% ../nbs/01_data.ipynb #5e343ff3
-def split_indices(
-    n: int,                # number of images
-    held_out=0.1,          # how many to hold out: a count, or a share below 1
-    random_state: int = 0, # seed
-) -> tuple:                # indices to train on and indices held out, both sorted
-    "Split n images at random into those to train on and those held out; raises ValueError unless both get at least one."
-    if check_count("n", n) == 1: raise ValueError("a single image cannot be split")
+def split_indices(n: int, held_out=0.1, random_state: int = 0) -> tuple:
+    """Split n images at random into those to train on and those held out; raises ValueError unless both get at least
+    one.
+
+    Parameters
+    ----------
+    n : int
+        Number of images.
+    held_out
+        How many to hold out: a count, or a share below 1.
+    random_state : int
+        Seed.
+
+    Returns
+    -------
+    tuple
+        Indices to train on and indices held out, both sorted.
+    """
+    if check_count("n", n) == 1:
+        raise ValueError("a single image cannot be split")
     if isinstance(held_out, (float, np.floating)):
         count = min(max(1, round(check_share("held_out", held_out) * n)), n - 1)
-    else: count = check_count("held_out", held_out)
-    if count >= n: raise ValueError(f"expected to hold out 1 to {n - 1} of {n} images, or a share, got {held_out}")
+    else:
+        count = check_count("held_out", held_out)
+    if count >= n:
+        raise ValueError(f"expected to hold out 1 to {n - 1} of {n} images, or a share, got {held_out}")
     order = random_generator(random_state).permutation(n)
     return np.sort(order[count:]), np.sort(order[:count])
 
 # %% ../nbs/01_data.ipynb #ba453d6d
 TRAITS = {  # name: least and greatest value, drawn uniformly; lengths in units of half a picture
-    "male": (0, 1), "skin": (0, 1), "warmth": (-1, 1), "hair": (0, 1), "hair_shade": (-1, 1), "length": (0, 1), "bald": (0, 1), "bangs": (0, 1),
-    "smile": (-0.5, 1.2), "mouth_open": (-0.8, 1), "lips": (0.8, 1.3), "mouth_width": (0.85, 1.15), "lipstick": (-0.4, 1), "blush": (0, 1),
-    "beard": (-0.7, 1), "mustache": (-0.9, 1), "brow": (0.6, 1.2), "brow_height": (-0.03, 0.03), "brow_tilt": (-0.25, 0.25),
-    "eye_size": (0.75, 1.25), "eye_open": (0.55, 1.05), "iris": (0, 1), "gaze": (-1, 1), "nose_width": (0.85, 1.2), "nose_length": (0.85, 1.2),
-    "face_width": (0.60, 0.70), "face_height": (0.93, 1.05), "jaw": (0.05, 0.30), "glasses": (0, 1), "frame": (0, 1), "rim": (0, 1),
-    "roll": (-0.15, 0.15), "yaw": (-1, 1), "shift_x": (-0.04, 0.04), "shift_y": (-0.04, 0.04), "zoom": (0.94, 1.06), "light": (-1, 1),
-    "gain": (0.85, 1.1), "back": (0.1, 0.9), "back_red": (-0.25, 0.25), "back_blue": (-0.25, 0.25), "back_tilt": (-1, 1), "back_ramp": (-0.35, 0.35),
-    "cloth": (0.1, 0.8), "cloth_red": (-0.3, 0.3), "cloth_blue": (-0.3, 0.3),
+    "male": (0, 1),
+    "skin": (0, 1),
+    "warmth": (-1, 1),
+    "hair": (0, 1),
+    "hair_shade": (-1, 1),
+    "length": (0, 1),
+    "bald": (0, 1),
+    "bangs": (0, 1),
+    "smile": (-0.5, 1.2),
+    "mouth_open": (-0.8, 1),
+    "lips": (0.8, 1.3),
+    "mouth_width": (0.85, 1.15),
+    "lipstick": (-0.4, 1),
+    "blush": (0, 1),
+    "beard": (-0.7, 1),
+    "mustache": (-0.9, 1),
+    "brow": (0.6, 1.2),
+    "brow_height": (-0.03, 0.03),
+    "brow_tilt": (-0.25, 0.25),
+    "eye_size": (0.75, 1.25),
+    "eye_open": (0.55, 1.05),
+    "iris": (0, 1),
+    "gaze": (-1, 1),
+    "nose_width": (0.85, 1.2),
+    "nose_length": (0.85, 1.2),
+    "face_width": (0.60, 0.70),
+    "face_height": (0.93, 1.05),
+    "jaw": (0.05, 0.30),
+    "glasses": (0, 1),
+    "frame": (0, 1),
+    "rim": (0, 1),
+    "roll": (-0.15, 0.15),
+    "yaw": (-1, 1),
+    "shift_x": (-0.04, 0.04),
+    "shift_y": (-0.04, 0.04),
+    "zoom": (0.94, 1.06),
+    "light": (-1, 1),
+    "gain": (0.85, 1.1),
+    "back": (0.1, 0.9),
+    "back_red": (-0.25, 0.25),
+    "back_blue": (-0.25, 0.25),
+    "back_tilt": (-1, 1),
+    "back_ramp": (-0.35, 0.35),
+    "cloth": (0.1, 0.8),
+    "cloth_red": (-0.3, 0.3),
+    "cloth_blue": (-0.3, 0.3),
 }
 
 
@@ -802,19 +1120,27 @@ def _draw_traits(n: int, random_state) -> dict:
     traits["glasses"] = (traits["glasses"] < 0.2).astype(np.float32)
     traits["bald"] = (traits["bald"] < 0.12) * man
     traits["bangs"] *= (traits["bangs"] > 0.7) * (1 - traits["bald"])
-    for name, change in {"length": -0.65, "blush": -0.7, "lipstick": -1}.items(): traits[name] *= 1 + change * man
-    for name, change in {"brow": 0.35, "jaw": -0.08}.items(): traits[name] += change * man
-    for name in ("beard", "mustache"): traits[name] *= man
+    for name, change in {"length": -0.65, "blush": -0.7, "lipstick": -1}.items():
+        traits[name] *= 1 + change * man
+    for name, change in {"brow": 0.35, "jaw": -0.08}.items():
+        traits[name] += change * man
+    for name in ("beard", "mustache"):
+        traits[name] *= man
     return traits | {name: traits[name].clip(0) for name in ("beard", "mustache", "lipstick", "mouth_open")}
 
 # %% ../nbs/01_data.ipynb #b68caa86
-SKIN = np.array([[0.98, 0.84, 0.74], [0.90, 0.70, 0.56], [0.76, 0.55, 0.41], [0.52, 0.35, 0.25], [0.36, 0.24, 0.18]], np.float32)
+SKIN = np.array(
+    [[0.98, 0.84, 0.74], [0.90, 0.70, 0.56], [0.76, 0.55, 0.41], [0.52, 0.35, 0.25], [0.36, 0.24, 0.18]], np.float32
+)
 IRIS = np.array([[0.22, 0.13, 0.08], [0.35, 0.25, 0.12], [0.30, 0.42, 0.30], [0.30, 0.45, 0.62]], np.float32)
-HAIR = np.array([[0.09, 0.07, 0.06], [0.33, 0.20, 0.12], [0.85, 0.68, 0.38], [0.66, 0.65, 0.64]], np.float32)  # black, brown, blond, grey
+HAIR = np.array(
+    [[0.09, 0.07, 0.06], [0.33, 0.20, 0.12], [0.85, 0.68, 0.38], [0.66, 0.65, 0.64]], np.float32
+)  # black, brown, blond, grey
 HAIR_EDGES = (0.34, 0.62, 0.86)
 
 
-def _hair_colour(traits) -> np.ndarray: return np.searchsorted(HAIR_EDGES, traits["hair"], side="right")
+def _hair_colour(traits) -> np.ndarray:
+    return np.searchsorted(HAIR_EDGES, traits["hair"], side="right")
 
 
 def _between(palette, position):
@@ -825,7 +1151,10 @@ def _between(palette, position):
 # %% ../nbs/01_data.ipynb #b3b970e3
 def _colours(t: dict) -> dict:
     "The colours (n, 3) of faces, from their traits."
-    colours = {name: np.stack([t[name] + t[name + "_red"], t[name], t[name] + t[name + "_blue"]], axis=1) for name in ("back", "cloth")}
+    colours = {
+        name: np.stack([t[name] + t[name + "_red"], t[name], t[name] + t[name + "_blue"]], axis=1)
+        for name in ("back", "cloth")
+    }
     skin = _between(SKIN, t["skin"] ** 1.3) * (1 + 0.04 * t["warmth"][:, None] * [1, 0, -1])
     lips = skin * [0.86, 0.58, 0.56]
     colours["lips"] = lips + t["lipstick"][:, None] * ([0.70, 0.10, 0.18] - lips)
@@ -835,11 +1164,12 @@ def _colours(t: dict) -> dict:
 # %% ../nbs/01_data.ipynb #df60425d
 class _Canvas(NamedTuple):
     "Pictures of many faces that are painted together."
-    pixels: np.ndarray # (faces, 3, rows, columns), changed in place
-    x: np.ndarray      # (faces, rows, columns): place across the face, about -1 to 1
-    y: np.ndarray      # down the face
-    soft: float        # width of an edge
-    reach: float       # half the picture's width and height: 1 for CelebA's crop of 140, more for a wider framing
+
+    pixels: np.ndarray  # (faces, 3, rows, columns), changed in place
+    x: np.ndarray  # (faces, rows, columns): place across the face, about -1 to 1
+    y: np.ndarray  # down the face
+    soft: float  # width of an edge
+    reach: float  # half the picture's width and height: 1 for CelebA's crop of 140, more for a wider framing
 
     def part(self, left, right, top, bottom) -> "_Canvas":
         "A window of the canvas, its edges between 0 and 1 in the framing of reach 1; 0 and 1 are the canvas' own."
@@ -857,13 +1187,16 @@ class _Canvas(NamedTuple):
         self.paint(colour, opacity * np.clip(0.5 - distance / (blur * self.soft), 0, 1))
 
 # %% ../nbs/01_data.ipynb #c9c4bfe5
-def _ellipse(x, y, cx, cy, rx, ry): return (np.hypot((x - cx) / rx, (y - cy) / ry) - 1) * np.minimum(rx, ry)
+def _ellipse(x, y, cx, cy, rx, ry):
+    return (np.hypot((x - cx) / rx, (y - cy) / ry) - 1) * np.minimum(rx, ry)
 
 
-def _spot(x, y, cx, cy, rx, ry): return np.exp(-((x - cx) / rx) ** 2 - ((y - cy) / ry) ** 2)
+def _spot(x, y, cx, cy, rx, ry):
+    return np.exp(-(((x - cx) / rx) ** 2) - ((y - cy) / ry) ** 2)
 
 
-def _rgb(*channels): return np.array(channels, np.float32).reshape(1, 3, 1, 1)
+def _rgb(*channels):
+    return np.array(channels, np.float32).reshape(1, 3, 1, 1)
 
 # %% ../nbs/01_data.ipynb #7f3e2d7f
 WHITE, SHADE = _rgb(1, 1, 1), _rgb(1, 0.85, 0.8)  # shade: skin in shadow is redder
@@ -879,7 +1212,8 @@ def _canvas(t: dict, c: dict, size: int, reach: float) -> _Canvas:
     return _Canvas(c["back"] * ramp[:, None], dx * cos + dy * sin, dy * cos - dx * sin + 0.1, 2.5 * reach / size, reach)
 
 
-def _light(k, t): return (1 + 0.16 * t["light"] * k.x - 0.06 * k.y)[:, None]
+def _light(k, t):
+    return (1 + 0.16 * t["light"] * k.x - 0.06 * k.y)[:, None]
 
 
 def _strands(k, t, c):
@@ -890,11 +1224,18 @@ def _strands(k, t, c):
 # %% ../nbs/01_data.ipynb #3e7eb760
 def _behind(k, t, c):
     width, long = t["face_width"], t["length"]
-    locks = np.maximum(np.abs(k.x) - width - 0.20 + 0.08 * k.y.clip(0, 1), np.maximum(k.y - 1.5 * long + 0.1, -0.25 - k.y))
-    k.fill(_strands(k, t, c), np.minimum(_ellipse(k.x, k.y, 0, -0.25, width + 0.24, 0.82), locks), 2, (1 - t["bald"]) * (long > 0.12))
+    locks = np.maximum(
+        np.abs(k.x) - width - 0.20 + 0.08 * k.y.clip(0, 1), np.maximum(k.y - 1.5 * long + 0.1, -0.25 - k.y)
+    )
+    k.fill(
+        _strands(k, t, c),
+        np.minimum(_ellipse(k.x, k.y, 0, -0.25, width + 0.24, 0.82), locks),
+        2,
+        (1 - t["bald"]) * (long > 0.12),
+    )
     low = k.part(0, 1, 0.7, 1)
     low.fill(0.72 * c["skin"] * _light(low, t), np.maximum(np.abs(low.x) - 0.34, 0.5 - low.y), 2)
-    low.fill(c["cloth"], 1.06 + 0.5 * low.x ** 2 - low.y, 2)
+    low.fill(c["cloth"], 1.06 + 0.5 * low.x**2 - low.y, 2)
     k.fill(0.8 * c["skin"] * _light(k, t), _ellipse(np.abs(k.x), k.y, width + 0.01, 0.12, 0.09, 0.18), 1, long < 0.45)
 
 
@@ -905,20 +1246,27 @@ def _head_edge(k, t):
 # %% ../nbs/01_data.ipynb #1e999192
 def _face(k, t, c):
     away = 0.9 * (k.x / t["face_width"]) ** 2 + 0.35 * ((k.y - 0.05) / t["face_height"]) ** 2
-    k.fill(c["skin"] * _light(k, t) * (1.06 - 0.30 * away ** 1.5)[:, None], _head_edge(k, t))
+    k.fill(c["skin"] * _light(k, t) * (1.06 - 0.30 * away**1.5)[:, None], _head_edge(k, t))
 
 
 def _hair_on_top(k, t, c):
     k = k.part(0, 1, 0, 0.8)
-    line = -0.48 + 0.42 * k.x ** 2 + t["bangs"] * (0.30 * np.exp(-4 * k.x ** 2) - 0.12)
+    line = -0.48 + 0.42 * k.x**2 + t["bangs"] * (0.30 * np.exp(-4 * k.x**2) - 0.12)
     sides = 0.9 * (np.abs(k.x) - 0.8 * t["face_width"]).clip(0) * (2 + 3 * t["length"])
-    k.fill(_strands(k, t, c), np.maximum(_ellipse(k.x, k.y, 0, -0.12, t["face_width"] + 0.13, 0.92), k.y - line - sides), 2, 1 - t["bald"])
+    k.fill(
+        _strands(k, t, c),
+        np.maximum(_ellipse(k.x, k.y, 0, -0.12, t["face_width"] + 0.13, 0.92), k.y - line - sides),
+        2,
+        1 - t["bald"],
+    )
 
 # %% ../nbs/01_data.ipynb #6ada94e3
 def _beard(k, t, c):
     k = k.part(0, 1, 0.4, 1)
     x = k.x - 0.10 * t["yaw"]
-    cheeks = np.clip(0.5 + (k.y - 0.30 - 0.25 * np.cos(2.2 * k.x)) / 0.25, 0, 1) * (1 - _spot(x, k.y, 0, 0.60, 0.30, 0.16))
+    cheeks = np.clip(0.5 + (k.y - 0.30 - 0.25 * np.cos(2.2 * k.x)) / 0.25, 0, 1) * (
+        1 - _spot(x, k.y, 0, 0.60, 0.30, 0.16)
+    )
     k.fill(0.9 * c["hair"], _head_edge(k, t), 1, 0.85 * t["beard"] * cheeks)
     upper_lip = _spot(x - 0.05 * t["yaw"], k.y, 0, 0.16 + 0.31 * t["nose_length"], 0.20, 0.045)
     k.paint(0.9 * c["hair"], 0.9 * t["mustache"] * np.minimum(1.3 * upper_lip, 1))
@@ -933,11 +1281,19 @@ def _eye(k, t, c, side):
     white = np.clip(0.5 - _ellipse(x, y, 0, 0.03, rx, ry) / k.soft, 0, 1)
     k.paint(0.86 * WHITE, white)
     to_iris, to_glint = x - 0.03 * t["gaze"], x - 0.03 * t["gaze"] + 0.018
-    for colour, radius in ((c["iris"], 0.056), (0.03 * WHITE, 0.028)): k.fill(colour, np.hypot(to_iris, y - 0.025) - radius, 1, white)
+    for colour, radius in ((c["iris"], 0.056), (0.03 * WHITE, 0.028)):
+        k.fill(colour, np.hypot(to_iris, y - 0.025) - radius, 1, white)
     k.fill(WHITE, np.hypot(to_glint, y - 0.010) - 0.014, 1, 0.8 * white)
-    k.fill(0.25 * c["skin"], np.maximum(np.abs(_ellipse(x, y, 0, 0.03, 1.04 * rx, 1.15 * ry)) - 0.012, y - 0.035), 1, 0.9)
+    k.fill(
+        0.25 * c["skin"], np.maximum(np.abs(_ellipse(x, y, 0, 0.03, 1.04 * rx, 1.15 * ry)) - 0.012, y - 0.035), 1, 0.9
+    )
     arch = -0.13 + t["brow_height"] - 0.25 * side * t["brow_tilt"] * x + 1.6 * x * x
-    k.fill(0.55 * c["hair"] + 0.10 * c["skin"], np.maximum(np.abs(y - arch) - 0.024 * t["brow"], np.abs(x) - 0.165), 1.5, 0.85)
+    k.fill(
+        0.55 * c["hair"] + 0.10 * c["skin"],
+        np.maximum(np.abs(y - arch) - 0.024 * t["brow"], np.abs(x) - 0.165),
+        1.5,
+        0.85,
+    )
 
 # %% ../nbs/01_data.ipynb #087bbb0f
 def _nose(k, t, c):
@@ -945,7 +1301,10 @@ def _nose(k, t, c):
     x, y, width, tip = k.x - 0.15 * t["yaw"], k.y, t["nose_width"], 0.03 + 0.31 * t["nose_length"]
     shade = c["skin"] * SHADE
     k.paint(0.66 * shade, 0.30 * _spot(x + 0.10 * width * np.sign(t["light"]), y, 0, 0.20, 0.045, 0.20))
-    k.paint(np.minimum(1.18 * c["skin"], 1), 0.40 * _spot(x, y, 0, 0.18, 0.045, 0.2) + 0.35 * _spot(x, y, 0, tip - 0.04, 0.06, 0.05))
+    k.paint(
+        np.minimum(1.18 * c["skin"], 1),
+        0.40 * _spot(x, y, 0, 0.18, 0.045, 0.2) + 0.35 * _spot(x, y, 0, tip - 0.04, 0.06, 0.05),
+    )
     k.paint(0.50 * shade, 0.50 * _spot(x, y, 0, tip + 0.045, 0.13 * width, 0.028))
     k.paint(0.28 * shade, 0.75 * _spot(np.abs(x), y, 0.062 * width, tip + 0.025, 0.030, 0.018))
     k.paint(0.60 * shade, 0.30 * _spot(np.abs(x), y, 0.115 * width, tip - 0.01, 0.025, 0.05))
@@ -989,27 +1348,50 @@ def _render(traits: dict, size: int, reach: float = 1) -> np.ndarray:
     colours = {name: value.astype(np.float32)[:, :, None, None] for name, value in _colours(traits).items()}
     t = {name: value[:, None, None] for name, value in traits.items()}
     canvas = _canvas(t, colours, size, reach)
-    for layer in (_behind, _face, _hair_on_top, _beard): layer(canvas, t, colours)
-    for side in (-1, 1): _eye(canvas, t, colours, side)
-    for layer in (_nose, _mouth, _cheeks, _glasses): layer(canvas, t, colours)
+    for layer in (_behind, _face, _hair_on_top, _beard):
+        layer(canvas, t, colours)
+    for side in (-1, 1):
+        _eye(canvas, t, colours, side)
+    for layer in (_nose, _mouth, _cheeks, _glasses):
+        layer(canvas, t, colours)
     pixels = np.clip(255 * canvas.pixels * t["gain"][:, None] + 0.5, 0, 255)
     return pixels.astype(np.uint8).transpose(0, 2, 3, 1)
 
 # %% ../nbs/01_data.ipynb #72870bc8
-ATTRIBUTES = tuple("""5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair Blond_Hair Blurry Brown_Hair
+ATTRIBUTES = tuple(
+    """5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair Blond_Hair Blurry Brown_Hair
 Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee Gray_Hair Heavy_Makeup High_Cheekbones Male Mouth_Slightly_Open Mustache Narrow_Eyes No_Beard Oval_Face
 Pale_Skin Pointy_Nose Receding_Hairline Rosy_Cheeks Sideburns Smiling Straight_Hair Wavy_Hair Wearing_Earrings Wearing_Hat Wearing_Lipstick Wearing_Necklace
-Wearing_Necktie Young""".split())
+Wearing_Necktie Young""".split()
+)
 
 
 def _drawn_truths(t: dict) -> dict:
     "Which of CelebA's attributes hold for drawn faces, bool (n,) each."
-    hair = {name: (_hair_colour(t) == i) & (t["bald"] == 0) for i, name in enumerate(("Black_Hair", "Brown_Hair", "Blond_Hair", "Gray_Hair"))}
-    above = {"Smiling": ("smile", 0.35), "Mouth_Slightly_Open": ("mouth_open", 0.1), "Eyeglasses": ("glasses", 0), "Male": ("male", 0), "Bald": ("bald", 0),
-             "Bangs": ("bangs", 0), "Mustache": ("mustache", 0.25), "Bushy_Eyebrows": ("brow", 1.25), "Big_Lips": ("lips", 1.18), "Big_Nose": ("nose_width", 1.1),
-             "Rosy_Cheeks": ("blush", 0.75), "Wearing_Lipstick": ("lipstick", 0.3)}
+    hair = {
+        name: (_hair_colour(t) == i) & (t["bald"] == 0)
+        for i, name in enumerate(("Black_Hair", "Brown_Hair", "Blond_Hair", "Gray_Hair"))
+    }
+    above = {
+        "Smiling": ("smile", 0.35),
+        "Mouth_Slightly_Open": ("mouth_open", 0.1),
+        "Eyeglasses": ("glasses", 0),
+        "Male": ("male", 0),
+        "Bald": ("bald", 0),
+        "Bangs": ("bangs", 0),
+        "Mustache": ("mustache", 0.25),
+        "Bushy_Eyebrows": ("brow", 1.25),
+        "Big_Lips": ("lips", 1.18),
+        "Big_Nose": ("nose_width", 1.1),
+        "Rosy_Cheeks": ("blush", 0.75),
+        "Wearing_Lipstick": ("lipstick", 0.3),
+    }
     below = {"Narrow_Eyes": ("eye_open", 0.65), "Pale_Skin": ("skin", 0.12), "No_Beard": ("beard", 0.1)}
-    truths = hair | {name: t[trait] > edge for name, (trait, edge) in above.items()} | {name: t[trait] < edge for name, (trait, edge) in below.items()}
+    truths = (
+        hair
+        | {name: t[trait] > edge for name, (trait, edge) in above.items()}
+        | {name: t[trait] < edge for name, (trait, edge) in below.items()}
+    )
     truths["5_o_Clock_Shadow"] = (t["beard"] >= 0.1) & (t["beard"] < 0.4)
     return truths
 
@@ -1017,7 +1399,8 @@ def _drawn_truths(t: dict) -> dict:
 def _attributes_of(traits: dict) -> Attributes:
     n = len(traits["male"])
     values = np.full((n, len(ATTRIBUTES)), -1, np.int8)
-    for name, holds in _drawn_truths(traits).items(): values[holds, ATTRIBUTES.index(name)] = 1
+    for name, holds in _drawn_truths(traits).items():
+        values[holds, ATTRIBUTES.index(name)] = 1
     return Attributes(np.array([f"{number:06d}.jpg" for number in range(1, n + 1)], dtype="U10"), ATTRIBUTES, values)
 
 # %% ../nbs/01_data.ipynb #79d3a6b5
@@ -1032,21 +1415,43 @@ def _drawn_in_batches(traits, size, reach=1):
     return images
 
 # %% ../nbs/01_data.ipynb #4ba88b37
-def synthetic_portraits(
-    n: int,                # number of portraits
-    random_state: int = 0, # seed
-) -> np.ndarray:           # uint8 (n, 218, 178, 3)
-    "The faces of `synthetic_faces` in the format of CelebA's aligned images, 178 pixels wide and 218 high."
+def synthetic_portraits(n: int, random_state: int = 0) -> np.ndarray:
+    """The faces of `synthetic_faces` in the format of CelebA's aligned images, 178 pixels wide and 218 high.
+
+    Parameters
+    ----------
+    n : int
+        Number of portraits.
+    random_state : int
+        Seed.
+
+    Returns
+    -------
+    np.ndarray
+        uint8 (n, 218, 178, 3).
+    """
     check_count("n", n)
     return _drawn_in_batches(_draw_traits(n, random_state), 218, reach=218 / CELEBA_CROP)[:, :, 20:198]
 
 # %% ../nbs/01_data.ipynb #decbfda4
-def synthetic_faces(
-    n: int,                # number of faces
-    size: int = 64,        # side of the images, in pixels
-    random_state: int = 0, # seed
-) -> tuple:                # images, uint8 (n, size, size, 3), and their Attributes
-    "Drawn faces that vary in some forty traits, and CelebA's attributes of them. More faces from the same seed begin with the same ones, and a face looks alike at every size."
+def synthetic_faces(n: int, size: int = 64, random_state: int = 0) -> tuple:
+    """Drawn faces that vary in some forty traits, and CelebA's attributes of them. More faces from the same seed begin
+    with the same ones, and a face looks alike at every size.
+
+    Parameters
+    ----------
+    n : int
+        Number of faces.
+    size : int
+        Side of the images, in pixels.
+    random_state : int
+        Seed.
+
+    Returns
+    -------
+    tuple
+        Images, uint8 (n, size, size, 3), and their Attributes.
+    """
     check_count("n", n)
     check_count("size", size)
     traits = _draw_traits(n, random_state)
@@ -1060,7 +1465,8 @@ def _drawn_count(source):
 
 
 def _drawn(count, size, crop, limit) -> Faces:
-    if crop not in (None, CELEBA_CROP): raise ValueError(f"drawn faces have the framing of crop=140 and no other, got crop={crop:g}: leave it out")
+    if crop not in (None, CELEBA_CROP):
+        raise ValueError(f"drawn faces have the framing of crop=140 and no other, got crop={crop:g}: leave it out")
     images, attributes = synthetic_faces(min(count, limit or count), size)
     images.flags.writeable = False
     return Faces(images, attributes.image_names.tolist(), {})

@@ -18,9 +18,19 @@ from sklearn.decomposition import PCA, FastICA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from .core import (
-    as_array, batches, check_count, check_images, check_positive, check_share, in_batches, progress_bar,
-    random_generator, to_float, warn)
+from latentfaces.core import (
+    as_array,
+    batches,
+    check_count,
+    check_images,
+    check_positive,
+    check_share,
+    in_batches,
+    progress_bar,
+    random_generator,
+    to_float,
+    warn,
+)
 from .gaussian import LatentGaussian, normal_log_density, scale_variance
 from .moments import MomentsMixin, as_moments, eigen_axes
 from .sampling import LatentSampler, WhiteDensitySampler, WhiteSampler
@@ -31,7 +41,6 @@ def _directions(n_vectors, n_components, rng):
     normal = rng.standard_normal((n_vectors, n_components))
     return normal / np.linalg.norm(normal, axis=1)[:, None]
 
-
 # %% ../nbs/10a_densities.ipynb #922e9771
 class TruncatedGaussianSampler(MomentsMixin, WhiteDensitySampler):
     """The fitted Gaussian inside the ellipsoid that holds a given share of it; nothing outside.
@@ -39,15 +48,20 @@ class TruncatedGaussianSampler(MomentsMixin, WhiteDensitySampler):
     Learned: `gaussian_`. `confidence` is read when sampling. Exact: the length comes from the truncated chi law by its inverse
     distribution function, the direction is uniform. Near the mean of the z-points only for tiny shares: in many
     dimensions nearly all of a Gaussian lies close below the surface of its 95 % ellipsoid.
+
+    Parameters
+    ----------
+    confidence
+        Share of the Gaussian that the ellipsoid holds, above 0 and at most 1.
+    random_state
+        None, an int, a numpy Generator or RandomState.
     """
-    def __init__(self,
-                 confidence=0.95,  # share of the Gaussian that the ellipsoid holds, above 0 and at most 1
-                 *,
-                 random_state=None,  # None, an int, a numpy Generator or RandomState
-                ):
+
+    def __init__(self, confidence=0.95, *, random_state=None):
         self.confidence, self.random_state = confidence, random_state
 
-    def _check(self): check_share("confidence", self.confidence, high=True)
+    def _check(self):
+        check_share("confidence", self.confidence, high=True)
 
     def _learn(self, moments):
         self._check()
@@ -71,37 +85,62 @@ class EmpiricalRadiusSampler(WhiteSampler):
 
     Learned: `gaussian_` and `radii_` (n_points,). Exact for every elliptical law, whatever its tails. Lengths repeat those of
     the data, so there is no density; directions do not, so no face is repeated.
+
+    Parameters
+    ----------
+    random_state
+        None, an int, a numpy Generator or RandomState.
     """
-    def __init__(self,
-                 *,
-                 random_state=None,  # None, an int, a numpy Generator or RandomState
-                ):
+
+    def __init__(self, *, random_state=None):
         self.random_state = random_state
 
-    def _fit_white(self, white, rng): self.radii_ = np.linalg.norm(white, axis=1)
+    def _fit_white(self, white, rng):
+        self.radii_ = np.linalg.norm(white, axis=1)
 
     def _sample_white(self, n_samples, rng):
         directions = _directions(n_samples, self.gaussian_.rank_, rng)
         return directions * rng.choice(self.radii_, n_samples)[:, None]
 
 # %% ../nbs/10a_densities.ipynb #b39b3952
-def scale_nodes(
-    sigma: float,  # standard deviation of the logarithm of the scale
-    n_components: int,  # number of dimensions
-) -> tuple:  # log scales and log weights, (n,) each
-    "What to sum over for an integral over the log-normal scale; as fine as lengths in so many dimensions need."
+def scale_nodes(sigma: float, n_components: int) -> tuple:
+    """What to sum over for an integral over the log-normal scale; as fine as lengths in so many dimensions need.
+
+    Parameters
+    ----------
+    sigma : float
+        Standard deviation of the logarithm of the scale.
+    n_components : int
+        Number of dimensions.
+
+    Returns
+    -------
+    tuple
+        Log scales and log weights, (n,) each.
+    """
     count = int(np.ceil(48 * sigma * np.sqrt(2 * n_components))) + 65
     g = np.linspace(-8, 8, count)
     weights = stats.norm.logpdf(g)
     return sigma * g - sigma**2, weights - logsumexp(weights)
 
 
-def scaled_log_density(
-    squared: np.ndarray,  # squared lengths of vectors, (n,)
-    sigma: float,  # standard deviation of the logarithm of the scale s
-    d: int,  # number of dimensions
-) -> np.ndarray:  # in nats, (n,)
-    "Log density of a log-normal scale s times a standard normal vector, from squared lengths."
+def scaled_log_density(squared: np.ndarray, sigma: float, d: int) -> np.ndarray:
+    """Log density of a log-normal scale s times a standard normal vector, from squared lengths.
+
+    Parameters
+    ----------
+    squared : np.ndarray
+        Squared lengths of vectors, (n,).
+    sigma : float
+        Standard deviation of the logarithm of the scale s.
+    d : int
+        Number of dimensions.
+
+    Returns
+    -------
+    np.ndarray
+        In nats, (n,).
+    """
     log_scale, log_weight = scale_nodes(sigma, d)
     density = np.empty(len(squared))
     for rows in batches(len(squared), 4096):
@@ -115,11 +154,14 @@ class ScaleMixtureSampler(WhiteDensitySampler):
 
     Learned: `gaussian_` and `sigma_`, the standard deviation of the logarithm of the scale, from the variance of the squared
     Mahalanobis lengths: var(s^2) = exp(4 sigma^2) - 1. With sigma_ 0 it is the Gaussian.
+
+    Parameters
+    ----------
+    random_state
+        None, an int, a numpy Generator or RandomState.
     """
-    def __init__(self,
-                 *,
-                 random_state=None,  # None, an int, a numpy Generator or RandomState
-                ):
+
+    def __init__(self, *, random_state=None):
         self.random_state = random_state
 
     def _fit_white(self, white, rng):
@@ -177,20 +219,26 @@ def _from_normal(scores, knots, values):
 
 # %% ../nbs/10a_densities.ipynb #532b87ea
 class CopulaSampler(WhiteDensitySampler):
-    """Gaussian copula with empirical margins along the principal axes: the shape of every axis, and correlations of the ranks.
+    """Gaussian copula with empirical margins along the principal axes: the shape of every axis, and correlations of
+    the ranks.
 
     Learned: `gaussian_`; `knots_` (n_knots,) and `values_` (n_axes, n_knots), normal quantiles and the coordinates there; and
     `scores_`, the `LatentGaussian` of the normal scores (shrunk where points are few). Source of the idea: Sklar's
     theorem; margins are straight between quantiles of the normal scores, so they have a density.
+
+    Parameters
+    ----------
+    n_knots
+        Quantiles that describe a margin.
+    random_state
+        None, an int, a numpy Generator or RandomState.
     """
-    def __init__(self,
-                 n_knots=33,  # quantiles that describe a margin
-                 *,
-                 random_state=None,  # None, an int, a numpy Generator or RandomState
-                ):
+
+    def __init__(self, n_knots=33, *, random_state=None):
         self.n_knots, self.random_state = n_knots, random_state
 
-    def _check(self): check_count("n_knots", self.n_knots, 2)
+    def _check(self):
+        check_count("n_knots", self.n_knots, 2)
 
     def _fit_white(self, white, rng):
         self.knots_, self.values_ = _margins(white, self.n_knots)
@@ -198,7 +246,9 @@ class CopulaSampler(WhiteDensitySampler):
 
     def _sample_white(self, n_samples, rng):
         law = self.scores_
-        root = law.axes_.T * law.std_ @ law.axes_  # symmetric, because single axes are arbitrary where the variances are alike
+        root = (
+            law.axes_.T * law.std_ @ law.axes_
+        )  # symmetric, because single axes are arbitrary where the variances are alike
         scores = law.mean_ + rng.standard_normal((n_samples, len(root))) @ root
         return _from_normal(scores, self.knots_, self.values_)
 
@@ -214,15 +264,22 @@ class MixtureSampler(WhiteDensitySampler):
     covariance L L^T. As many components as asked for, or as points if these are fewer; a component that holds a single
     point has that point for its mean, so few points per component give points away. `n_iter_` and `converged_` are those of
     the fit, which warns where it did not converge. Time grows with n_points n_components n_axes^2 per iteration.
+
+    Parameters
+    ----------
+    n_components
+        Number of Gaussians.
+    reg_covar
+        Added to every variance, in units of that of the z-points.
+    max_iter
+        Iterations at most.
+    progress
+        Show a progress bar where the fit takes more than a few seconds?
+    random_state
+        None, an int, a numpy Generator or RandomState.
     """
-    def __init__(self,
-                 n_components=10,  # number of Gaussians
-                 *,
-                 reg_covar=1e-3,  # added to every variance, in units of that of the z-points
-                 max_iter=100,  # iterations at most
-                 progress=True,  # show a progress bar where the fit takes more than a few seconds?
-                 random_state=None,  # None, an int, a numpy Generator or RandomState
-                ):
+
+    def __init__(self, n_components=10, *, reg_covar=0.001, max_iter=100, progress=True, random_state=None):
         self.n_components, self.reg_covar = n_components, reg_covar
         self.max_iter, self.progress, self.random_state = max_iter, progress, random_state
 
@@ -239,14 +296,19 @@ class MixtureSampler(WhiteDensitySampler):
         self.cholesky_ = np.linalg.cholesky(mixture.covariances_)
 
     def _sample_white(self, n_samples, rng):
-        white, component = rng.standard_normal((n_samples, self.means_.shape[1])), rng.choice(len(self.weights_), n_samples, p=self.weights_)
+        white, component = (
+            rng.standard_normal((n_samples, self.means_.shape[1])),
+            rng.choice(len(self.weights_), n_samples, p=self.weights_),
+        )
         for k, (mean, factor) in enumerate(zip(self.means_, self.cholesky_)):
             white[component == k] = mean + white[component == k] @ factor.T
         return white
 
     def _score_white(self, white):
         parts = zip(self.weights_, self.means_, self.cholesky_)
-        return logsumexp([np.log(weight) + _factor_log_density(white - mean, factor) for weight, mean, factor in parts], axis=0)
+        return logsumexp(
+            [np.log(weight) + _factor_log_density(white - mean, factor) for weight, mean, factor in parts], axis=0
+        )
 
 # %% ../nbs/10a_densities.ipynb #e4d9f110
 def _run_mixture(mixture, white, progress, stride=5):
@@ -260,16 +322,22 @@ def _run_mixture(mixture, white, progress, stride=5):
             done += mixture.n_iter_
             bar.update(mixture.n_iter_)
     if not mixture.converged_:
-        warn(f"the mixture did not converge in {most} iterations: raise max_iter, or take fewer Gaussians", ConvergenceWarning)
+        warn(
+            f"the mixture did not converge in {most} iterations: raise max_iter, or take fewer Gaussians",
+            ConvergenceWarning,
+        )
     return done
 
 
 def _fit_further(mixture, white):
     "Fit, or say in one sentence why it cannot be: of finite points scikit-learn refuses only Gaussians without a spread."
-    try: mixture.fit(white)
+    try:
+        mixture.fit(white)
     except ValueError as error:
-        raise ValueError(f"a Gaussian of the mixture has collapsed onto too few z-points, got reg_covar={mixture.reg_covar!r}: "
-                         "raise it, or take fewer Gaussians") from error
+        raise ValueError(
+            f"a Gaussian of the mixture has collapsed onto too few z-points, got reg_covar={mixture.reg_covar!r}: "
+            "raise it, or take fewer Gaussians"
+        ) from error
 
 
 def _factor_log_density(centred, factor):
@@ -283,17 +351,23 @@ class KernelSampler(WhiteDensitySampler):
 
     Learned: `gaussian_` and `white_` (n_points, n_axes), all z-points, in float32: such a sampler gives its training points
     away. z = mean + (z_i - mean + h L eps) / sqrt(1 + h^2), with L L^T the covariance. Source: Silverman 1986, 6.4.
+
+    Parameters
+    ----------
+    bandwidth
+        H, size of the noise in units of the cloud: small copies, large is the Gaussian.
+    random_state
+        None, an int, a numpy Generator or RandomState.
     """
-    def __init__(self,
-                 bandwidth=0.5,  # h, size of the noise in units of the cloud: small copies, large is the Gaussian
-                 *,
-                 random_state=None,  # None, an int, a numpy Generator or RandomState
-                ):
+
+    def __init__(self, bandwidth=0.5, *, random_state=None):
         self.bandwidth, self.random_state = bandwidth, random_state
 
-    def _check(self): check_positive("bandwidth", self.bandwidth)
+    def _check(self):
+        check_positive("bandwidth", self.bandwidth)
 
-    def _fit_white(self, white, rng): self.white_ = white.astype(np.float32)
+    def _fit_white(self, white, rng):
+        self.white_ = white.astype(np.float32)
 
     def _sample_white(self, n_samples, rng):
         h = check_positive("bandwidth", self.bandwidth)
@@ -360,14 +434,20 @@ class GaussianizationSampler(WhiteDensitySampler):
     components, `values_` (d, n_knots + 2) at the normal quantiles `knots_`, `lengths_` (2, n_knots + 2), log lengths and what
     they are mapped to, and `n_iter_` and `converged_`, steps of the search for components and whether it ended within 40.
     Source: Laparra, Camps-Valls and Malo 2011; radial steps: Lyu and Simoncelli 2009.
+
+    Parameters
+    ----------
+    n_layers
+        How often.
+    n_knots
+        Quantiles that describe a margin.
+    progress
+        Show a progress bar where the fit takes more than a few seconds?
+    random_state
+        None, an int, a numpy Generator or RandomState.
     """
-    def __init__(self,
-                 n_layers=3,  # how often
-                 *,
-                 n_knots=17,  # quantiles that describe a margin
-                 progress=True,  # show a progress bar where the fit takes more than a few seconds?
-                 random_state=None,  # None, an int, a numpy Generator or RandomState
-                ):
+
+    def __init__(self, n_layers=3, *, n_knots=17, progress=True, random_state=None):
         self.n_layers, self.n_knots, self.progress, self.random_state = n_layers, n_knots, progress, random_state
 
     def _check(self):
@@ -376,16 +456,21 @@ class GaussianizationSampler(WhiteDensitySampler):
 
     def _fit_white(self, white, rng):
         if len(white) < white.shape[1] + 2:
-            raise ValueError(f"iterative Gaussianisation of {white.shape[1]} axes needs at least {white.shape[1] + 2} z-points, got {len(white)}")
+            raise ValueError(
+                f"iterative Gaussianisation of {white.shape[1]} axes needs at least {white.shape[1] + 2} z-points, got {len(white)}"
+            )
         self.knots_ = _normal_knots(len(white), self.n_knots)
         seeds, rng = rng.integers(2**31, size=self.n_layers).tolist(), np.random.default_rng(rng.integers(2**31))
-        with progress_bar(total=2 * self.n_layers, description="Gaussianisation", progress=self.progress, delay=3) as bar:
+        with progress_bar(
+            total=2 * self.n_layers, description="Gaussianisation", progress=self.progress, delay=3
+        ) as bar:
             layers = _fit_layers(white, seeds, self.n_knots, bar)
             self._keep(layers)
             behind = _through(_log_lengths(self._sample_white(4096, rng)), *layers[0][-1])[0]
             self._keep(_fit_layers(white, seeds, self.n_knots, bar, _margins(behind[:, None], self.n_knots)[1][0]))
 
-    def _layers(self): return zip(self.turns_, self.centres_, self.values_, self.lengths_)
+    def _layers(self):
+        return zip(self.turns_, self.centres_, self.values_, self.lengths_)
 
     def _keep(self, layers):
         self.turns_, self.centres_, self.n_iter_, self.values_, self.lengths_ = map(np.array, zip(*layers))
@@ -433,32 +518,40 @@ def _different(n_rows, n_choices, n_points, rng):
     chosen = np.empty((n_rows, n_choices), np.intp)
     for j in range(n_choices):
         index = rng.integers(n_points - j, size=n_rows)
-        for earlier in np.sort(chosen[:, :j], axis=1).T: index += index >= earlier
+        for earlier in np.sort(chosen[:, :j], axis=1).T:
+            index += index >= earlier
         chosen[:, j] = index
     return chosen
 
 # %% ../nbs/10a_densities.ipynb #2951b88e
 class BlendSampler(WhiteSampler):
-    """Children of several z-points: their deviations from the mean, added with weights that keep mean and covariance, plus noise.
+    """Children of several z-points: their deviations from the mean, added with weights that keep mean and covariance,
+    plus noise.
 
     z = mean + sqrt((1 - noise^2) / m) sum_k (z_k - mean) + noise L eps for m different z-points z_k, with a factor
     sqrt(n / (n - m)) on the sum that makes the covariance L L^T exact. One parent is the smoothed bootstrap, many are
     the Gaussian. Learned: `gaussian_` and `white_` (n_points, n_axes), all z-points, in float32: such a sampler gives its
     training points away. It has no useful density. Needs more z-points than parents.
+
+    Parameters
+    ----------
+    parents
+        How many z-points are blended, m.
+    noise
+        Share of the standard deviation that is Gaussian noise, from 0 to below 1.
+    random_state
+        None, an int, a numpy Generator or RandomState.
     """
-    def __init__(self,
-                 parents=2,  # how many z-points are blended, m
-                 *,
-                 noise=0.3,  # share of the standard deviation that is Gaussian noise, from 0 to below 1
-                 random_state=None,  # None, an int, a numpy Generator or RandomState
-                ):
+
+    def __init__(self, parents=2, *, noise=0.3, random_state=None):
         self.parents, self.noise, self.random_state = parents, noise, random_state
 
     def _weight(self, n):
         "Of every parent, if there are n z-points to choose from."
         m = check_count("parents", self.parents, 1)
         check_share("noise", self.noise, low=True)
-        if n <= m: raise ValueError(f"{m} parents need more than {m} z-points to choose from, got {n}: ask for fewer parents")
+        if n <= m:
+            raise ValueError(f"{m} parents need more than {m} z-points to choose from, got {n}: ask for fewer parents")
         return np.sqrt((1 - self.noise**2) / m * n / (n - m))
 
     def _fit_white(self, white, rng):
@@ -468,7 +561,8 @@ class BlendSampler(WhiteSampler):
     def _sample_white(self, n_samples, rng):
         weight = self._weight(len(self.white_))
         white = self.noise * rng.standard_normal((n_samples, self.white_.shape[1]))
-        for parent in _different(n_samples, self.parents, len(self.white_), rng).T: white += weight * self.white_[parent]
+        for parent in _different(n_samples, self.parents, len(self.white_), rng).T:
+            white += weight * self.white_[parent]
         return white
 
 # %% ../nbs/10a_densities.ipynb #52acca9d
@@ -478,19 +572,24 @@ class EigenfaceSampler(LatentSampler):
     `fit` takes images, uint8 or float in [0, 1], (n, size, size, 3), and `sample` gives float32 images in [0, 1] of that
     shape; rows of numbers are taken and given as they are. Learned: `mean_` (n_pixels,), `components_` (k, n_pixels),
     `explained_variance_` (k,) and `shape_`.
+
+    Parameters
+    ----------
+    n_components
+        Principal components, at most as many as the images allow.
+    random_state
+        None, an int, a numpy Generator or RandomState.
     """
+
     fits = "images"
 
-    def __init__(self,
-                 n_components=256,  # principal components, at most as many as the images allow
-                 *,
-                 random_state=None,  # None, an int, a numpy Generator or RandomState
-                ):
+    def __init__(self, n_components=256, *, random_state=None):
         self.n_components, self.random_state = n_components, random_state
 
     def fit(self, images, y=None):
         "Learn from images (n, size, size, 3); `y` is ignored."
-        if isinstance(images, (list, tuple)): images = as_array(images, "images")
+        if isinstance(images, (list, tuple)):
+            images = as_array(images, "images")
         if getattr(images, "ndim", 2) == 4:
             check_images(images)
             super().fit(to_float(images).reshape(len(images), -1))
@@ -502,13 +601,16 @@ class EigenfaceSampler(LatentSampler):
 
     def _fit(self, points, rng):
         count = min(check_count("n_components", self.n_components, 1), *points.shape)
-        if (points == points[0]).all(): raise ValueError(f"all {len(points)} images are the same: they have no principal components")
-        if not 1e-6 < np.ptp(points) <= 1: points = points.astype(np.float64)  # not images, so their squares may be beyond float32
+        if (points == points[0]).all():
+            raise ValueError(f"all {len(points)} images are the same: they have no principal components")
+        if not 1e-6 < np.ptp(points) <= 1:
+            points = points.astype(np.float64)  # not images, so their squares may be beyond float32
         pca = PCA(count, random_state=int(rng.integers(2**31))).fit(points)
         self.mean_, self.components_, self.explained_variance_ = pca.mean_, pca.components_, pca.explained_variance_
 
     def _sample(self, n_samples, rng):
         scores = rng.standard_normal((n_samples, len(self.components_))) * np.sqrt(self.explained_variance_)
         rows = self.mean_ + scores @ self.components_
-        if not self.shape_.size: return rows
+        if not self.shape_.size:
+            return rows
         return np.clip(rows, 0, 1).astype(np.float32).reshape(n_samples, *self.shape_)

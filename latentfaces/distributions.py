@@ -38,7 +38,8 @@ def _bandwidth(n_points, generosity=1.0):
     return min(1.0, generosity * 1.06 * n_points**-0.2)
 
 # %% ../nbs/05_distributions.ipynb #88257881
-def _half_grid(bandwidth): return int(np.ceil(_REACH * _STEPS_PER_BANDWIDTH / bandwidth))
+def _half_grid(bandwidth):
+    return int(np.ceil(_REACH * _STEPS_PER_BANDWIDTH / bandwidth))
 
 
 def _counts(values, centre, spread, bandwidth):
@@ -64,18 +65,30 @@ def _smoothed(values, centre, spread, bandwidth):
     return _density(_counts(values, centre, spread, bandwidth), len(values), bandwidth)
 
 # %% ../nbs/05_distributions.ipynb #2a3291ba
-def number_density(
-    values,  # values of one component, shape (n_points,)
-    bandwidth: float | None = None,  # of the Gaussian smoothing, in units of the component's spread; None is Scott's rule
-) -> tuple[np.ndarray, np.ndarray]:  # points on an even grid, and the density there
+def number_density(values, bandwidth: float | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Smoothed number density of one component, as a share of the z-points per unit of the component.
 
     The grid reaches 6 spreads (interquartile range / 1.349) to both sides of the median. Raises ValueError for values
     that are not finite, and where more than half are equal: then the density is a spike and no smoothing suits it.
+
+    Parameters
+    ----------
+    values
+        Values of one component, shape (n_points,).
+    bandwidth : float | None
+        Of the Gaussian smoothing, in units of the component's spread; None is Scott's rule.
+
+    Returns
+    -------
+    tuple[np.ndarray, np.ndarray]
+        Points on an even grid, and the density there.
     """
     column = check_latents(as_array(values, "values")[..., None])[:, 0].astype(np.float64)
     centre, spread = _centre_and_spread(column)
-    if spread == 0: raise ValueError("the middle half of the values are all the same: their number density is a spike that no grid can show")
+    if spread == 0:
+        raise ValueError(
+            "the middle half of the values are all the same: their number density is a spike that no grid can show"
+        )
     h = _bandwidth(len(column)) if bandwidth is None else check_positive("bandwidth", bandwidth)
     points, density = _smoothed(column, centre, spread, h)
     return centre + spread * points, density / spread
@@ -86,8 +99,8 @@ def _crossings(points, density):
     half = density.max() / 2
     above = np.flatnonzero(density >= half)
     first, last = max(above[0], 1), min(above[-1], len(points) - 2)
-    left = np.interp(half, density[first - 1:first + 1], points[first - 1:first + 1])
-    right = np.interp(half, density[last:last + 2][::-1], points[last:last + 2][::-1])
+    left = np.interp(half, density[first - 1 : first + 1], points[first - 1 : first + 1])
+    right = np.interp(half, density[last : last + 2][::-1], points[last : last + 2][::-1])
     return left, right
 
 # %% ../nbs/05_distributions.ipynb #59cd28f6
@@ -102,16 +115,13 @@ def _width_of(counts, n_points, bandwidth):
 def _full_width_at_half_maximum(values):
     "Full width of the number density of one component at half its maximum; 0 where it is a spike."
     centre, spread = _centre_and_spread(values)
-    if spread == 0: return 0.0
+    if spread == 0:
+        return 0.0
     bandwidth = _bandwidth(len(values), _GENEROSITY)
     return spread * _width_of(_counts(values, centre, spread, bandwidth), len(values), bandwidth)
 
 # %% ../nbs/05_distributions.ipynb #cd803996
-def half_widths(
-    z,  # z-points (or their principal-axis coordinates), shape (n_points, n_components); for "std" also their Moments
-    width: str = "fwhm",  # "fwhm": from the half-maximum of the number density; "std": from the standard deviation
-    level: float = 2.35,  # size of a half-width, in sigma of a Gaussian
-) -> np.ndarray:  # shape (n_components,), float64
+def half_widths(z, width: str = "fwhm", level: float = 2.35) -> np.ndarray:
     """Half-width of every component: the semi-axes of the ellipses new z-vectors are drawn from.
 
     "fwhm" is (full width at half maximum) * level / 2.3548, from the first to the last place where the smoothed number
@@ -119,12 +129,29 @@ def half_widths(
     "std" is level * standard deviation (ddof=1). The result moves with the scale of the data and ignores shifts. A
     constant component has half-width 0, and with "fwhm" so has one in which the middle half of the values are equal.
     Source: R. Mönchmeyer, "Autoencoders and latent space fragmentation" X; full width of a Gaussian: sqrt(8 ln 2) sigma.
+
+    Parameters
+    ----------
+    z
+        Z-points (or their principal-axis coordinates), shape (n_points, n_components); for "std" also their Moments.
+    width : str
+        "fwhm": from the half-maximum of the number density; "std": from the standard deviation.
+    level : float
+        Size of a half-width, in sigma of a Gaussian.
+
+    Returns
+    -------
+    np.ndarray
+        Shape (n_components,), float64.
     """
     level = check_positive("level", level)
-    if check_choice("width", width, ("fwhm", "std")) == "std": return level * np.sqrt(as_moments(z).variance)
+    if check_choice("width", width, ("fwhm", "std")) == "std":
+        return level * np.sqrt(as_moments(z).variance)
     if isinstance(z, Moments):
-        raise TypeError('half-widths by half-maximum are no function of moments: pass the points, gather DensityHistograms, '
-                        'or take width="std"')
+        raise TypeError(
+            "half-widths by half-maximum are no function of moments: pass the points, gather DensityHistograms, "
+            'or take width="std"'
+        )
     points = check_latents(z)
     full = [_full_width_at_half_maximum(np.array(column, np.float64)) for column in points.T]
     return level / FWHM_PER_SIGMA * np.array(full)
@@ -133,28 +160,40 @@ def half_widths(
 def _check_grids(centre, spread):
     "Raise one sentence unless every component has a place and a width."
     if centre.ndim != 1 or not np.isfinite(centre).all() or not (spread > 0).all():
-        raise ValueError("expected a centre and a spread above 0 for each component: leave out components that do not vary")
+        raise ValueError(
+            "expected a centre and a spread above 0 for each component: leave out components that do not vary"
+        )
 
 
 def _check_same(what, expected, got):
     "Raise one sentence for points or histograms that do not go together."
-    if np.array_equal(expected, got): return
-    raise ValueError(f"expected histograms of the same {what}, got {np.array2string(np.asarray(expected), threshold=4)} and "
-                     f"{np.array2string(np.asarray(got), threshold=4)}: make all parts alike")
+    if np.array_equal(expected, got):
+        return
+    raise ValueError(
+        f"expected histograms of the same {what}, got {np.array2string(np.asarray(expected), threshold=4)} and "
+        f"{np.array2string(np.asarray(got), threshold=4)}: make all parts alike"
+    )
 
 # %% ../nbs/05_distributions.ipynb #3046171f
 class DensityHistograms:
-    """Counts of many components on fine grids, gathered batch by batch and added from parts; half-widths are read from them.
+    """Counts of many components on fine grids, gathered batch by batch and added from parts; half-widths are read from
+    them.
 
     A grid reaches six spreads to both sides of its centre, in steps of a tenth of the smoothing (`step`, in spreads): that
     is the resolution. With the median and the interquartile range / 1.349 the result is that of `half_widths`; with mean
     and standard deviation it is so for a Gaussian, unless the tails make the core narrower than a few steps.
+
+    Parameters
+    ----------
+    centre
+        Of each component, shape (n_components,).
+    spread
+        Of each component, above 0, shape (n_components,).
+    n_points : int
+        How many there will be in all: more points are smoothed less.
     """
-    def __init__(self,
-                 centre,  # of each component, shape (n_components,)
-                 spread,  # of each component, above 0, shape (n_components,)
-                 n_points: int,  # how many there will be in all: more points are smoothed less
-                ):
+
+    def __init__(self, centre, spread, n_points: int):
         self.centre, self.spread = (np.array(values, np.float64) for values in np.broadcast_arrays(centre, spread))
         _check_grids(self.centre, self.spread)
         self.bandwidth = _bandwidth(check_count("n_points", n_points, 2), _GENEROSITY)
@@ -162,10 +201,18 @@ class DensityHistograms:
 
     step = property(lambda self: self.bandwidth / _STEPS_PER_BANDWIDTH)
 
-    def partial_fit(self,
-                    z,  # z-points or their principal-axis coordinates, shape (n_points, n_components)
-                   ):  # itself
-        "Count a further batch; raises ValueError, in one sentence, for another number of components."
+    def partial_fit(self, z):
+        """Count a further batch; raises ValueError, in one sentence, for another number of components.
+
+        Parameters
+        ----------
+        z
+            Z-points or their principal-axis coordinates, shape (n_points, n_components).
+
+        Returns
+        -------
+        itself
+        """
         points = check_latents(z, min_points=1)
         _check_same("components", len(self.centre), points.shape[1])
         for j, column in enumerate(points.T):
@@ -174,19 +221,32 @@ class DensityHistograms:
         return self
 
     def __add__(self, other):
-        if not isinstance(other, DensityHistograms): return NotImplemented
+        if not isinstance(other, DensityHistograms):
+            return NotImplemented
         result = copy(self)
-        for name in ("centre", "spread", "bandwidth"): _check_same(name, getattr(self, name), getattr(other, name))
+        for name in ("centre", "spread", "bandwidth"):
+            _check_same(name, getattr(self, name), getattr(other, name))
         result.counts, result.count = self.counts + other.counts, self.count + other.count
         return result
 
-    def __radd__(self, other): return deepcopy(self) if other == 0 else NotImplemented  # sum() begins with 0
+    def __radd__(self, other):
+        return deepcopy(self) if other == 0 else NotImplemented  # sum() begins with 0
 
-    def half_widths(self,
-                    level: float = 2.35,  # size of a half-width, in sigma of a Gaussian
-                   ) -> np.ndarray:  # shape (n_components,)
-        "Half-widths by half-maximum, as in the function of that name."
-        if not self.count: raise ValueError("expected histograms with counts, got empty ones: give partial_fit the points first")
+    def half_widths(self, level: float = 2.35) -> np.ndarray:
+        """Half-widths by half-maximum, as in the function of that name.
+
+        Parameters
+        ----------
+        level : float
+            Size of a half-width, in sigma of a Gaussian.
+
+        Returns
+        -------
+        np.ndarray
+            Shape (n_components,).
+        """
+        if not self.count:
+            raise ValueError("expected histograms with counts, got empty ones: give partial_fit the points first")
         widths = [_width_of(counts, self.count, self.bandwidth) for counts in self.counts]
         return check_positive("level", level) / FWHM_PER_SIGMA * self.spread * np.array(widths)
 
@@ -195,20 +255,32 @@ def _on_a_grid(points, density):
     "The two as float arrays, or one sentence that says why no Gaussian can be fitted to them."
     points, density = as_numbers(points, "a grid"), as_numbers(density, "a density")
     if points.ndim != 1 or points.shape != density.shape or len(points) < 3:
-        raise ValueError(f"expected at least 3 points on a grid and the density at each of them, got arrays of shape {points.shape} and {density.shape}")
+        raise ValueError(
+            f"expected at least 3 points on a grid and the density at each of them, got arrays of shape {points.shape} and {density.shape}"
+        )
     if not (np.isfinite(points).all() and np.isfinite(density).all() and (np.diff(points) > 0).all()):
         raise ValueError("the points of the grid must rise from one to the next, and all values must be finite")
-    if density.min() < 0 or density.max() == 0: raise ValueError("a number density is nowhere negative, and positive somewhere")
+    if density.min() < 0 or density.max() == 0:
+        raise ValueError("a number density is nowhere negative, and positive somewhere")
     return points, density
 
 # %% ../nbs/05_distributions.ipynb #dfbff298
-def fit_gaussian(
-    points,  # rising grid, shape (n,), n of at least 3
-    density,  # number density there, shape (n,): shares, or counts, in any unit
-) -> tuple[float, float]:  # mean and standard deviation of the Gaussian
+def fit_gaussian(points, density) -> tuple[float, float]:
     """Least-squares fit of a Gaussian to a number density; the Gaussian gets the area under the density.
 
     Start from the density's own mean and standard deviation. Raises ValueError, in one sentence, for bad grids.
+
+    Parameters
+    ----------
+    points
+        Rising grid, shape (n,), n of at least 3.
+    density
+        Number density there, shape (n,): shares, or counts, in any unit.
+
+    Returns
+    -------
+    tuple[float, float]
+        Mean and standard deviation of the Gaussian.
     """
     points, density = _on_a_grid(points, density)
     area = trapezoid(density, points)
@@ -216,7 +288,9 @@ def fit_gaussian(
     width = np.sqrt(trapezoid(density * (points - centre) ** 2, points) / area)
     x, y = (points - centre) / width, density * width * np.sqrt(2 * np.pi) / area
 
-    def residuals(p): return np.exp(-0.5 * ((x - p[0]) / np.exp(p[1])) ** 2 - p[1]) - y
+    def residuals(p):
+        return np.exp(-0.5 * ((x - p[0]) / np.exp(p[1])) ** 2 - p[1]) - y
+
     mean, log_std = least_squares(residuals, [0.0, 0.0], method="lm", xtol=1e-10, ftol=1e-10).x
     return float(centre + width * mean), float(width * np.exp(log_std))
 
@@ -230,7 +304,8 @@ def _kolmogorov_distance(rising):
 def _fitted_bell(values):
     "Mean and standard deviation of the Gaussian fitted to the smoothed density, the smoothing taken out; NaN for a spike."
     centre, spread = _centre_and_spread(values)
-    if spread == 0: return np.nan, np.nan
+    if spread == 0:
+        return np.nan, np.nan
     bandwidth = _bandwidth(len(values))
     mean, std = fit_gaussian(*_smoothed(values, centre, spread, bandwidth))
     added = bandwidth**2 * (1 + 1 / (6 * _STEPS_PER_BANDWIDTH**2))
@@ -243,16 +318,23 @@ _STATISTICS = ("mean", "std", "hwhm", "fit_mean", "fit_std", "ks", "skewness", "
 def _describe(values):
     "The statistics of one component, in that order, from its sorted values."
     mean, std = values.mean(), values.std(ddof=1)
-    if values[0] == values[-1]: return values[0], 0.0, 0.0, *[np.nan] * 5
+    if values[0] == values[-1]:
+        return values[0], 0.0, 0.0, *[np.nan] * 5
     scores = (values - mean) / std
     ks, t = _kolmogorov_distance(scores), scores * np.sqrt(len(values) / (len(values) - 1))
     squares = t * t
-    return mean, std, _full_width_at_half_maximum(values) / 2, *_fitted_bell(values), ks, np.mean(squares * t), np.mean(squares * squares) - 3
+    return (
+        mean,
+        std,
+        _full_width_at_half_maximum(values) / 2,
+        *_fitted_bell(values),
+        ks,
+        np.mean(squares * t),
+        np.mean(squares * squares) - 3,
+    )
 
 # %% ../nbs/05_distributions.ipynb #1e71c8be
-def component_statistics(
-    z,  # z-points (or their principal-axis coordinates), shape (n_points, latent_dim)
-) -> dict[str, np.ndarray]:  # arrays of shape (latent_dim,), float64
+def component_statistics(z) -> dict[str, np.ndarray]:
     """Number density of every component in eight numbers, and how far it is from a Gaussian.
 
     Keys: "mean"; "std" (ddof=1); "hwhm", half of the full width at half maximum of the number density (1.177 std
@@ -260,6 +342,16 @@ def component_statistics(
     distribution with the component's own mean and std; "skewness" and "excess_kurtosis", both 0 for a Gaussian. A
     component that does not vary has std and hwhm 0 and NaN in the last five; one of which the middle half of the
     values are equal has hwhm 0 and no fit (NaN). Units are those of the component.
+
+    Parameters
+    ----------
+    z
+        Z-points (or their principal-axis coordinates), shape (n_points, latent_dim).
+
+    Returns
+    -------
+    dict[str, np.ndarray]
+        Arrays of shape (latent_dim,), float64.
     """
     points = check_latents(z)
     table = np.array([_describe(np.sort(column).astype(np.float64)) for column in points.T])
@@ -268,7 +360,8 @@ def component_statistics(
 # %% ../nbs/05_distributions.ipynb #29809fc4
 def _columns(points):
     "The components one after the other in float64: a whole copy would double the memory."
-    for column in points.T: yield np.array(column, np.float64)
+    for column in points.T:
+        yield np.array(column, np.float64)
 
 
 def _spread_around_mean(points):
@@ -276,12 +369,20 @@ def _spread_around_mean(points):
     return float(np.sqrt(sum(column.var() for column in _columns(points))))
 
 # %% ../nbs/05_distributions.ipynb #cec44be8
-def origin_projections(
-    z,  # z-points, shape (n_points, latent_dim)
-) -> np.ndarray:  # shape (n_points,), float64
+def origin_projections(z) -> np.ndarray:
     """Coordinate of every z-point on the line from the mean of the cloud (0) to the origin (at |mean|).
 
     Raises ValueError where the mean is the origin, because then no line leads from one to the other.
+
+    Parameters
+    ----------
+    z
+        Z-points, shape (n_points, latent_dim).
+
+    Returns
+    -------
+    np.ndarray
+        Shape (n_points,), float64.
     """
     points = check_latents(z)
     mean = points.mean(axis=0, dtype=np.float64)
@@ -292,9 +393,7 @@ def origin_projections(
     return distance - np.einsum("ij,j->i", points, mean / distance, dtype=np.float64)
 
 # %% ../nbs/05_distributions.ipynb #4810facb
-def origin_position(
-    z,  # z-points, shape (n_points, latent_dim)
-) -> dict[str, float]:  # see the docstring
+def origin_position(z) -> dict[str, float]:
     """Where the origin lies relative to the cloud of z-points.
 
     Keys: "distance" from the mean to the origin; "spread", root mean square distance of the points from their mean;
@@ -302,14 +401,29 @@ def origin_position(
     distance / along; "beyond", the share of points whose projection on that direction lies beyond the origin. With the
     mean at the origin there is no such direction: sigmas is 0, along and beyond are NaN. If the points do not vary
     along it, sigmas is infinite.
+
+    Parameters
+    ----------
+    z
+        Z-points, shape (n_points, latent_dim).
+
+    Returns
+    -------
+    dict[str, float]
+        See the docstring.
     """
     points = check_latents(z)
     distance = float(np.linalg.norm(points.mean(axis=0, dtype=np.float64)))
     position = {"distance": distance, "spread": _spread_around_mean(points)}
-    if distance <= 1e-12 * position["spread"]: return position | {"along": np.nan, "sigmas": 0.0, "beyond": np.nan}
+    if distance <= 1e-12 * position["spread"]:
+        return position | {"along": np.nan, "sigmas": 0.0, "beyond": np.nan}
     projections = origin_projections(points)
     along = float(projections.std(ddof=1))
-    return position | {"along": along, "sigmas": distance / along if along > 0 else np.inf, "beyond": float(np.mean(projections > distance))}
+    return position | {
+        "along": along,
+        "sigmas": distance / along if along > 0 else np.inf,
+        "beyond": float(np.mean(projections > distance)),
+    }
 
 # %% ../nbs/05_distributions.ipynb #604bf3b1
 # Power series of (log phi + s^2 / 3) / s^4 in s^2, highest power first: where phi is near 1 its logarithm would lose all digits.
@@ -318,24 +432,38 @@ _LOG_PHI = (3.8422613378517444e-07, 6.840895729784608e-05, -0.000282186948853614
 
 def _shortfall(latent_dim):
     "1 - <R> / sqrt(N / 3) for vectors uniform in the cube [-1, 1]^N, from the box integral."
+
     def integrand(x):
         squared = 3 * x * x / latent_dim
-        if squared < 0.09: excess = latent_dim * squared**2 * np.polyval(_LOG_PHI, squared)
-        else: excess = latent_dim * np.log(np.sqrt(np.pi / squared) / 2 * erf(np.sqrt(squared))) + x * x
-        if x < 5: return np.exp(-x * x) * np.expm1(excess) / x**2
+        if squared < 0.09:
+            excess = latent_dim * squared**2 * np.polyval(_LOG_PHI, squared)
+        else:
+            excess = latent_dim * np.log(np.sqrt(np.pi / squared) / 2 * erf(np.sqrt(squared))) + x * x
+        if x < 5:
+            return np.exp(-x * x) * np.expm1(excess) / x**2
         return (np.exp(excess - x * x) - np.exp(-x * x)) / x**2
+
     near, far = (quad(integrand, *ends, epsabs=1e-14, epsrel=1e-9)[0] for ends in [(0, 5), (5, np.inf)])
     return (near + far) / np.sqrt(np.pi)
 
 # %% ../nbs/05_distributions.ipynb #a096d659
-def cube_radii(
-    bound: float,  # b: every component is uniform in [-b, b]
-    latent_dim: int,  # number of components N
-) -> tuple[float, float]:  # mean and standard deviation of the length
+def cube_radii(bound: float, latent_dim: int) -> tuple[float, float]:
     """Mean and standard deviation of the length of vectors uniform in the cube [-bound, bound]^latent_dim, exact.
 
     Near bound * sqrt(latent_dim / 3) and bound / sqrt(15) for many components. Source of the exact mean: the box
     integral B_N(1) of D. H. Bailey, J. M. Borwein and R. E. Crandall, "Box integrals" (2007).
+
+    Parameters
+    ----------
+    bound : float
+        B: every component is uniform in [-b, b].
+    latent_dim : int
+        Number of components N.
+
+    Returns
+    -------
+    tuple[float, float]
+        Mean and standard deviation of the length.
     """
     bound = check_positive("bound", bound)
     latent_dim = check_count("latent_dim", latent_dim)
@@ -343,21 +471,39 @@ def cube_radii(
     return float(rms * (1 - short)), float(rms * np.sqrt(short * (2 - short)))
 
 # %% ../nbs/05_distributions.ipynb #bd8cb950
-def radii(
-    z,  # z-points, shape (n_points, latent_dim)
-) -> np.ndarray:  # shape (n_points,), float64
-    "Distance of every z-point from the origin."
+def radii(z) -> np.ndarray:
+    """Distance of every z-point from the origin.
+
+    Parameters
+    ----------
+    z
+        Z-points, shape (n_points, latent_dim).
+
+    Returns
+    -------
+    np.ndarray
+        Shape (n_points,), float64.
+    """
     points = check_latents(z, min_points=1)
     return np.sqrt(np.einsum("ij,ij->i", points, points, dtype=np.float64))
 
 # %% ../nbs/05_distributions.ipynb #10a5322f
-def matching_bound(
-    z,  # z-points, shape (n_points, latent_dim)
-) -> float:  # b
+def matching_bound(z) -> float:
     """The b for which vectors uniform in the cube [-b, b] have the typical (median) radius of the z-points.
 
     Raises ValueError where more than half of the points are the origin itself.
+
+    Parameters
+    ----------
+    z
+        Z-points, shape (n_points, latent_dim).
+
+    Returns
+    -------
+    float
+        B.
     """
     typical = float(np.median(radii(check_latents(z))))
-    if typical == 0: raise ValueError("most of these z-points are the origin itself: no cube has their radius")
+    if typical == 0:
+        raise ValueError("most of these z-points are the origin itself: no cube has their radius")
     return typical / cube_radii(1, np.shape(z)[1])[0]

@@ -18,19 +18,37 @@ from .gaussian import LatentGaussian
 from .moments import as_moments, centred_blocks
 
 # %% ../nbs/09_ellipses.ipynb #1f761c1f
-def share_within(
-    n_std,  # semi-axes, in standard deviations; a number or an array
-    n_components: int = 2,  # 2 for an ellipse, more for an ellipsoid
-):  # share of the points of a Gaussian inside, between 0 and 1
-    "Share of a Gaussian cloud inside its ellipsoid of `n_std` standard deviations; 1 - exp(-n_std^2 / 2) for a pair."
+def share_within(n_std, n_components: int = 2):
+    """Share of a Gaussian cloud inside its ellipsoid of `n_std` standard deviations; 1 - exp(-n_std^2 / 2) for a pair.
+
+    Parameters
+    ----------
+    n_std
+        Semi-axes, in standard deviations; a number or an array.
+    n_components : int
+        2 for an ellipse, more for an ellipsoid.
+
+    Returns
+    -------
+    share of the points of a Gaussian inside, between 0 and 1
+    """
     return chi2.cdf(np.square(n_std), n_components)
 
 
-def n_std_within(
-    share,  # share of the points of a Gaussian, between 0 and 1; a number or an array
-    n_components: int = 2,  # 2 for an ellipse, more for an ellipsoid
-):  # semi-axes, in standard deviations
-    "How many standard deviations hold this share of a Gaussian cloud; the inverse of `share_within`."
+def n_std_within(share, n_components: int = 2):
+    """How many standard deviations hold this share of a Gaussian cloud; the inverse of `share_within`.
+
+    Parameters
+    ----------
+    share
+        Share of the points of a Gaussian, between 0 and 1; a number or an array.
+    n_components : int
+        2 for an ellipse, more for an ellipsoid.
+
+    Returns
+    -------
+    semi-axes, in standard deviations
+    """
     return np.sqrt(chi2.ppf(share, n_components))
 
 # %% ../nbs/09_ellipses.ipynb #152e5622
@@ -44,10 +62,21 @@ def _shapes(a, c, b):
 # %% ../nbs/09_ellipses.ipynb #4d88ebf5
 @dataclass(frozen=True)
 class ConfidenceEllipse:
-    "An ellipse in the plane of two components: where a Gaussian with this shape has one and the same density."
-    center: tuple[float, float]  # its middle
-    semi_axes: tuple[float, float]  # the long one first, in units of the components
-    angle: float  # of the long axis against the first component, in degrees, in (-90, 90]
+    """An ellipse in the plane of two components: where a Gaussian with this shape has one and the same density.
+
+    Attributes
+    ----------
+    center : tuple[float, float]
+        Its middle.
+    semi_axes : tuple[float, float]
+        The long one first, in units of the components.
+    angle : float
+        Of the long axis against the first component, in degrees, in (-90, 90].
+    """
+
+    center: tuple[float, float]
+    semi_axes: tuple[float, float]
+    angle: float
 
     @property
     def axis_ratio(self) -> float:
@@ -81,49 +110,99 @@ class ConfidenceEllipse:
 # %% ../nbs/09_ellipses.ipynb #4e215fa2
 def _level(n_std, confidence):
     "The number of standard deviations meant by one of the two; 2, the edge of the core in the series, by neither."
-    if n_std is not None and confidence is not None: raise ValueError("give n_std or confidence, not both: each sets the size of the ellipse")
-    if confidence is None: return check_positive("n_std", 2.0 if n_std is None else n_std)
-    if not 0 < check_positive("confidence", confidence) < 1: raise ValueError(f"confidence is a share of the points between 0 and 1, got {confidence!r}")
+    if n_std is not None and confidence is not None:
+        raise ValueError("give n_std or confidence, not both: each sets the size of the ellipse")
+    if confidence is None:
+        return check_positive("n_std", 2.0 if n_std is None else n_std)
+    if not 0 < check_positive("confidence", confidence) < 1:
+        raise ValueError(f"confidence is a share of the points between 0 and 1, got {confidence!r}")
     return float(n_std_within(confidence))
 
 # %% ../nbs/09_ellipses.ipynb #a3ad4393
 def confidence_ellipse(
-    points=None,  # values of two components, shape (n_points, 2), or their Moments, at least 3 points
-    *,
-    covariance=None,  # or their covariance, shape (2, 2)
-    center=None,  # middle of the ellipse, shape (2,); None is the mean of the points, or (0, 0)
-    n_std: float | None = None,  # semi-axes in standard deviations; 2 if neither this nor a confidence is given
-    confidence: float | None = None,  # or the share of a Gaussian's points inside, between 0 and 1
-) -> ConfidenceEllipse:  # its semi-axes in units of the components, its angle in degrees
-    "The confidence ellipse of a pair of components, of points or of a covariance, at 2 standard deviations if nothing else is said; raises ValueError for other shapes."
+    points=None, *, covariance=None, center=None, n_std: float | None = None, confidence: float | None = None
+) -> ConfidenceEllipse:
+    """The confidence ellipse of a pair of components, of points or of a covariance, at 2 standard deviations if
+    nothing else is said; raises ValueError for other shapes.
+
+    Parameters
+    ----------
+    points
+        Values of two components, shape (n_points, 2), or their Moments, at least 3 points.
+    covariance
+        Or their covariance, shape (2, 2).
+    center
+        Middle of the ellipse, shape (2,); None is the mean of the points, or (0, 0).
+    n_std : float | None
+        Semi-axes in standard deviations; 2 if neither this nor a confidence is given.
+    confidence : float | None
+        Or the share of a Gaussian's points inside, between 0 and 1.
+
+    Returns
+    -------
+    ConfidenceEllipse
+        Its semi-axes in units of the components, its angle in degrees.
+    """
     level = _level(n_std, confidence)
-    if (points is None) == (covariance is None): raise ValueError("give either the points of a pair or their covariance, one of the two")
+    if (points is None) == (covariance is None):
+        raise ValueError("give either the points of a pair or their covariance, one of the two")
     if points is not None:
         moments = as_moments(points)
         if moments.count < 3:
-            raise ValueError("expected the values of two components for at least 3 points, got 2: give a covariance matrix as covariance=...")
+            raise ValueError(
+                "expected the values of two components for at least 3 points, got 2: give a covariance matrix as covariance=..."
+            )
         if moments.latent_dim != 2:
-            raise ValueError(f"expected the values of two components, shape (n_points, 2), got {moments.latent_dim} components: "
-                             "choose a pair, as in z[:, [0, 1]]")
+            raise ValueError(
+                f"expected the values of two components, shape (n_points, 2), got {moments.latent_dim} components: "
+                "choose a pair, as in z[:, [0, 1]]"
+            )
         covariance, center = moments.covariance, moments.mean if center is None else center
-    covariance, center = as_numbers(covariance, "a covariance"), np.zeros(2) if center is None else as_numbers(center, "a center")
-    if covariance.shape != (2, 2) or center.shape != (2,): raise ValueError(f"expected a covariance of shape (2, 2) and a center of shape (2,), got {covariance.shape} and {center.shape}")
+    covariance, center = (
+        as_numbers(covariance, "a covariance"),
+        np.zeros(2) if center is None else as_numbers(center, "a center"),
+    )
+    if covariance.shape != (2, 2) or center.shape != (2,):
+        raise ValueError(
+            f"expected a covariance of shape (2, 2) and a center of shape (2,), got {covariance.shape} and {center.shape}"
+        )
     (a, b), (b2, c) = covariance
-    if not (np.isfinite(covariance).all() and min(a, c) >= 0 and np.isclose(b, b2) and b * b <= a * c + 1e-12 * max(a, c) ** 2):
-        raise ValueError(f"{covariance.tolist()} is not a covariance: it must be finite, symmetric and without negative variances")
+    if not (
+        np.isfinite(covariance).all()
+        and min(a, c) >= 0
+        and np.isclose(b, b2)
+        and b * b <= a * c + 1e-12 * max(a, c) ** 2
+    ):
+        raise ValueError(
+            f"{covariance.tolist()} is not a covariance: it must be finite, symmetric and without negative variances"
+        )
     long, short, angle = _shapes(a, c, b)
-    return ConfidenceEllipse((float(center[0]), float(center[1])), (float(level * long), float(level * short)), float(angle))
+    return ConfidenceEllipse(
+        (float(center[0]), float(center[1])), (float(level * long), float(level * short)), float(angle)
+    )
 
 # %% ../nbs/09_ellipses.ipynb #49f8987e
-def pair_indices(
-    latent_dim: int,  # number of components
-    n_pairs: int | None = None,  # how many pairs, drawn at random without repetition; None for all
-    random_state=0,  # seed; the same seed gives the same pairs
-) -> np.ndarray:  # shape (n_pairs, 2), the smaller index first, in ascending order
-    "Pairs of different components; all of them where fewer than `n_pairs` exist."
+def pair_indices(latent_dim: int, n_pairs: int | None = None, random_state=0) -> np.ndarray:
+    """Pairs of different components; all of them where fewer than `n_pairs` exist.
+
+    Parameters
+    ----------
+    latent_dim : int
+        Number of components.
+    n_pairs : int | None
+        How many pairs, drawn at random without repetition; None for all.
+    random_state
+        Seed; the same seed gives the same pairs.
+
+    Returns
+    -------
+    np.ndarray
+        Shape (n_pairs, 2), the smaller index first, in ascending order.
+    """
     check_count("latent_dim", latent_dim, 2)
     total = latent_dim * (latent_dim - 1) // 2
-    if n_pairs is None or n_pairs >= total: return np.stack(np.triu_indices(latent_dim, 1), axis=1)
+    if n_pairs is None or n_pairs >= total:
+        return np.stack(np.triu_indices(latent_dim, 1), axis=1)
     number = np.sort(random_generator(random_state).choice(total, n_pairs, replace=False))
     rows = np.arange(latent_dim - 1)
     first_of_row = rows * (2 * latent_dim - rows - 1) // 2  # number of the pair (row, row + 1) in the list of all pairs
@@ -154,14 +233,24 @@ def _count_inside(scaled, pairs, r, levels):
     return counts
 
 # %% ../nbs/09_ellipses.ipynb #5816cc50
-def share_inside(
-    z,  # z-points (or their principal-axis coordinates), shape (n_points, latent_dim)
-    n_std=(1.0, 2.0, 3.0),  # sizes of the ellipses, in standard deviations
-    pairs=None,  # pairs of components, shape (n_pairs, 2); None for all
-) -> np.ndarray:  # shape (n_pairs, len(n_std))
+def share_inside(z, n_std=(1.0, 2.0, 3.0), pairs=None) -> np.ndarray:
     """Share of the z-points inside the confidence ellipses of pairs of components; compare with `share_within(n_std)`.
 
     NaN where a pair has no ellipse, because a component is constant or the two are perfectly correlated.
+
+    Parameters
+    ----------
+    z
+        Z-points (or their principal-axis coordinates), shape (n_points, latent_dim).
+    n_std
+        Sizes of the ellipses, in standard deviations.
+    pairs
+        Pairs of components, shape (n_pairs, 2); None for all.
+
+    Returns
+    -------
+    np.ndarray
+        Shape (n_pairs, len(n_std)).
     """
     points = check_latents(z)
     pairs = pair_indices(points.shape[1]) if pairs is None else np.asarray(pairs)
@@ -182,7 +271,9 @@ def _white_pair(points, bandwidth):
     "Whitened points (n, 2), the Gaussian that turns them back, and the bandwidth of the smoothing."
     gaussian = LatentGaussian(shrinkage=0).fit(points)
     if gaussian.rank_ < 2 or not gaussian.std_[1] > 1e-6 * gaussian.std_[0]:
-        raise ValueError("the points of this pair lie on a line: they have no number density in the plane, leave one component out")
+        raise ValueError(
+            "the points of this pair lie on a line: they have no number density in the plane, leave one component out"
+        )
     h = min(1.0, len(points) ** (-1 / 6)) if bandwidth is None else check_positive("bandwidth", bandwidth)
     return gaussian.whiten(points), gaussian, h
 
@@ -193,15 +284,30 @@ def _smoothed_plane(white, h):
     half = int(np.ceil((_REACH + h) / step))
     cell = np.rint(white / step).astype(np.intp) + half
     cell = cell[((cell >= 0) & (cell <= 2 * half)).all(axis=1)]
-    counts = np.bincount(cell[:, 0] * (2 * half + 1) + cell[:, 1], minlength=(2 * half + 1) ** 2).reshape(2 * half + 1, -1)
-    return step * np.arange(-half, half + 1), gaussian_filter(counts.astype(float), _STEPS_PER_BANDWIDTH, mode="constant") / (len(white) * step**2)
+    counts = np.bincount(cell[:, 0] * (2 * half + 1) + cell[:, 1], minlength=(2 * half + 1) ** 2).reshape(
+        2 * half + 1, -1
+    )
+    return step * np.arange(-half, half + 1), gaussian_filter(
+        counts.astype(float), _STEPS_PER_BANDWIDTH, mode="constant"
+    ) / (len(white) * step**2)
 
 # %% ../nbs/09_ellipses.ipynb #e3982d5c
-def pair_density(
-    points,  # values of two components, shape (n_points, 2)
-    bandwidth: float | None = None,  # of the Gaussian smoothing, in standard deviations; None is Scott's rule n^(-1/6)
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # x, y and density, each (m, m): what a contour plot takes
-    "Smoothed number density of a pair, as a share of the points per unit of area, on a grid along the axes of its ellipse."
+def pair_density(points, bandwidth: float | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Smoothed number density of a pair, as a share of the points per unit of area, on a grid along the axes of its
+    ellipse.
+
+    Parameters
+    ----------
+    points
+        Values of two components, shape (n_points, 2).
+    bandwidth : float | None
+        Of the Gaussian smoothing, in standard deviations; None is Scott's rule n^(-1/6).
+
+    Returns
+    -------
+    tuple[np.ndarray, np.ndarray, np.ndarray]
+        X, y and density, each (m, m): what a contour plot takes.
+    """
     white, gaussian, h = _white_pair(points, bandwidth)
     grid, density = _smoothed_plane(white, h)
     x, y = np.moveaxis(gaussian.unwhiten(np.stack(np.meshgrid(grid, grid, indexing="ij"), axis=-1)), -1, 0)
@@ -222,35 +328,61 @@ def _level_set(grid, density, share):
 
 # %% ../nbs/09_ellipses.ipynb #5cdb0e10
 def density_contours(
-    points,  # values of two components, shape (n_points, 2)
-    n_std=(0.5, 1.0, 1.5, 2.0),  # levels, each by the share of the points that a Gaussian has inside so many standard deviations
-    bandwidth: float | None = None,  # of the smoothing, in standard deviations; None is Scott's rule n^(-1/6)
-) -> tuple[list[ConfidenceEllipse], np.ndarray]:  # the ellipse of each contour, and its misfit (len(n_std),)
+    points, n_std=(0.5, 1.0, 1.5, 2.0), bandwidth: float | None = None
+) -> tuple[list[ConfidenceEllipse], np.ndarray]:
     """Ellipses with centre, area and axes of the contours of a pair's smoothed number density, one for each level.
 
     The misfit is the share of area in which contour and ellipse differ: 0 for a perfect ellipse. For a Gaussian pair
     the ellipses are those of `confidence_ellipse(points, n_std=...)`.
+
+    Parameters
+    ----------
+    points
+        Values of two components, shape (n_points, 2).
+    n_std
+        Levels, each by the share of the points that a Gaussian has inside so many standard deviations.
+    bandwidth : float | None
+        Of the smoothing, in standard deviations; None is Scott's rule n^(-1/6).
+
+    Returns
+    -------
+    tuple[list[ConfidenceEllipse], np.ndarray]
+        The ellipse of each contour, and its misfit (len(n_std),).
     """
     white, gaussian, h = _white_pair(points, bandwidth)
     grid, density = _smoothed_plane(white, h)
     back = gaussian.axes_.T * gaussian.std_
     found = [_level_set(grid, density, share) for share in np.atleast_1d(share_within(n_std))]
-    ellipses = [confidence_ellipse(covariance=4 / (1 + h * h) * back @ covariance @ back.T, center=gaussian.unwhiten(center), n_std=1)
-                for center, covariance, _ in found]
+    ellipses = [
+        confidence_ellipse(
+            covariance=4 / (1 + h * h) * back @ covariance @ back.T, center=gaussian.unwhiten(center), n_std=1
+        )
+        for center, covariance, _ in found
+    ]
     return ellipses, np.array([misfit for *_, misfit in found])
 
 # %% ../nbs/09_ellipses.ipynb #f8dda319
-def alignment(
-    z,  # z-points (or their principal-axis coordinates), shape (n_points, latent_dim)
-    pairs=None,  # pairs of components, shape (n_pairs, 2); None for 300 at random
-    n_std: float = 1.0,  # level of the contour, see `density_contours`
-) -> dict:  # arrays of shape (n_pairs,), and `pairs`
+def alignment(z, pairs=None, n_std: float = 1.0) -> dict:
     """Contours of the number density of pairs against the coordinate axes and against the ellipses of the covariance.
 
     Keys: `tilt`, angle between the contour's long axis and the nearest coordinate axis (0 to 45 degrees); `expected_tilt`,
     the same for the covariance; `angle_error`, angle between the two long axes (0 to 90); `axis_ratio`, long over short of
     the covariance; `ratio_error`, axis ratio of the contour over that of the covariance, less 1; `size`, square root of
     the areas' ratio; `misfit`. An angle means something only where `axis_ratio` is clearly above 1. NaN for pairs on a line.
+
+    Parameters
+    ----------
+    z
+        Z-points (or their principal-axis coordinates), shape (n_points, latent_dim).
+    pairs
+        Pairs of components, shape (n_pairs, 2); None for 300 at random.
+    n_std : float
+        Level of the contour, see `density_contours`.
+
+    Returns
+    -------
+    dict
+        Arrays of shape (n_pairs,), and `pairs`.
     """
     points = check_latents(z)
     pairs = pair_indices(points.shape[1], 300) if pairs is None else np.asarray(pairs)
@@ -264,7 +396,8 @@ _COMPARED = ("tilt", "expected_tilt", "angle_error", "axis_ratio", "ratio_error"
 def _compare(points, n_std):
     "The numbers of `alignment` for one pair."
     covariance = confidence_ellipse(points, n_std=n_std)
-    if not covariance.axis_ratio < 1e6: return np.full(len(_COMPARED), np.nan)
+    if not covariance.axis_ratio < 1e6:
+        return np.full(len(_COMPARED), np.nan)
     (contour,), (misfit,) = density_contours(points, n_std)
     tilts = [abs((ellipse.angle + 45) % 90 - 45) for ellipse in (contour, covariance)]
     error = abs((contour.angle - covariance.angle + 90) % 180 - 90)
@@ -293,23 +426,37 @@ def _gibbs(correlation, n_vectors, n_sweeps, rng):
     drawn = []
     for some in batches(n_vectors, _VECTORS_AT_ONCE):
         y = np.zeros((len(r), some.stop - some.start))
-        for _ in range(n_sweeps): _sweep(y, r, s, rng)
+        for _ in range(n_sweeps):
+            _sweep(y, r, s, rng)
         drawn.append(y.T)
     return np.concatenate(drawn)
 
 # %% ../nbs/09_ellipses.ipynb #d638beb2
-def draw_original(
-    z,  # z-points, shape (n_points, latent_dim), or their Moments
-    n_vectors: int,  # how many vectors
-    n_std: float = 1.645,  # semi-axes of every ellipse, in standard deviations; 2.35 * 0.7 is the series' size
-    n_sweeps: int = 30,  # redraws of every component; more are needed where components are correlated by more than about 0.95
-    random_state=None,  # seed; the same seed gives the same vectors
-) -> np.ndarray:  # shape (n_vectors, latent_dim), float64
-    """Vectors whose every pair of components lies in its tilted confidence ellipse of the original coordinates; no PCA.
+def draw_original(z, n_vectors: int, n_std: float = 1.645, n_sweeps: int = 30, random_state=None) -> np.ndarray:
+    """Vectors whose every pair of components lies in its tilted confidence ellipse of the original coordinates; no
+    PCA.
 
     Law: uniform on that region, as the limit of a Gibbs sampler; every vector is a chain of its own that starts at the
     mean, so vectors are independent of each other. A constant component keeps its value. Raises ValueError where two
     components are perfectly correlated, as their ellipse has no area.
+
+    Parameters
+    ----------
+    z
+        Z-points, shape (n_points, latent_dim), or their Moments.
+    n_vectors : int
+        How many vectors.
+    n_std : float
+        Semi-axes of every ellipse, in standard deviations; 2.35 * 0.7 is the series' size.
+    n_sweeps : int
+        Redraws of every component; more are needed where components are correlated by more than about 0.95.
+    random_state
+        Seed; the same seed gives the same vectors.
+
+    Returns
+    -------
+    np.ndarray
+        Shape (n_vectors, latent_dim), float64.
     """
     check_count("n_vectors", n_vectors)
     check_count("n_sweeps", n_sweeps)
@@ -317,23 +464,38 @@ def draw_original(
     std, correlation, flat = _standard_form(moments.mean, moments.covariance)
     varies = np.flatnonzero(~flat)
     close = np.argwhere(np.triu(abs(correlation), 1) > 1 - 1e-9)
-    if len(close): raise ValueError(f"components {close[0, 0]} and {close[0, 1]} are perfectly correlated, their ellipse is a line: leave one of them out")
+    if len(close):
+        raise ValueError(
+            f"components {close[0, 0]} and {close[0, 1]} are perfectly correlated, their ellipse is a line: leave one of them out"
+        )
     vectors = np.tile(moments.mean, (n_vectors, 1))
     y = _gibbs(correlation[np.ix_(varies, varies)], n_vectors, n_sweeps, random_generator(random_state))
     vectors[:, varies] += n_std * std[varies] * y
     return vectors
 
 # %% ../nbs/09_ellipses.ipynb #03fd7f18
-def largest_pair_radius(
-    vectors,  # shape (n_vectors, n_components)
-    mean,  # of the z-points, shape (n_components,)
-    covariance,  # of the z-points, shape (n_components, n_components), without perfectly correlated pairs
-) -> np.ndarray:  # shape (n_vectors,), in standard deviations
-    "Mahalanobis distance of each vector in its worst pair of components: it obeys all ellipses of `n_std` if this is at most `n_std`."
+def largest_pair_radius(vectors, mean, covariance) -> np.ndarray:
+    """Mahalanobis distance of each vector in its worst pair of components: it obeys all ellipses of `n_std` if this is
+    at most `n_std`.
+
+    Parameters
+    ----------
+    vectors
+        Shape (n_vectors, n_components).
+    mean
+        Of the z-points, shape (n_components,).
+    covariance
+        Of the z-points, shape (n_components, n_components), without perfectly correlated pairs.
+
+    Returns
+    -------
+    np.ndarray
+        Shape (n_vectors,), in standard deviations.
+    """
     std, correlation, flat = _standard_form(as_numbers(mean, "a mean"), as_numbers(covariance, "a covariance"))
     y, r = ((check_latents(vectors, min_points=1) - mean) / std)[:, ~flat], correlation[np.ix_(~flat, ~flat)]
     worst = (y * y).max(axis=1)
     for i in range(len(r) - 1):
-        a, b, s = y[:, [i]], y[:, i + 1:], r[i, i + 1:]
+        a, b, s = y[:, [i]], y[:, i + 1 :], r[i, i + 1 :]
         worst = np.maximum(worst, ((a * a - 2 * s * a * b + b * b) / np.maximum(1 - s * s, 1e-12)).max(axis=1))
     return np.sqrt(worst)

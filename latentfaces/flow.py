@@ -26,7 +26,7 @@ def _unpacked(weights, d, hidden, n_couplings):
     shapes = _shapes(d, hidden) * n_couplings
     ends = np.cumsum([np.prod(shape) for shape in shapes])
     parts = [part.reshape(shape) for part, shape in zip(np.split(weights, ends[:-1]), shapes)]
-    return [parts[i:i + 6] for i in range(0, len(parts), 6)]
+    return [parts[i : i + 6] for i in range(0, len(parts), 6)]
 
 
 def _scale_and_shift(kept, weights):
@@ -68,20 +68,33 @@ def _coupling(white, order, half, hidden, dropout, seed):
     start = [keras.initializers.GlorotUniform(seed + i) for i in range(2)]
     network = layers.Dense(hidden, "relu", kernel_initializer=start[0])(kept)
     network = layers.Dense(hidden, "relu", kernel_initializer=start[1])(network)
-    if dropout: network = layers.Dropout(dropout, seed=seed + 2)(network)
+    if dropout:
+        network = layers.Dropout(dropout, seed=seed + 2)(network)
     network = layers.Dense(2 * (len(order) - half), kernel_initializer="zeros")(network)
-    scale, shift = ops.tanh(network[:, :len(order) - half]), network[:, len(order) - half:]
+    scale, shift = ops.tanh(network[:, : len(order) - half]), network[:, len(order) - half :]
     return ops.concatenate([kept, changed * ops.exp(scale) + shift], axis=1), ops.sum(scale, axis=1, keepdims=True)
 
 # %% ../nbs/10b_flow.ipynb #2b265926
-def build_flow(
-    orders: np.ndarray,  # for each coupling an order of the components, (n_couplings, d)
-    hidden: int,  # units in each of the two hidden layers of a coupling
-    sigma: float,  # of the logarithm of the scale in the law of u; 0 is the normal law
-    dropout: float = 0.0,  # share of the hidden units left out at every step of the training
-    random_state: int = 0,  # seed of the starting weights
-):  # keras.Model, from whitened coordinates (n, d) to log densities (n, 1)
-    "A chain of affine couplings in Keras 3. Source: Dinh, Sohl-Dickstein and Bengio 2017 (RealNVP)."
+def build_flow(orders: np.ndarray, hidden: int, sigma: float, dropout: float = 0.0, random_state: int = 0):
+    """A chain of affine couplings in Keras 3. Source: Dinh, Sohl-Dickstein and Bengio 2017 (RealNVP).
+
+    Parameters
+    ----------
+    orders : np.ndarray
+        For each coupling an order of the components, (n_couplings, d).
+    hidden : int
+        Units in each of the two hidden layers of a coupling.
+    sigma : float
+        Of the logarithm of the scale in the law of u; 0 is the normal law.
+    dropout : float
+        Share of the hidden units left out at every step of the training.
+    random_state : int
+        Seed of the starting weights.
+
+    Returns
+    -------
+    keras.Model, from whitened coordinates (n, d) to log densities (n, 1)
+    """
     keras = load_keras()
     ops, d = keras.ops, orders.shape[1]
     white = inputs = keras.Input((d,))
@@ -91,7 +104,9 @@ def build_flow(
         stretch = stretch + more
     log_scale, log_weight = (x.astype(np.float32) for x in scale_nodes(sigma, d))
     squared = ops.sum(ops.square(white), axis=1, keepdims=True)
-    density = ops.logsumexp(squared * (-np.exp(-2 * log_scale) / 2) + (log_weight - d * log_scale), axis=1, keepdims=True)
+    density = ops.logsumexp(
+        squared * (-np.exp(-2 * log_scale) / 2) + (log_weight - d * log_scale), axis=1, keepdims=True
+    )
     return keras.Model(inputs, density + stretch - d / 2 * np.log(2 * np.pi), name="flow")
 
 # %% ../nbs/10b_flow.ipynb #ba993c3d
@@ -108,34 +123,69 @@ class FlowSampler(WhiteDensitySampler):
     law, `orders_` (n_couplings, n_axes), `weights_` (all weights, flat), `history_` (n_iter_, 2), the mean log density of
     training points and of those kept aside, in nats per axis, and `converged_`: the fit warns where the held-out density
     was still rising after `max_epochs`. Needs 2 axes and 10 z-points. Source: Dinh, Sohl-Dickstein and Bengio 2017.
+
+    Parameters
+    ----------
+    n_couplings
+        How many.
+    hidden
+        Units in each of the two hidden layers of a coupling.
+    dropout
+        Share of the units left out at every step of the training.
+    max_epochs
+        At most.
+    patience
+        Epochs without a better held-out density before it ends.
+    held_out
+        Share of the z-points that decide when to stop.
+    learning_rate
+        Of AdamW.
+    batch_size
+        Points per step.
+    progress
+        Show a progress bar where the fit takes more than a few seconds?
+    random_state
+        None, an int, a numpy Generator or RandomState.
     """
-    def __init__(self,
-                 n_couplings=6,  # how many
-                 *,
-                 hidden=256,  # units in each of the two hidden layers of a coupling
-                 dropout=0.8,  # share of the units left out at every step of the training
-                 max_epochs=60,  # at most
-                 patience=10,  # epochs without a better held-out density before it ends
-                 held_out=0.1,  # share of the z-points that decide when to stop
-                 learning_rate=5e-4,  # of AdamW
-                 batch_size=128,  # points per step
-                 progress=True,  # show a progress bar where the fit takes more than a few seconds?
-                 random_state=None,  # None, an int, a numpy Generator or RandomState
-                ):
+
+    def __init__(
+        self,
+        n_couplings=6,
+        *,
+        hidden=256,
+        dropout=0.8,
+        max_epochs=60,
+        patience=10,
+        held_out=0.1,
+        learning_rate=0.0005,
+        batch_size=128,
+        progress=True,
+        random_state=None,
+    ):
         self.n_couplings, self.hidden, self.dropout, self.held_out = n_couplings, hidden, dropout, held_out
-        self.max_epochs, self.patience, self.learning_rate, self.batch_size = max_epochs, patience, learning_rate, batch_size
+        self.max_epochs, self.patience, self.learning_rate, self.batch_size = (
+            max_epochs,
+            patience,
+            learning_rate,
+            batch_size,
+        )
         self.progress, self.random_state = progress, random_state
 
     def _check(self):
-        for name in ["n_couplings", "hidden", "max_epochs", "patience", "batch_size"]: check_count(name, getattr(self, name), 1)
+        for name in ["n_couplings", "hidden", "max_epochs", "patience", "batch_size"]:
+            check_count(name, getattr(self, name), 1)
         check_share("held_out", self.held_out)
         check_positive("learning_rate", self.learning_rate)
         check_share("dropout", self.dropout, low=True)
 
     def _fit_white(self, white, rng):
         n, d = white.shape
-        if d < 2: raise ValueError("a flow of couplings needs at least two axes along which the points vary, got 1 feature(s)")
-        if n < 10: raise ValueError(f"a flow needs at least 10 z-points, got {n} samples")
+        if d < 2:
+            raise ValueError(
+                "a flow of couplings needs at least two axes along which the points vary, got 1 feature(s)"
+            )
+        if n < 10:
+            raise ValueError(f"a flow needs at least 10 z-points, got {n} samples")
         self.sigma_ = ScaleMixtureSampler().fit(white).sigma_
         self.orders_ = np.array([rng.permutation(d) for _ in range(self.n_couplings)])
         points = rng.permutation(white).astype(np.float32)
@@ -143,11 +193,14 @@ class FlowSampler(WhiteDensitySampler):
         self.weights_, self.history_, self.converged_ = _train(self, points[cut:], points[:cut], rng)
         self.n_iter_ = len(self.history_)
 
-    def _couplings(self): return _unpacked(self.weights_, self.orders_.shape[1], self.hidden, len(self.orders_))
+    def _couplings(self):
+        return _unpacked(self.weights_, self.orders_.shape[1], self.hidden, len(self.orders_))
 
     def _sample_white(self, n_samples, rng):
         scale = np.exp(self.sigma_ * rng.standard_normal((n_samples, 1)) - self.sigma_**2)
-        return _backwards(scale * rng.standard_normal((n_samples, self.orders_.shape[1])), self.orders_, self._couplings())
+        return _backwards(
+            scale * rng.standard_normal((n_samples, self.orders_.shape[1])), self.orders_, self._couplings()
+        )
 
     def _score_white(self, white):
         u, stretch = _forwards(white, self.orders_, self._couplings())
@@ -164,14 +217,20 @@ def _train(flow, points, held, rng):
     with progress_bar(None, "flow", flow.max_epochs, "epoch", flow.progress, delay=3) as bar:
         for _ in range(flow.max_epochs):
             shuffled = rng.permutation(points)
-            loss = model.fit(shuffled, np.zeros(len(points)), flow.batch_size, shuffle=False, verbose=0).history["loss"][0]
+            loss = model.fit(shuffled, np.zeros(len(points)), flow.batch_size, shuffle=False, verbose=0).history[
+                "loss"
+            ][0]
             density = -model.evaluate(held, np.zeros(len(held)), len(held), verbose=0)
             history.append([-loss, density])
             waited += 1
             bar.update()
-            if density > best: best, weights, waited = density, _flat_weights(model), 0
-            if waited >= flow.patience or not np.isfinite(loss): break
+            if density > best:
+                best, weights, waited = density, _flat_weights(model), 0
+            if waited >= flow.patience or not np.isfinite(loss):
+                break
     settled = waited >= flow.patience
-    if not np.isfinite(loss): warn("the flow's loss is no longer finite: take a lower learning_rate", ConvergenceWarning)
-    elif not settled: warn(f"the flow had not settled after {len(history)} epochs: raise max_epochs", ConvergenceWarning)
+    if not np.isfinite(loss):
+        warn("the flow's loss is no longer finite: take a lower learning_rate", ConvergenceWarning)
+    elif not settled:
+        warn(f"the flow had not settled after {len(history)} epochs: raise max_epochs", ConvergenceWarning)
     return weights, np.array(history) / points.shape[1], settled

@@ -12,18 +12,42 @@ from scipy import stats
 from scipy.special import hyp1f1
 from sklearn.base import BaseEstimator
 
-from .core import batches, check_choice, check_count, check_latents, check_positive, check_share, random_generator
-from .moments import (
-    Moments, MomentsMixin, centred_blocks, checked_points, eigen_axes, in_subspace, principal_axes, varying_axes)
+from latentfaces.core import (
+    batches,
+    check_choice,
+    check_count,
+    check_latents,
+    check_positive,
+    check_share,
+    random_generator,
+)
+from latentfaces.moments import (
+    Moments,
+    MomentsMixin,
+    centred_blocks,
+    checked_points,
+    eigen_axes,
+    in_subspace,
+    principal_axes,
+    varying_axes,
+)
 
 # %% ../nbs/07_gaussian.ipynb #d0c44eb7
-def oas_shrinkage(
-    moments: Moments,  # of at least 2 points
-) -> float:  # between 0 and 1
+def oas_shrinkage(moments: Moments) -> float:
     """How far to move the covariance towards a multiple of the identity: the oracle approximating shrinkage.
 
     It depends on the moments alone. Source: Chen, Wiesel, Eldar and Hero, "Shrinkage algorithms for MMSE covariance
     estimation" (2010), equation 23.
+
+    Parameters
+    ----------
+    moments : Moments
+        Of at least 2 points.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
     """
     n, variance = moments.count, moments.variance * ((moments.count - 1) / moments.count)
     p = np.count_nonzero(variance)
@@ -48,17 +72,22 @@ def _shrunk(covariance, share):
 
 # %% ../nbs/07_gaussian.ipynb #5a410f47
 class LatentGaussian(MomentsMixin, BaseEstimator):
-    """Multivariate normal distribution of z-points: `whiten` and `unwhiten`, `mahalanobis`, `contains`, `score_samples`.
+    """Multivariate normal distribution of z-points: `whiten` and `unwhiten`, `mahalanobis`, `contains`,
+    `score_samples`.
 
     Learned: `mean_` (latent_dim,); `axes_` (rank_, latent_dim), unit vectors, and `std_` (rank_,), the standard deviations
     along them (ddof=1, then shrunk), widest first; `shrinkage_`, `n_points_`, `moments_`. Where `rank_`, the number of axes
     with a variance above rounding, is less than latent_dim, points outside the axes' subspace are infinitely far away.
+
+    Parameters
+    ----------
+    shrinkage
+        0 to 1; "auto": `oas_shrinkage` below 4 points per dimension, else 0.
+    n_components
+        Principal axes to keep: a count, a share of the variance in (0, 1), or None for all that vary.
     """
-    def __init__(self,
-                 shrinkage="auto",  # 0 to 1; "auto": `oas_shrinkage` below 4 points per dimension, else 0
-                 *,
-                 n_components=None,  # principal axes to keep: a count, a share of the variance in (0, 1), or None for all that vary
-                ):
+
+    def __init__(self, shrinkage="auto", *, n_components=None):
         self.shrinkage, self.n_components = shrinkage, n_components
 
     def _learn(self, moments):
@@ -93,7 +122,9 @@ class LatentGaussian(MomentsMixin, BaseEstimator):
     def mahalanobis(self, z) -> np.ndarray:
         "Mahalanobis length of every point, shape (n_points,); infinite outside the subspace of the axes."
         points = checked_points(self, z)
-        lengths = np.concatenate([np.sqrt(np.einsum("ij,ij->i", white, white)) for _, white in _whitened_blocks(self, points)])
+        lengths = np.concatenate(
+            [np.sqrt(np.einsum("ij,ij->i", white, white)) for _, white in _whitened_blocks(self, points)]
+        )
         return np.where(self.contains(z), lengths, np.inf)
 
     def score_samples(self, z) -> np.ndarray:
@@ -101,36 +132,60 @@ class LatentGaussian(MomentsMixin, BaseEstimator):
         return normal_log_density(self.mahalanobis(z) ** 2, self.rank_) - np.log(self.std_).sum()
 
 # %% ../nbs/07_gaussian.ipynb #0a5ee3e2
-def normal_log_density(
-    squared,  # squared lengths of whitened vectors, shape (n,)
-    n_components: int,  # of the vectors
-) -> np.ndarray:  # in nats, shape (n,)
-    "Log density of the standard normal law, from squared lengths."
+def normal_log_density(squared, n_components: int) -> np.ndarray:
+    """Log density of the standard normal law, from squared lengths.
+
+    Parameters
+    ----------
+    squared
+        Squared lengths of whitened vectors, shape (n,).
+    n_components : int
+        Of the vectors.
+
+    Returns
+    -------
+    np.ndarray
+        In nats, shape (n,).
+    """
     return -squared / 2 - n_components * np.log(2 * np.pi) / 2
 
 
 def _whitened_blocks(gaussian, points):
     "Slices of rows, and whitened coordinates of these rows."
     whitening = gaussian.axes_.T / gaussian.std_
-    for rows, block in centred_blocks(points, gaussian.mean_): yield rows, block @ whitening
+    for rows, block in centred_blocks(points, gaussian.mean_):
+        yield rows, block @ whitening
 
 # %% ../nbs/07_gaussian.ipynb #4deb35d2
-def radius_law(
-    latent_dim: int,  # number of dimensions, d
-    n_points: int | None = None,  # how many points mean and covariance come from; None: they are known
-    new: bool = False,  # whether the law is for new points, not for those of the estimate
-):  # frozen SciPy distribution
+def radius_law(latent_dim: int, n_points: int | None = None, new: bool = False):
     """Law of the squared Mahalanobis length of normal points: chi-squared, scaled Beta, or F for new points.
 
     Beta and F hold for the covariance with ddof=1, without shrinkage, and need n_points > latent_dim + 1.
     Source: Gnanadesikan and Kettenring 1972 (Beta); Hotelling 1931 (F).
+
+    Parameters
+    ----------
+    latent_dim : int
+        Number of dimensions, d.
+    n_points : int | None
+        How many points mean and covariance come from; None: they are known.
+    new : bool
+        Whether the law is for new points, not for those of the estimate.
+
+    Returns
+    -------
+    frozen SciPy distribution
     """
     d, n = latent_dim, n_points
     if d < 1 or n is not None and n <= d + 1:
-        raise ValueError("radius_law needs at least one dimension and more than latent_dim + 1 points, "
-                         f"got {d} dimensions and {n} points")
-    if n is None: return stats.chi2(d)
-    if new: return stats.f(d, n - d, scale=d * (n**2 - 1) / (n * (n - d)))
+        raise ValueError(
+            "radius_law needs at least one dimension and more than latent_dim + 1 points, "
+            f"got {d} dimensions and {n} points"
+        )
+    if n is None:
+        return stats.chi2(d)
+    if new:
+        return stats.f(d, n - d, scale=d * (n**2 - 1) / (n * (n - d)))
     return stats.beta(d / 2, (n - d - 1) / 2, scale=(n - 1) ** 2 / n)
 
 # %% ../nbs/07_gaussian.ipynb #b092833a
@@ -177,15 +232,15 @@ def _fit_for_tests(z):
     gaussian = LatentGaussian(shrinkage=0).fit(points)
     least = max(20, gaussian.rank_ + 2)
     if len(points) < least:
-        raise ValueError(f"normality cannot be judged from {len(points)} z-points that vary in "
-                         f"{gaussian.rank_} dimensions: it takes at least {least}")
+        raise ValueError(
+            f"normality cannot be judged from {len(points)} z-points that vary in "
+            f"{gaussian.rank_} dimensions: it takes at least {least}"
+        )
     law = radius_law(gaussian.rank_, len(points))
     return points, gaussian, law, *_scores_in_numbers(gaussian, points)
 
 # %% ../nbs/07_gaussian.ipynb #958f37ad
-def normality(
-    z,  # z-points, shape (n_points, latent_dim); more than dimensions they vary in, and at least 20
-) -> dict:  # numbers, and the arrays "skewness" and "kurtosis" of shape (n_axes,)
+def normality(z) -> dict:
     """How far z-points are from a multivariate normal distribution: effect sizes, not tests.
 
     `n_points`, `n_axes` (rank of the covariance, d); `radius_ks`, Kolmogorov distance of the squared
@@ -193,25 +248,49 @@ def normality(
     there; over the principal axes `max_skewness` and `max_kurtosis` (of the excess; both in magnitude),
     `skewed` (share beyond 0.1) and `rejected` (share; D'Agostino-Pearson, Benjamini-Hochberg at 5 %).
     Two passes in blocks of rows; shift, scale and rotation of z change nothing.
+
+    Parameters
+    ----------
+    z
+        Z-points, shape (n_points, latent_dim); more than dimensions they vary in, and at least 20.
+
+    Returns
+    -------
+    dict
+        Numbers, and the arrays "skewness" and "kurtosis" of shape (n_axes,).
     """
     points, gaussian, law, squared, skewness, kurtosis = _fit_for_tests(z)
     p = stats.false_discovery_control(_normal_test(skewness, kurtosis, len(points))[1])
     return {
-        "n_points": len(points), "n_axes": gaussian.rank_,
+        "n_points": len(points),
+        "n_axes": gaussian.rank_,
         "radius_ks": float(stats.kstest(squared, law.cdf).statistic),
         "radius_variance": float(squared.var() / (2 * gaussian.rank_)),
         "scale_variance": scale_variance(squared.var() / law.var(), gaussian.rank_),
-        "max_skewness": float(abs(skewness).max()), "max_kurtosis": float(abs(kurtosis).max()),
-        "skewed": float(np.mean(abs(skewness) > 0.1)), "rejected": float(np.mean(p <= 0.05)),
-        "skewness": skewness, "kurtosis": kurtosis,
+        "max_skewness": float(abs(skewness).max()),
+        "max_kurtosis": float(abs(kurtosis).max()),
+        "skewed": float(np.mean(abs(skewness) > 0.1)),
+        "rejected": float(np.mean(p <= 0.05)),
+        "skewness": skewness,
+        "kurtosis": kurtosis,
     }
 
 # %% ../nbs/07_gaussian.ipynb #baa65fb7
-def scale_variance(
-    radius_variance: float,  # variance of the squared lengths over that of normal points
-    latent_dim: int,  # number of dimensions, d
-) -> float:  # variance of s², where the mean of s² is 1; not below 0
-    "Variance of s² if every point is a scale s of its own times a normal vector: 2 (ratio - 1) / (d + 2)."
+def scale_variance(radius_variance: float, latent_dim: int) -> float:
+    """Variance of s² if every point is a scale s of its own times a normal vector: 2 (ratio - 1) / (d + 2).
+
+    Parameters
+    ----------
+    radius_variance : float
+        Variance of the squared lengths over that of normal points.
+    latent_dim : int
+        Number of dimensions, d.
+
+    Returns
+    -------
+    float
+        Variance of s², where the mean of s² is 1; not below 0.
+    """
     return max(0.0, 2 * (float(radius_variance) - 1) / (latent_dim + 2))
 
 # %% ../nbs/07_gaussian.ipynb #e1cc5b99
@@ -237,16 +316,26 @@ def _mardia_skewness(points, block=1024):
     return float((statistic - freedom) / np.sqrt(2 * freedom)), float(stats.chi2.sf(statistic, freedom))
 
 # %% ../nbs/07_gaussian.ipynb #2c412f8b
-def normality_tests(
-    z,  # z-points, shape (n_points, latent_dim); more than dimensions they vary in, and at least 20
-    n_points: int = 5000,  # how many of them the quadratic test takes, at random
-    random_state: int = 0,  # seed of that choice
-) -> dict:  # name: (statistic, p-value)
+def normality_tests(z, n_points: int = 5000, random_state: int = 0) -> dict:
     """Tests of multivariate normality that work in hundreds of dimensions; each misses something, so use all.
 
     "radii": Kolmogorov distance of the squared Mahalanobis lengths to their law. "mardia_kurtosis" and
     "mardia_skewness": standard scores. "axes": largest D'Agostino-Pearson statistic along a principal
     axis, p by Bonferroni.
+
+    Parameters
+    ----------
+    z
+        Z-points, shape (n_points, latent_dim); more than dimensions they vary in, and at least 20.
+    n_points : int
+        How many of them the quadratic test takes, at random.
+    random_state : int
+        Seed of that choice.
+
+    Returns
+    -------
+    dict
+        Name: (statistic, p-value).
     """
     points, gaussian, law, squared, skewness, kurtosis = _fit_for_tests(z)
     n, d = len(points), gaussian.rank_
@@ -262,27 +351,50 @@ def normality_tests(
     }
 
 # %% ../nbs/07_gaussian.ipynb #db9b81e5
-def equivalent_length(
-    n_std: float,  # a number of standard deviations in one dimension
-    latent_dim: int,  # number of dimensions
-) -> float:  # a Mahalanobis length
-    "Mahalanobis length that holds the share of a normal cloud that ±n_std holds in one dimension."
+def equivalent_length(n_std: float, latent_dim: int) -> float:
+    """Mahalanobis length that holds the share of a normal cloud that ±n_std holds in one dimension.
+
+    Parameters
+    ----------
+    n_std : float
+        A number of standard deviations in one dimension.
+    latent_dim : int
+        Number of dimensions.
+
+    Returns
+    -------
+    float
+        A Mahalanobis length.
+    """
     tail = 2 * stats.norm.sf(check_positive("n_std", n_std))
     return float(np.sqrt(stats.chi2.isf(tail, latent_dim)))
 
 # %% ../nbs/07_gaussian.ipynb #7f676295
-def core(
-    z,  # z-points, shape (n_points, latent_dim)
-    cut: float,  # a Mahalanobis length, or a number of standard deviations of components or axes
-    by: str = "length",  # "length": Mahalanobis length; "components", "axes": the largest one of each point
-) -> np.ndarray:  # bool, shape (n_points,)
-    "Which points lie inside a cut, seen from the mean and covariance of all; constant components cut none."
+def core(z, cut: float, by: str = "length") -> np.ndarray:
+    """Which points lie inside a cut, seen from the mean and covariance of all; constant components cut none.
+
+    Parameters
+    ----------
+    z
+        Z-points, shape (n_points, latent_dim).
+    cut : float
+        A Mahalanobis length, or a number of standard deviations of components or axes.
+    by : str
+        "length": Mahalanobis length; "components", "axes": the largest one of each point.
+
+    Returns
+    -------
+    np.ndarray
+        Bool, shape (n_points,).
+    """
     cut = check_positive("cut", cut)
     check_choice("by", by, ("length", "components", "axes"))
     points = check_latents(z)
     gaussian = LatentGaussian().fit(points)
-    if by == "length": return gaussian.mahalanobis(points) <= cut
-    if by == "axes": blocks = _whitened_blocks(gaussian, points)
+    if by == "length":
+        return gaussian.mahalanobis(points) <= cut
+    if by == "axes":
+        blocks = _whitened_blocks(gaussian, points)
     else:
         std = np.sqrt(gaussian.moments_.variance)
         std[std == 0] = np.inf
@@ -290,32 +402,53 @@ def core(
     return np.concatenate([abs(block).max(axis=1) <= cut for _, block in blocks])
 
 # %% ../nbs/07_gaussian.ipynb #4f98e356
-def tallis_factor(
-    cut: float,  # Mahalanobis length of the cut
-    latent_dim: int,  # number of dimensions, d
-) -> float:  # above 0, at most 1
+def tallis_factor(cut: float, latent_dim: int) -> float:
     """Covariance of a normal cloud inside a Mahalanobis length, as a multiple of that of the whole cloud.
 
     F(cut²; d + 2) / F(cut²; d) with the cumulative chi-squared distribution. Source: G. M. Tallis 1963,
     "Elliptical and radial truncation in normal populations".
+
+    Parameters
+    ----------
+    cut : float
+        Mahalanobis length of the cut.
+    latent_dim : int
+        Number of dimensions, d.
+
+    Returns
+    -------
+    float
+        Above 0, at most 1.
     """
     x, d = check_positive("cut", cut) ** 2, latent_dim
     inside = stats.chi2.cdf(x, d)
-    if inside > 1e-250: return float(stats.chi2.cdf(x, d + 2) / inside)
+    if inside > 1e-250:
+        return float(stats.chi2.cdf(x, d + 2) / inside)
     # Both are too small for a number here; their ratio is not.
     return float(x / (d + 2) * hyp1f1(1, d / 2 + 2, x / 2) / hyp1f1(1, d / 2 + 1, x / 2))
 
 # %% ../nbs/07_gaussian.ipynb #c2e47e0b
-def core_covariance(
-    z,  # z-points, shape (n_points, latent_dim)
-    cut: float,  # Mahalanobis length of the cut
-    max_iter: int = 200,  # rounds at most
-    tol: float = 1e-3,  # relative change of the covariance that ends them
-) -> dict:  # mean, covariance, inside (bool, n_points), n_iter, converged
+def core_covariance(z, cut: float, max_iter: int = 200, tol: float = 0.001) -> dict:
     """Mean and covariance of a normal core: fit, cut at a length, undo the cut's effect (Tallis), and again.
 
     Right if the points inside the cut are a cut normal cloud. Raises ValueError where the core shrinks to
     hardly more points than dimensions: then there is no such core, or the cut is too small.
+
+    Parameters
+    ----------
+    z
+        Z-points, shape (n_points, latent_dim).
+    cut : float
+        Mahalanobis length of the cut.
+    max_iter : int
+        Rounds at most.
+    tol : float
+        Relative change of the covariance that ends them.
+
+    Returns
+    -------
+    dict
+        Mean, covariance, inside (bool, n_points), n_iter, converged.
     """
     points, converged = check_latents(z), False
     gaussian = LatentGaussian(shrinkage=0).fit(points)
@@ -326,16 +459,24 @@ def core_covariance(
         gaussian = _core_fit(points[inside], factor, d)
         inside = gaussian.mahalanobis(points) <= cut
         converged = bool(np.linalg.norm(gaussian.covariance_ - before) <= tol * np.linalg.norm(before))
-        if converged: break
-    return {"mean": gaussian.mean_, "covariance": gaussian.covariance_, "inside": inside,
-            "n_iter": n_iter, "converged": converged}
+        if converged:
+            break
+    return {
+        "mean": gaussian.mean_,
+        "covariance": gaussian.covariance_,
+        "inside": inside,
+        "n_iter": n_iter,
+        "converged": converged,
+    }
 
 # %% ../nbs/07_gaussian.ipynb #a05e1801
 def _core_fit(points, factor, d):
     "Gaussian of the points inside a cut, with the covariance made good for it."
     if len(points) < max(20, d + 2):
-        raise ValueError(f"the core has shrunk to {len(points)} z-points in {d} dimensions: "
-                         "there is no normal core inside this cut, try a larger one")
+        raise ValueError(
+            f"the core has shrunk to {len(points)} z-points in {d} dimensions: "
+            "there is no normal core inside this cut, try a larger one"
+        )
     gaussian = LatentGaussian(shrinkage=0).fit(points)
     gaussian.std_ = gaussian.std_ / np.sqrt(factor)
     return gaussian

@@ -16,8 +16,17 @@ import numpy as np
 from PIL import Image
 
 from .bundle import Bundle, decoded
-from .core import (
-    batches, check_choice, check_count, check_latents, check_output, expanded, progress_bar, replace_file, to_bytes)
+from latentfaces.core import (
+    batches,
+    check_choice,
+    check_count,
+    check_latents,
+    check_output,
+    expanded,
+    progress_bar,
+    replace_file,
+    to_bytes,
+)
 from .ellipses import confidence_ellipse
 from .pca import LatentPCA
 from .plots import face_sheet, plot_faces
@@ -26,29 +35,51 @@ from .sampling import fitted_sampler
 # %% ../nbs/11_generation.ipynb #ffca79a9
 def _points_of(source):
     "z-points to fit a sampler to: those of a bundle; a decoder has none, which is None."
-    if isinstance(source, Bundle): return source.z
-    if callable(source) and not isinstance(source, type): return None
-    raise TypeError(f"expected a bundle or a decoder, got {' '.join(repr(source).split()):.80}: load_bundle reads a bundle's folder")
+    if isinstance(source, Bundle):
+        return source.z
+    if callable(source) and not isinstance(source, type):
+        return None
+    raise TypeError(
+        f"expected a bundle or a decoder, got {' '.join(repr(source).split()):.80}: load_bundle reads a bundle's folder"
+    )
 
 
-def generate_vectors(
-    source,              # a bundle, or any decoder: a function from z-vectors to images
-    sampler=None,        # a sampler, fitted or not, or the name of one; None is "elliptic"; for a bare decoder it must be fitted
-    n: int = 10,         # number of vectors
-    random_state=None,   # seed; the same seed gives the same vectors
-    progress=True,       # False: no progress bar of a slow fit
-) -> np.ndarray:         # float32, (n, latent_dim)
-    "The z-vectors of `generate_faces`, not decoded."
+def generate_vectors(source, sampler=None, n: int = 10, random_state=None, progress=True) -> np.ndarray:
+    """The z-vectors of `generate_faces`, not decoded.
+
+    Parameters
+    ----------
+    source
+        A bundle, or any decoder: a function from z-vectors to images.
+    sampler
+        A sampler, fitted or not, or the name of one; None is "elliptic"; for a bare decoder it must be fitted.
+    n : int
+        Number of vectors.
+    random_state
+        Seed; the same seed gives the same vectors.
+    progress
+        False: no progress bar of a slow fit.
+
+    Returns
+    -------
+    np.ndarray
+        float32, (n, latent_dim).
+    """
     points = _points_of(source)
     check_count("n", n)
     if points is None and (isinstance(sampler, type) or not hasattr(sampler, "n_features_in_")):
-        raise TypeError(f"expected a fitted sampler, because a decoder has no z-points to fit one to, got {' '.join(repr(sampler).split()):.80}: "
-                        "call its fit(z), or pass Bundle(z, decoder=...)")
+        raise TypeError(
+            f"expected a fitted sampler, because a decoder has no z-points to fit one to, got {' '.join(repr(sampler).split()):.80}: "
+            "call its fit(z), or pass Bundle(z, decoder=...)"
+        )
     sampler = fitted_sampler("elliptic" if sampler is None else sampler, points, random_state, progress)
     with np.errstate(over="ignore"):  # what is too large becomes infinite, which decoding refuses
         z = sampler.sample(n, random_state=random_state).astype(np.float32)
-    if z.ndim == 2: return z
-    raise TypeError(f"expected a sampler of z-vectors, got {type(sampler).__name__}, which draws images: they need no decoder, call its sample(n)")
+    if z.ndim == 2:
+        return z
+    raise TypeError(
+        f"expected a sampler of z-vectors, got {type(sampler).__name__}, which draws images: they need no decoder, call its sample(n)"
+    )
 
 # %% ../nbs/11_generation.ipynb #7285dfe0
 def _decode(source, z):
@@ -56,13 +87,26 @@ def _decode(source, z):
     return source.decode(z) if isinstance(source, Bundle) else decoded(source, z)
 
 
-def generate_faces(
-    source,              # a bundle, or any decoder: a function from z-vectors to images
-    sampler=None,        # a sampler, fitted or not, or the name of one; None is "elliptic"; for a bare decoder it must be fitted
-    n: int = 10,         # number of faces
-    random_state=None,   # seed; the same seed gives the same faces
-) -> tuple:              # faces, float32 in [0, 1], (n, size, size, 3), and their z, float32 (n, latent_dim)
-    "Draw z-vectors and decode them; a sampler that has not been fitted is fitted to a copy of itself on the bundle's z-points."
+def generate_faces(source, sampler=None, n: int = 10, random_state=None) -> tuple:
+    """Draw z-vectors and decode them; a sampler that has not been fitted is fitted to a copy of itself on the bundle's
+    z-points.
+
+    Parameters
+    ----------
+    source
+        A bundle, or any decoder: a function from z-vectors to images.
+    sampler
+        A sampler, fitted or not, or the name of one; None is "elliptic"; for a bare decoder it must be fitted.
+    n : int
+        Number of faces.
+    random_state
+        Seed; the same seed gives the same faces.
+
+    Returns
+    -------
+    tuple
+        Faces, float32 in [0, 1], (n, size, size, 3), and their z, float32 (n, latent_dim).
+    """
     z = generate_vectors(source, sampler, n, random_state)
     return _decode(source, z), z
 
@@ -75,8 +119,10 @@ def _page_size(size, most=400):
 def _write_figure(path, faces, columns, title):
     "Few faces, enlarged."
     figure = plot_faces(faces, columns, title=title).figure
-    try: return replace_file(path, lambda file: figure.savefig(file, format="png", dpi=150))
-    finally: plt.close(figure)
+    try:
+        return replace_file(path, lambda file: figure.savefig(file, format="png", dpi=150))
+    finally:
+        plt.close(figure)
 
 
 def _write_sheet(path, faces, columns, title):
@@ -87,19 +133,28 @@ def _write_sheet(path, faces, columns, title):
 
 def _write_pictures(folder, faces, columns, title):
     "faces.png, or faces-001.png and so on where one page does not hold them all; returns the paths."
-    if len(faces) <= 80 and faces.nbytes <= 2**24: return [_write_figure(folder / "faces.png", faces, columns or 8, title)]
+    if len(faces) <= 80 and faces.nbytes <= 2**24:
+        return [_write_figure(folder / "faces.png", faces, columns or 8, title)]
     size = _page_size(faces.shape[1])
     columns = columns or int(np.ceil(np.sqrt(size)))
-    if len(faces) <= size: return [_write_sheet(folder / "faces.png", faces, columns, title)]
-    return [_write_sheet(folder / f"faces-{i:03d}.png", faces[page], columns,
-                         f"{title}, faces {page.start + 1:,} to {page.stop:,} of {len(faces):,}")
-            for i, page in enumerate(batches(len(faces), size), 1)]
+    if len(faces) <= size:
+        return [_write_sheet(folder / "faces.png", faces, columns, title)]
+    return [
+        _write_sheet(
+            folder / f"faces-{i:03d}.png",
+            faces[page],
+            columns,
+            f"{title}, faces {page.start + 1:,} to {page.stop:,} of {len(faces):,}",
+        )
+        for i, page in enumerate(batches(len(faces), size), 1)
+    ]
 
 
 def _remove_older(folder, pictures):
     "Remove the pictures of an earlier run under other names, which would pass for faces of this one."
     for path in folder.iterdir():
-        if re.fullmatch(r"faces(-\d{3,})?\.png", path.name) and path.is_file() and path not in pictures: path.unlink()
+        if re.fullmatch(r"faces(-\d{3,})?\.png", path.name) and path.is_file() and path not in pictures:
+            path.unlink()
 
 # %% ../nbs/11_generation.ipynb #6f9535c0
 def _decoded_bytes(source, z, progress):
@@ -108,40 +163,74 @@ def _decoded_bytes(source, z, progress):
     with progress_bar(None, "faces", len(z), "face", progress) as bar:
         for rows in batches(len(z)):
             part = to_bytes(_decode(source, z[rows]))
-            if faces is None: faces = np.empty((len(z), *part.shape[1:]), np.uint8)
+            if faces is None:
+                faces = np.empty((len(z), *part.shape[1:]), np.uint8)
             faces[rows] = part
             bar.update(len(part))
     return faces
 
 
-def check_face_folder(
-    folder,  # where `write_faces` shall write
-) -> Path:   # the same, ~ expanded
-    "Raise one sentence unless faces.npz and faces.png can be written into a folder: better before the drawing than after it."
+def check_face_folder(folder) -> Path:
+    """Raise one sentence unless faces.npz and faces.png can be written into a folder: better before the drawing than
+    after it.
+
+    Parameters
+    ----------
+    folder
+        Where `write_faces` shall write.
+
+    Returns
+    -------
+    Path
+        The same, ~ expanded.
+    """
     folder = expanded(folder)
-    for name in ("faces.npz", "faces.png"): check_output(folder / name)
+    for name in ("faces.npz", "faces.png"):
+        check_output(folder / name)
     return folder
 
 
-def write_faces(
-    folder,                # folder to write into, made if need be
-    faces,                 # uint8 or float in [0, 1], (n, size, size, 3), or the bundle or decoder that makes them from z, 256 at a time
-    z,                     # their z-vectors, (n, latent_dim)
-    settings: dict,        # how they were made; goes into the title and the file
-    columns: int = None,   # faces per row of a picture; None: 8, and 20 where there are more than 80 faces
-    progress: bool = False,  # show a progress bar while they are decoded?
-) -> tuple:                # paths of the pictures and of faces.npz
-    "Write faces.npz, with z, faces and settings, and faces.png, or pages of 400 from faces-001.png on; each file whole or not at all."
+def write_faces(folder, faces, z, settings: dict, columns: int = None, progress: bool = False) -> tuple:
+    """Write faces.npz, with z, faces and settings, and faces.png, or pages of 400 from faces-001.png on; each file
+    whole or not at all.
+
+    Parameters
+    ----------
+    folder
+        Folder to write into, made if need be.
+    faces
+        uint8 or float in [0, 1], (n, size, size, 3), or the bundle or decoder that makes them from z, 256 at a time.
+    z
+        Their z-vectors, (n, latent_dim).
+    settings : dict
+        How they were made; goes into the title and the file.
+    columns : int
+        Faces per row of a picture; None: 8, and 20 where there are more than 80 faces.
+    progress : bool
+        Show a progress bar while they are decoded?
+
+    Returns
+    -------
+    tuple
+        Paths of the pictures and of faces.npz.
+    """
     folder, z = check_face_folder(folder), check_latents(z, min_points=1)
-    if columns is not None: check_count("columns", columns)
+    if columns is not None:
+        check_count("columns", columns)
     arrays = {"z": z, "settings": np.array(json.dumps(settings))}
-    def write_arrays(): return replace_file(folder / "faces.npz", lambda file: np.savez(file, **arrays))
+
+    def write_arrays():
+        return replace_file(folder / "faces.npz", lambda file: np.savez(file, **arrays))
+
     if isinstance(faces, Bundle) or callable(faces):
         _decode(faces, z[:1])  # one that does not work at all shall leave nothing behind
         write_arrays()  # before the long work: from z the same faces can be made again
         faces = _decoded_bytes(faces, z, progress)
     faces = to_bytes(faces)
-    if len(faces) != len(z): raise ValueError(f"expected as many faces as z-vectors, got {len(faces)} and {len(z)}: pass both for the same faces")
+    if len(faces) != len(z):
+        raise ValueError(
+            f"expected as many faces as z-vectors, got {len(faces)} and {len(z)}: pass both for the same faces"
+        )
     arrays["faces"] = faces
     vectors = write_arrays()
     title = ", ".join(f"{key} {value}" for key, value in settings.items())
@@ -153,25 +242,43 @@ def write_faces(
 def _plane_axes(pca, plane, coordinates, follow):
     "Two vectors, shape (2, latent_dim): the semi-axes of the plane's ellipse of one standard deviation."
     plane, variance = list(plane), pca.explained_variance_
-    if coordinates == "principal": return pca.components_[plane] * np.sqrt(variance[plane])[:, None]
+    if coordinates == "principal":
+        return pca.components_[plane] * np.sqrt(variance[plane])[:, None]
     covariance = pca.components_.T * variance @ pca.components_
     pair = covariance[np.ix_(plane, plane)]
     semi_axes = confidence_ellipse(covariance=pair, n_std=1).axes
-    if follow: return semi_axes @ np.linalg.pinv(pair) @ covariance[plane]
+    if follow:
+        return semi_axes @ np.linalg.pinv(pair) @ covariance[plane]
     axes = np.zeros((2, len(covariance)))
     axes[:, plane] = semi_axes
     return axes
 
 # %% ../nbs/11_generation.ipynb #bfd4f13c
 def walk_plane(
-    pca: LatentPCA,  # fitted to the z-points, with all its axes
-    plane=(0, 1),  # two principal axes, or two latent components
-    radius=2.0,  # distance from the mean in standard deviations of the plane's ellipse; a number or an array (n,)
-    angle=0.0,  # against the first axis of the plane (or the ellipse's long axis), degrees; a number or an array (n,)
-    coordinates: str = "principal",  # "principal" axes or "latent" components
-    follow: bool = False,  # latent components: do the others move to their most probable place, or stay at the mean?
-) -> np.ndarray:  # z-vectors, shape (n, latent_dim), float64
-    "Positions on circles (many angles) or straight lines (many radii) in a plane through the mean of the z-points."
+    pca: LatentPCA, plane=(0, 1), radius=2.0, angle=0.0, coordinates: str = "principal", follow: bool = False
+) -> np.ndarray:
+    """Positions on circles (many angles) or straight lines (many radii) in a plane through the mean of the z-points.
+
+    Parameters
+    ----------
+    pca : LatentPCA
+        Fitted to the z-points, with all its axes.
+    plane
+        Two principal axes, or two latent components.
+    radius
+        Distance from the mean in standard deviations of the plane's ellipse; a number or an array (n,).
+    angle
+        Against the first axis of the plane (or the ellipse's long axis), degrees; a number or an array (n,).
+    coordinates : str
+        "principal" axes or "latent" components.
+    follow : bool
+        Latent components: do the others move to their most probable place, or stay at the mean?
+
+    Returns
+    -------
+    np.ndarray
+        Z-vectors, shape (n, latent_dim), float64.
+    """
     check_choice("coordinates", coordinates, ("principal", "latent"))
     n = pca.n_components_ if coordinates == "principal" else len(pca.mean_)
     if len(plane) != 2 or plane[0] == plane[1] or not all(0 <= i < n for i in plane):
@@ -184,30 +291,52 @@ def walk_plane(
 def _arc(a, b, t):
     "Vectors (n, d) from a to b along the great circle of their directions, lengths interpolated; straight where one of them is the mean."
     lengths = np.linalg.norm(a), np.linalg.norm(b)
-    if min(lengths) < 1e-6: return a + t * (b - a)
+    if min(lengths) < 1e-6:
+        return a + t * (b - a)
     a, b = a / lengths[0], b / lengths[1]
     omega = 2 * np.arctan2(np.linalg.norm(a - b), np.linalg.norm(a + b))
-    if np.pi - omega < 1e-6: raise ValueError("the two vectors lie on opposite sides of the mean, where no arc is the shortest: take the straight line, pca=None")
+    if np.pi - omega < 1e-6:
+        raise ValueError(
+            "the two vectors lie on opposite sides of the mean, where no arc is the shortest: take the straight line, pca=None"
+        )
     # Near zero both sines vanish, and their ratios become 1 - t and t.
-    from_a, from_b = (np.sin((1 - t) * omega) / np.sin(omega), np.sin(t * omega) / np.sin(omega)) if omega > 1e-6 else (1 - t, t)
+    from_a, from_b = (
+        (np.sin((1 - t) * omega) / np.sin(omega), np.sin(t * omega) / np.sin(omega)) if omega > 1e-6 else (1 - t, t)
+    )
     return ((1 - t) * lengths[0] + t * lengths[1]) * (from_a * a + from_b * b)
 
 # %% ../nbs/11_generation.ipynb #2edc7ba5
-def walk_between(
-    z_a,  # where to start, shape (latent_dim,)
-    z_b,  # where to end, shape (latent_dim,)
-    n: int = 9,  # number of vectors, both ends included
-    pca: LatentPCA | None = None,  # None: a straight line; fitted: an arc on which the Mahalanobis length goes evenly
-) -> np.ndarray:  # z-vectors, shape (n, latent_dim), float64
-    "From one z-vector to another, straight or, with principal axes, around the mean instead of past it."
+def walk_between(z_a, z_b, n: int = 9, pca: LatentPCA | None = None) -> np.ndarray:
+    """From one z-vector to another, straight or, with principal axes, around the mean instead of past it.
+
+    Parameters
+    ----------
+    z_a
+        Where to start, shape (latent_dim,).
+    z_b
+        Where to end, shape (latent_dim,).
+    n : int
+        Number of vectors, both ends included.
+    pca : LatentPCA | None
+        None: a straight line; fitted: an arc on which the Mahalanobis length goes evenly.
+
+    Returns
+    -------
+    np.ndarray
+        Z-vectors, shape (n, latent_dim), float64.
+    """
     z_a, z_b = np.asarray(z_a, float), np.asarray(z_b, float)
     if z_a.ndim != 1 or z_a.shape != z_b.shape:
-        raise ValueError(f"expected two z-vectors of one and the same shape (latent_dim,), got {z_a.shape} and {z_b.shape}")
-    if not np.isfinite([z_a, z_b]).all(): raise ValueError("expected finite z-vectors, got NaN or infinity in one of the two ends: choose others")
+        raise ValueError(
+            f"expected two z-vectors of one and the same shape (latent_dim,), got {z_a.shape} and {z_b.shape}"
+        )
+    if not np.isfinite([z_a, z_b]).all():
+        raise ValueError("expected finite z-vectors, got NaN or infinity in one of the two ends: choose others")
     check_count("n", n, 2)  # the two ends
     t = np.linspace(0, 1, n)[:, None]
     line = z_a + t * (z_b - z_a)
-    if pca is None: return line
+    if pca is None:
+        return line
     kept = min(pca.n_components_, pca.rank_)
     scale = np.sqrt(pca.explained_variance_[:kept])
     a, b = np.asarray(pca.transform(np.stack([z_a, z_b])))[:, :kept] / scale
@@ -215,9 +344,20 @@ def walk_between(
     return line + (_arc(a, b, t) - (a + t * (b - a))) * scale @ pca.components_[:kept]
 
 # %% ../nbs/11_generation.ipynb #49d17ce4
-def reencoding_error(
-    bundle: Bundle,  # both networks
-    z: np.ndarray,   # z-vectors, (n, latent_dim)
-) -> np.ndarray:     # |encode(decode(z)) - z|, shape (n,), in units of z
-    "How far the encoder misses a z-vector when it is shown the decoded picture: small where the two networks know their way."
+def reencoding_error(bundle: Bundle, z: np.ndarray) -> np.ndarray:
+    """How far the encoder misses a z-vector when it is shown the decoded picture: small where the two networks know
+    their way.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        Both networks.
+    z : np.ndarray
+        Z-vectors, (n, latent_dim).
+
+    Returns
+    -------
+    np.ndarray
+        |encode(decode(z)) - z|, shape (n,), in units of z.
+    """
     return np.linalg.norm(bundle.encode(bundle.decode(z)) - np.asarray(z, float), axis=1)

@@ -34,12 +34,22 @@ MAX_BYTES = 2**28
 SPECIAL = {"transparency", "icc_profile", "exif", "xmp", "Raw profile type exif", "XML:com.adobe.xmp"}
 
 
-def crop_box(
-    width: int,   # of the picture, in pixels
-    height: int,
-    crop: float,  # side of the square in pixels of a 178-wide picture
-) -> tuple:       # (left, top, right, bottom), in pixels, not rounded
-    "The centred square to cut out; it ends at the picture's shorter side, and is never narrower than a pixel."
+def crop_box(width: int, height: int, crop: float) -> tuple:
+    """The centred square to cut out; it ends at the picture's shorter side, and is never narrower than a pixel.
+
+    Parameters
+    ----------
+    width : int
+        Of the picture, in pixels.
+    height : int
+    crop : float
+        Side of the square in pixels of a 178-wide picture.
+
+    Returns
+    -------
+    tuple
+        (left, top, right, bottom), in pixels, not rounded.
+    """
     side = min(max(crop * width / CELEBA_WIDTH, 1.0), width, height)
     return (width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2
 
@@ -53,7 +63,8 @@ def _to_srgb(profile: bytes, mode: str):
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
         changed = ImageChops.difference(transform.apply(sample), sample.convert("RGB"))
-    except Exception: return None  # a broken profile says nothing about the pixels
+    except Exception:
+        return None  # a broken profile says nothing about the pixels
     return transform if max(most for _, most in changed.getextrema()) > 2 else None
 
 
@@ -65,20 +76,24 @@ def _in_srgb(image, profile):
 
 # %% ../nbs/00_imagefile.ipynb #068337c3
 def _upright(image):
-    try: return ImageOps.exif_transpose(image)
-    except Exception: return image  # broken EXIF data says nothing about the pixels
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:
+        return image  # broken EXIF data says nothing about the pixels
 
 
 def to_rgb(image) -> Image.Image:
     "An image of any mode as RGB: upright, in the colours of sRGB, 16 bits cut to 8, transparent parts on white."
     profile = image.info.get("icc_profile")
     image = _upright(image)
-    if image.mode == "F": raise ValueError("pixels that are floats, of unknown range")
+    if image.mode == "F":
+        raise ValueError("pixels that are floats, of unknown range")
     if image.mode.startswith("I"):
         image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
         image.info.pop("transparency", None)
     colours = _in_srgb(image, profile)
-    if not image.has_transparency_data: return colours
+    if not image.has_transparency_data:
+        return colours
     colours.putalpha(image.convert("RGBA").getchannel("A"))
     white = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(white, colours).convert("RGB")
@@ -96,7 +111,8 @@ def _other_formats() -> list:
     for name in plugins():
         with suppress(ImportError, OSError):  # a plugin that does not fit costs its format
             plugin = import_module(name)
-            if hasattr(plugin, "register_heif_opener"): plugin.register_heif_opener()
+            if hasattr(plugin, "register_heif_opener"):
+                plugin.register_heif_opener()
     return [name for name in OTHER_FORMATS if name in Image.OPEN]
 
 # %% ../nbs/00_imagefile.ipynb #d11cf5ef
@@ -105,16 +121,19 @@ HEIC = (b"ftypheic", b"ftypheix", b"ftypheim", b"ftyphevc", b"ftypmif1", b"ftypm
 
 def _open_other(file):
     "The image in a file of a less common format, the first where there are several."
-    try: return Image.open(file, formats=_other_formats())
+    try:
+        return Image.open(file, formats=_other_formats())
     except UnidentifiedImageError as error:
-        if file.getvalue()[4:12] in HEIC: raise ValueError("a HEIC image: install pillow-heif to read it") from error
+        if file.getvalue()[4:12] in HEIC:
+            raise ValueError("a HEIC image: install pillow-heif to read it") from error
         raise SyntaxError("another format") from error
 
 
 def open_image(data: bytes) -> Image.Image:
     "Read the header of an image file; raises SyntaxError for another file, ValueError for one of over 89 megapixels."
     image = FORMATS.get(data[:2], _open_other)(io.BytesIO(data))
-    if image.width * image.height > MAX_PIXELS: raise ValueError(f"too large: {image.width}x{image.height} pixels")
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(f"too large: {image.width}x{image.height} pixels")
     return image
 
 # %% ../nbs/00_imagefile.ipynb #624e20a8
@@ -125,13 +144,21 @@ def load_rgb(data: bytes) -> Image.Image:
     return image if image.mode == "RGB" and SPECIAL.isdisjoint(image.info) else to_rgb(image)
 
 # %% ../nbs/00_imagefile.ipynb #6be306cd
-SIZE_PARTS = (0xC0, 0xC1, 0xC2)                                           # start of frame: baseline, extended, progressive
-OTHER_PARTS = {0xC4, 0xDB, 0xDD, 0xFE, 0xE0, *range(0xE2, 0xF0)}  # tables, comments, and what applications add, but for EXIF (0xE1)
+SIZE_PARTS = (0xC0, 0xC1, 0xC2)  # start of frame: baseline, extended, progressive
+OTHER_PARTS = {
+    0xC4,
+    0xDB,
+    0xDD,
+    0xFE,
+    0xE0,
+    *range(0xE2, 0xF0),
+}  # tables, comments, and what applications add, but for EXIF (0xE1)
 
 
 def _other_colours(part: bytes) -> bool:
     "Is this, the second kind of application data in a JPEG, a colour profile that is not that of sRGB?"
-    if not part.startswith(b"ICC_PROFILE\0"): return False
+    if not part.startswith(b"ICC_PROFILE\0"):
+        return False
     return part[12:14] != b"\1\1" or _to_srgb(part[14:], "RGB") is not None  # of a long one, this is the first piece
 
 
@@ -143,34 +170,52 @@ def _plain_jpeg_size(data: bytes):
         if part in SIZE_PARTS:
             size = data[at + 7] << 8 | data[at + 8], data[at + 5] << 8 | data[at + 6]
             return size if data[at + 4] == 8 and data[at + 9] == 3 and 0 < size[0] * size[1] <= MAX_PIXELS else None
-        if part not in OTHER_PARTS or length < 2: return None
-        if part == 0xE2 and _other_colours(data[at + 4:at + 2 + length]): return None
+        if part not in OTHER_PARTS or length < 2:
+            return None
+        if part == 0xE2 and _other_colours(data[at + 4 : at + 2 + length]):
+            return None
         at += 2 + length
 
 # %% ../nbs/00_imagefile.ipynb #83d5ba7b
 def _plain_jpeg(data):
     "The image in a JPEG in sRGB's colours without EXIF data; None for any other file, a broken one included."
-    if (size := _plain_jpeg_size(data)) is None: return None
+    if (size := _plain_jpeg_size(data)) is None:
+        return None
     image = Image.new("RGB", size, None)
-    try: image.frombytes(data, "jpeg", "RGB", "")
-    except (ValueError, OSError): return None  # the long way knows why
+    try:
+        image.frombytes(data, "jpeg", "RGB", "")
+    except (ValueError, OSError):
+        return None  # the long way knows why
     return image
 
 
-def decode_image(
-    data: bytes,  # an image file
-    size: int,    # side of the result, in pixels
-    crop: float,  # side of the centred square, in pixels of a 178-wide picture
-) -> bytes:       # size x size x 3 bytes
-    "Decode, crop and resize (bicubic, antialiased) one picture; raises an exception for what is not a whole picture."
+def decode_image(data: bytes, size: int, crop: float) -> bytes:
+    """Decode, crop and resize (bicubic, antialiased) one picture; raises an exception for what is not a whole picture.
+
+    Parameters
+    ----------
+    data : bytes
+        An image file.
+    size : int
+        Side of the result, in pixels.
+    crop : float
+        Side of the centred square, in pixels of a 178-wide picture.
+
+    Returns
+    -------
+    bytes
+        Size x size x 3 bytes.
+    """
     image = _plain_jpeg(data) or load_rgb(data)
     return image.resize((size, size), Image.Resampling.BICUBIC, box=crop_box(*image.size, crop)).tobytes()
 
 # %% ../nbs/00_imagefile.ipynb #2a5494c0
 def why_unreadable(error: Exception) -> str:
     "A few words for the exception that a file caused."
-    if isinstance(error, SyntaxError): return "not an image that Pillow can read"
-    if isinstance(error, OSError) and error.strerror: return error.strerror.lower()
+    if isinstance(error, SyntaxError):
+        return "not an image that Pillow can read"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
     return str(error).split("\n")[0][:80] or type(error).__name__
 
 
@@ -182,64 +227,96 @@ def image_ratio(data: bytes) -> float:
 # %% ../nbs/00_imagefile.ipynb #06d41d08
 class ZipReader:
     "Reads entries of a zip, given as (offset, packed size, size, method, checksum); `with` closes it."
-    def __init__(self, path): self.file = open(path, "rb", buffering=0)
 
-    def __enter__(self): return self
+    def __init__(self, path):
+        self.file = open(path, "rb", buffering=0)
 
-    def __exit__(self, *error): self.file.close()
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.file.close()
 
     def _packed(self, offset, length):
         self.file.seek(offset)
         head = self.file.read(30 + 256 + length)
         start = 30 + int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little")
-        if head[:4] != b"PK\x03\x04": raise ValueError("damaged zip entry")
-        if start + length <= len(head): return head[start:start + length]
+        if head[:4] != b"PK\x03\x04":
+            raise ValueError("damaged zip entry")
+        if start + length <= len(head):
+            return head[start : start + length]
         self.file.seek(offset + start)
         return self.file.read(length)
 
     def __call__(self, entry: tuple) -> bytes:
         "The bytes of an entry; raises ValueError if they are damaged or packed in an unusual way."
         offset, packed_size, size, method, checksum = entry
-        if size == 0: raise ValueError("empty file")
-        if max(packed_size, size) > MAX_BYTES: raise ValueError(f"too large: {size / 1e6:.0f} MB")
-        if method not in (0, 8): raise ValueError("encrypted or packed with an unusual method")
+        if size == 0:
+            raise ValueError("empty file")
+        if max(packed_size, size) > MAX_BYTES:
+            raise ValueError(f"too large: {size / 1e6:.0f} MB")
+        if method not in (0, 8):
+            raise ValueError("encrypted or packed with an unusual method")
         data = self._packed(offset, packed_size)
-        if method == 8: data = zlib.decompressobj(-15).decompress(data, size)
-        if len(data) != size or zlib.crc32(data) != checksum: raise ValueError("damaged zip entry")
+        if method == 8:
+            data = zlib.decompressobj(-15).decompress(data, size)
+        if len(data) != size or zlib.crc32(data) != checksum:
+            raise ValueError("damaged zip entry")
         return data
 
 # %% ../nbs/00_imagefile.ipynb #ef295f36
 class FolderReader:
     "Reads the files of a folder, given by their relative names."
-    def __init__(self, path): self.path = Path(path)
 
-    def __enter__(self): return self
+    def __init__(self, path):
+        self.path = Path(path)
 
-    def __exit__(self, *error): pass  # every file was closed when it had been read
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass  # every file was closed when it had been read
 
     def __call__(self, name: str) -> bytes:
-        with open(self.path / name, "rb", buffering=0) as file: data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES: raise ValueError(f"too large: over {MAX_BYTES / 1e6:.0f} MB")
-        if not data: raise ValueError("empty file")
+        with open(self.path / name, "rb", buffering=0) as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise ValueError(f"too large: over {MAX_BYTES / 1e6:.0f} MB")
+        if not data:
+            raise ValueError("empty file")
         return data
 
 
 READERS = {"zip": ZipReader, "folder": FolderReader}
 
 # %% ../nbs/00_imagefile.ipynb #655932fd
-def decode_range(
-    read,        # bytes of an item
-    items,       # what to read, all of it
-    span: tuple, # (first, last + 1): the part to decode
-    size: int,
-    crop: float,
-) -> tuple:      # pixels of the readable ones, one after the other; their checksums; {number: reason} of the others
-    "Decode some of the items; what is unreadable is left out and reported."
+def decode_range(read, items, span: tuple, size: int, crop: float) -> tuple:
+    """Decode some of the items; what is unreadable is left out and reported.
+
+    Parameters
+    ----------
+    read
+        Bytes of an item.
+    items
+        What to read, all of it.
+    span : tuple
+        (first, last + 1): the part to decode.
+    size : int
+    crop : float
+
+    Returns
+    -------
+    tuple
+        Pixels of the readable ones, one after the other; their checksums; {number: reason} of the others.
+    """
     pixels, checksums, failed = [], [], {}
     for number in range(*span):
-        try: pixels.append(decode_image(read(items[number]), size, crop))
-        except Exception as error: failed[number] = why_unreadable(error)
-        else: checksums.append(zlib.crc32(pixels[-1]))
+        try:
+            pixels.append(decode_image(read(items[number]), size, crop))
+        except Exception as error:
+            failed[number] = why_unreadable(error)
+        else:
+            checksums.append(zlib.crc32(pixels[-1]))
     return b"".join(pixels), checksums, failed
 
 # %% ../nbs/00_imagefile.ipynb #47b0f236
@@ -253,4 +330,5 @@ def serve():
             while True:
                 pickle.dump(decode_range(read, items, pickle.load(requests), size, crop), results)
                 results.flush()
-    except EOFError: pass
+    except EOFError:
+        pass

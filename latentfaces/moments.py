@@ -23,17 +23,28 @@ def _block_rows(latent_dim):
     return max(1, min(max(2**18 // latent_dim, latent_dim), 2**24 // latent_dim))
 
 
-def centred_blocks(
-    points: np.ndarray,  # z-points, shape (n_points, latent_dim), float32 or float64
-    mean,  # what to subtract, shape (latent_dim,)
-):  # yields slices of rows, and these rows less the mean in float64
-    "Centred float64 blocks of rows, with their slices: a whole copy would double the memory."
+def centred_blocks(points: np.ndarray, mean):
+    """Centred float64 blocks of rows, with their slices: a whole copy would double the memory.
+
+    Parameters
+    ----------
+    points : np.ndarray
+        Z-points, shape (n_points, latent_dim), float32 or float64.
+    mean
+        What to subtract, shape (latent_dim,).
+
+    Returns
+    -------
+    yields slices of rows, and these rows less the mean in float64
+    """
     mean = np.asarray(mean, np.float64)
-    for rows in batches(len(points), _block_rows(points.shape[1])): yield rows, points[rows] - mean
+    for rows in batches(len(points), _block_rows(points.shape[1])):
+        yield rows, points[rows] - mean
 
 # %% ../nbs/00a_moments.ipynb #72a5a8b7
 class _Part(NamedTuple):
     "Some z-points: their number, a point near them, and measured from there their mean and scatter, or the points while they are few."
+
     count: int
     origin: np.ndarray  # (latent_dim,)
     shift: np.ndarray  # mean less origin, (latent_dim,)
@@ -42,7 +53,8 @@ class _Part(NamedTuple):
 
     def whole_scatter(self):
         "The scatter, made from the rows where these are kept."
-        if self.rows is None: return self.scatter
+        if self.rows is None:
+            return self.scatter
         centred = self.rows - self.shift
         return centred.T @ centred
 
@@ -54,20 +66,23 @@ class _Part(NamedTuple):
 def _part_of(rows, origin):
     "The part made of these rows, which are measured from the origin; they are kept or spent."
     shift = rows.mean(axis=0)
-    if len(rows) <= len(origin): return _Part(len(rows), origin, shift, rows=rows)
+    if len(rows) <= len(origin):
+        return _Part(len(rows), origin, shift, rows=rows)
     rows -= shift
     return _Part(len(rows), origin, shift, scatter=rows.T @ rows)
 
 
 def _part_of_points(points, origin):
     "The part made of z-points, in blocks of rows."
-    if len(points) <= len(origin): return _part_of(points - origin, origin)
+    if len(points) <= len(origin):
+        return _part_of(points - origin, origin)
     total, products = np.zeros(len(origin)), np.zeros(2 * origin.shape)
     for _, rows in centred_blocks(points, origin):
         total += rows.sum(axis=0)
         products += rows.T @ rows
     shift, scatter = total / len(points), products - np.outer(total, total) / len(points)
-    if (total * shift <= 1e4 * np.diag(scatter)).all(): return _Part(len(points), origin, shift, scatter)
+    if (total * shift <= 1e4 * np.diag(scatter)).all():
+        return _Part(len(points), origin, shift, scatter)
     # The origin is more than a hundred standard deviations away, where the difference of two products loses digits.
     return reduce(_merged, (_part_of(rows, origin) for _, rows in centred_blocks(points, origin)))
 
@@ -87,17 +102,23 @@ class _MomentsInFiles:
 
     def arrays(self) -> dict:
         "All that there is to keep, as arrays by name, which are not to be changed."
-        if self._part is None: raise ValueError("expected moments of at least 1 z-point to keep, got none: learn with partial_fit first")
+        if self._part is None:
+            raise ValueError("expected moments of at least 1 z-point to keep, got none: learn with partial_fit first")
         return {name: np.asarray(value) for name, value in self._part._asdict().items() if value is not None}
 
     @classmethod
     def from_arrays(cls, arrays: dict):
         "The moments that `arrays` described; raises ValueError for anything else."
         part = _Part(**{name: np.array(value) for name, value in arrays.items()})
-        if (part.scatter is None) == (part.rows is None): raise ValueError("arrays that are no moments")
+        if (part.scatter is None) == (part.rows is None):
+            raise ValueError("arrays that are no moments")
         d = part.origin.size
         shapes = {"origin": (d,), "shift": (d,), "scatter": (d, d), "rows": (int(part.count), d)}
-        if part.count < 1 or any(arrays[name].shape != shapes[name] or not np.isfinite(arrays[name]).all() for name in arrays if name != "count"):
+        if part.count < 1 or any(
+            arrays[name].shape != shapes[name] or not np.isfinite(arrays[name]).all()
+            for name in arrays
+            if name != "count"
+        ):
             raise ValueError("arrays that are no moments")
         result = cls()
         result._part = part._replace(count=int(part.count))
@@ -114,9 +135,12 @@ class _MomentsInFiles:
         path = expanded(path)
         if path.is_dir() or not path.exists():
             raise FileNotFoundError(f"expected a file that Moments.save wrote, got {path}, which is not there")
-        try: return cls.from_arrays(read_arrays(path))
+        try:
+            return cls.from_arrays(read_arrays(path))
         except Exception as error:  # a damaged zip raises nearly anything
-            raise ValueError(f"expected a file that Moments.save wrote, got {path}, which is none, or damaged") from error
+            raise ValueError(
+                f"expected a file that Moments.save wrote, got {path}, which is none, or damaged"
+            ) from error
 
 # %% ../nbs/00a_moments.ipynb #4daa40a7
 class Moments(_MomentsInFiles):
@@ -127,7 +151,9 @@ class Moments(_MomentsInFiles):
     it holds the points, and always one of them: files of moments, and of what was learned from them, give it away.
     Source: Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances" (1979).
     """
-    def __init__(self): self._part = None
+
+    def __init__(self):
+        self._part = None
 
     count = property(lambda self: 0 if self._part is None else self._part.count)
     latent_dim = property(lambda self: 0 if self._part is None else len(self._part.origin))
@@ -135,11 +161,21 @@ class Moments(_MomentsInFiles):
     variance = property(lambda self: self._at_least(2).diagonal() / (self.count - 1))
     covariance = property(lambda self: self._at_least(2).whole_scatter() / (self.count - 1))
 
-    def partial_fit(self,
-                    z,  # z-points, shape (n_points, latent_dim), at least one
-                    y=None,  # ignored
-                   ):  # itself
-        "Learn from a further batch; raises ValueError or TypeError, in one sentence, for bad z-points and another number of components."
+    def partial_fit(self, z, y=None):
+        """Learn from a further batch; raises ValueError or TypeError, in one sentence, for bad z-points and another
+        number of components.
+
+        Parameters
+        ----------
+        z
+            Z-points, shape (n_points, latent_dim), at least one.
+        y
+            Ignored.
+
+        Returns
+        -------
+        itself
+        """
         return self._gather(check_latents(z, min_points=1))
 
     def _gather(self, points):
@@ -148,28 +184,38 @@ class Moments(_MomentsInFiles):
         return self
 
     def _same_width(self, origin, points):
-        if len(origin) == points.shape[1]: return origin
-        raise ValueError(f"expected z-points with {len(origin)} features, as in the batches before, got {points.shape[1]}: "
-                         "keep the z-points of different encoders apart")
+        if len(origin) == points.shape[1]:
+            return origin
+        raise ValueError(
+            f"expected z-points with {len(origin)} features, as in the batches before, got {points.shape[1]}: "
+            "keep the z-points of different encoders apart"
+        )
 
-    def _add(self, part): self._part = part if self._part is None else _merged(self._part, part)
+    def _add(self, part):
+        self._part = part if self._part is None else _merged(self._part, part)
 
     def _at_least(self, least):
-        if self.count >= least: return self._part
+        if self.count >= least:
+            return self._part
         raise ValueError(f"expected moments of at least {least} z-points, got {self.count}: give partial_fit more")
 
     def __add__(self, other):
-        if not isinstance(other, Moments): return NotImplemented
+        if not isinstance(other, Moments):
+            return NotImplemented
         result = Moments()
         for part in (self._part, other._part):  # parts are replaced, never changed
-            if part is None: continue
-            if result._part is not None: result._same_width(result._part.origin, part.origin[None])
+            if part is None:
+                continue
+            if result._part is not None:
+                result._same_width(result._part.origin, part.origin[None])
             result._add(part)
         return result
 
-    def __radd__(self, other): return self + Moments() if other == 0 else NotImplemented  # sum() begins with 0
+    def __radd__(self, other):
+        return self + Moments() if other == 0 else NotImplemented  # sum() begins with 0
 
-    def __repr__(self): return f"Moments({self.count:,} z-points in {self.latent_dim} dimensions)"
+    def __repr__(self):
+        return f"Moments({self.count:,} z-points in {self.latent_dim} dimensions)"
 
 # %% ../nbs/00a_moments.ipynb #79672879
 def _with_fixed_signs(axes):
@@ -178,12 +224,23 @@ def _with_fixed_signs(axes):
     return np.ascontiguousarray(axes * np.sign(axes[np.arange(len(axes)), largest])[:, None])
 
 
-def eigen_axes(
-    covariance: np.ndarray,  # symmetric, shape (d, d)
-) -> tuple:  # variances (d,) in falling order, and unit axes, one per row (d, d)
-    "Eigenvalues of a covariance, none below 0, and its eigenvectors with fixed signs; a constant component is an axis of its own."
+def eigen_axes(covariance: np.ndarray) -> tuple:
+    """Eigenvalues of a covariance, none below 0, and its eigenvectors with fixed signs; a constant component is an
+    axis of its own.
+
+    Parameters
+    ----------
+    covariance : np.ndarray
+        Symmetric, shape (d, d).
+
+    Returns
+    -------
+    tuple
+        Variances (d,) in falling order, and unit axes, one per row (d, d).
+    """
     varies = np.diag(covariance) > 0
-    if not varies.all(): return _axes_around_constants(covariance, varies)
+    if not varies.all():
+        return _axes_around_constants(covariance, varies)
     variance, axes = np.linalg.eigh(covariance)
     return np.maximum(variance[::-1], 0.0), _with_fixed_signs(axes.T[::-1])
 
@@ -192,48 +249,82 @@ def _axes_around_constants(covariance, varies):
     "The same where some components are constant, of which each is an axis."
     n = varies.sum()
     variance, axes = np.zeros(len(covariance)), np.zeros(covariance.shape)
-    if n: variance[:n], axes[:n, varies] = eigen_axes(covariance[np.ix_(varies, varies)])
+    if n:
+        variance[:n], axes[:n, varies] = eigen_axes(covariance[np.ix_(varies, varies)])
     axes[np.arange(n, len(axes)), ~varies] = 1.0
     return variance, axes
 
 
-def principal_axes(
-    moments: Moments,  # of at least two points
-) -> tuple:  # variances (n,) in falling order (ddof=1), and unit axes, one per row (n, latent_dim)
-    "Variances along the principal axes, and the axes; n is latent_dim, or the number of points while these are fewer."
+def principal_axes(moments: Moments) -> tuple:
+    """Variances along the principal axes, and the axes; n is latent_dim, or the number of points while these are
+    fewer.
+
+    Parameters
+    ----------
+    moments : Moments
+        Of at least two points.
+
+    Returns
+    -------
+    tuple
+        Variances (n,) in falling order (ddof=1), and unit axes, one per row (n, latent_dim).
+    """
     rows = moments._at_least(2).rows
-    if rows is None or len(rows) == rows.shape[1]: return eigen_axes(moments.covariance)
+    if rows is None or len(rows) == rows.shape[1]:
+        return eigen_axes(moments.covariance)
     centred = rows - rows.mean(axis=0)
     _, singular, axes = np.linalg.svd(centred, full_matrices=False)
-    axes[:axes_that_vary(singular**2)][:, ~centred.any(axis=0)] = 0.0  # constant components, but for rounding
+    axes[: axes_that_vary(singular**2)][:, ~centred.any(axis=0)] = 0.0  # constant components, but for rounding
     return singular**2 / (len(rows) - 1), _with_fixed_signs(axes)
 
 # %% ../nbs/00a_moments.ipynb #5cc36635
-def axes_that_vary(
-    variance: np.ndarray,  # variances along principal axes, in falling order
-) -> int:  # how many
-    "Number of axes along which the points vary by more than rounding."
+def axes_that_vary(variance: np.ndarray) -> int:
+    """Number of axes along which the points vary by more than rounding.
+
+    Parameters
+    ----------
+    variance : np.ndarray
+        Variances along principal axes, in falling order.
+
+    Returns
+    -------
+    int
+        How many.
+    """
     return int(np.sum(variance > variance.max() * len(variance) * np.finfo(np.float64).eps))
 
 # %% ../nbs/00a_moments.ipynb #c59fccb2
-def count_axes(
-    n_components,  # a count, a share of the variance in (0, 1), or None for all
-    variance: np.ndarray,  # variances along the axes, in falling order, shape (n,)
-    shape: tuple,  # number of points and of their components, for the message
-) -> int:
-    "Number of axes that are meant; raises TypeError or ValueError, in one sentence, for what means none."
-    if n_components is None: return len(variance)
+def count_axes(n_components, variance: np.ndarray, shape: tuple) -> int:
+    """Number of axes that are meant; raises TypeError or ValueError, in one sentence, for what means none.
+
+    Parameters
+    ----------
+    n_components
+        A count, a share of the variance in (0, 1), or None for all.
+    variance : np.ndarray
+        Variances along the axes, in falling order, shape (n,).
+    shape : tuple
+        Number of points and of their components, for the message.
+    """
+    if n_components is None:
+        return len(variance)
     if isinstance(n_components, bool) or not isinstance(n_components, Real):
-        raise TypeError(f"n_components must be a count, a share of the variance between 0 and 1, or None, got {n_components!r}")
+        raise TypeError(
+            f"n_components must be a count, a share of the variance between 0 and 1, or None, got {n_components!r}"
+        )
     if not isinstance(n_components, Integral):
         if not 0 < n_components < 1:
-            raise ValueError("n_components as a share of the variance must lie between 0 and 1, "
-                             f"got {n_components!r}: give an integer for a count, None for all")
+            raise ValueError(
+                "n_components as a share of the variance must lie between 0 and 1, "
+                f"got {n_components!r}: give an integer for a count, None for all"
+            )
         share = np.cumsum(variance) / variance.sum()
         return min(int(np.searchsorted(share, n_components, side="right")) + 1, axes_that_vary(variance))
     if not 1 <= n_components <= len(variance):
-        raise ValueError(f"n_components={n_components} is not between 1 and {len(variance)}, "
-                         f"the most that {shape[0]} z-points in {shape[1]} dimensions can have")
+        raise ValueError(
+            f"n_components={n_components} is not between 1 and {len(variance)}, "
+            f"the most that {shape[0]} z-points in {shape[1]} dimensions can have"
+        )
     return int(n_components)
 
 
@@ -241,15 +332,22 @@ def varying_axes(n_components, variance: np.ndarray, shape: tuple) -> int:
     "The same where every axis has to vary: None means all that do, and asking for more is refused."
     rank = axes_that_vary(variance)
     count = rank if n_components is None else count_axes(n_components, variance, shape)
-    if count <= rank: return count
-    raise ValueError(f"n_components={n_components} asks for more axes than the {rank} along which these z-points vary: "
-                     f"ask for at most {rank} (constant or dependent components add no axis)")
+    if count <= rank:
+        return count
+    raise ValueError(
+        f"n_components={n_components} asks for more axes than the {rank} along which these z-points vary: "
+        f"ask for at most {rank} (constant or dependent components add no axis)"
+    )
 
 # %% ../nbs/00a_moments.ipynb #cf97ebba
-def as_moments(
-    z,  # z-points, shape (n_points, latent_dim), at least 2; or their Moments
-) -> Moments:
-    "Moments as they are; those of z-points are computed."
+def as_moments(z) -> Moments:
+    """Moments as they are; those of z-points are computed.
+
+    Parameters
+    ----------
+    z
+        Z-points, shape (n_points, latent_dim), at least 2; or their Moments.
+    """
     return z if isinstance(z, Moments) else Moments()._gather(check_latents(z))
 
 
@@ -259,21 +357,35 @@ class MomentsMixin:
     `partial_fit` computes what is learned after every batch, so the first one needs at least 2 points (or as many as the
     axes asked for). Many small batches are better gathered in `Moments`, and then fitted at once.
     """
-    def fit(self,
-            z,  # z-points, shape (n_points, latent_dim), at least 2; or their Moments
-            y=None,  # ignored
-           ):
-        "Learn from z-points, or from the moments of z-points."
-        moments = as_moments(z) + Moments()  # a copy: what is added to the original later is no concern of the estimator
+
+    def fit(self, z, y=None):
+        """Learn from z-points, or from the moments of z-points.
+
+        Parameters
+        ----------
+        z
+            Z-points, shape (n_points, latent_dim), at least 2; or their Moments.
+        y
+            Ignored.
+        """
+        moments = (
+            as_moments(z) + Moments()
+        )  # a copy: what is added to the original later is no concern of the estimator
         self._learn(moments)
         return self._learned_from(moments, z)
 
-    def partial_fit(self,
-                    z,  # further z-points, shape (n_points, latent_dim); or their Moments
-                    y=None,  # ignored
-                   ):
-        "Learn from a further batch: the result is that of all batches together."
-        if not hasattr(self, "moments_"): return self.fit(z)
+    def partial_fit(self, z, y=None):
+        """Learn from a further batch: the result is that of all batches together.
+
+        Parameters
+        ----------
+        z
+            Further z-points, shape (n_points, latent_dim); or their Moments.
+        y
+            Ignored.
+        """
+        if not hasattr(self, "moments_"):
+            return self.fit(z)
         batch = z if isinstance(z, Moments) else Moments()._gather(checked_points(self, z))
         moments = self.moments_ + batch
         self._learn(moments)
@@ -290,25 +402,49 @@ class MomentsMixin:
         return self
 
 # %% ../nbs/00a_moments.ipynb #43726d32
-def checked_points(
-    estimator,  # fitted
-    z,  # z-points, shape (n_points, latent_dim), at least one
-) -> np.ndarray:  # the z-points
-    "z-points that suit a fitted estimator; raises NotFittedError, ValueError or TypeError, in one sentence, for others."
+def checked_points(estimator, z) -> np.ndarray:
+    """z-points that suit a fitted estimator; raises NotFittedError, ValueError or TypeError, in one sentence, for
+    others.
+
+    Parameters
+    ----------
+    estimator
+        Fitted.
+    z
+        Z-points, shape (n_points, latent_dim), at least one.
+
+    Returns
+    -------
+    np.ndarray
+        The z-points.
+    """
     check_is_fitted(estimator, msg="this %(name)s has not been fitted yet: call fit(z) first")
     points = check_latents(z, min_points=1)
     validate_data(estimator, z, reset=False, skip_check_array=True)
     return points
 
 
-def in_subspace(
-    points: np.ndarray,  # z-points, shape (n_points, latent_dim), float32 or float64
-    mean: np.ndarray,  # a point of the subspace, shape (latent_dim,)
-    axes: np.ndarray,  # unit vectors that span it, shape (n_axes, latent_dim)
-    std: np.ndarray,  # spread along them, shape (n_axes,)
-) -> np.ndarray:  # bool, shape (n_points,)
-    "Which points lie beside a subspace by no more than rounding."
-    if len(axes) == points.shape[1]: return np.ones(len(points), bool)
+def in_subspace(points: np.ndarray, mean: np.ndarray, axes: np.ndarray, std: np.ndarray) -> np.ndarray:
+    """Which points lie beside a subspace by no more than rounding.
+
+    Parameters
+    ----------
+    points : np.ndarray
+        Z-points, shape (n_points, latent_dim), float32 or float64.
+    mean : np.ndarray
+        A point of the subspace, shape (latent_dim,).
+    axes : np.ndarray
+        Unit vectors that span it, shape (n_axes, latent_dim).
+    std : np.ndarray
+        Spread along them, shape (n_axes,).
+
+    Returns
+    -------
+    np.ndarray
+        Bool, shape (n_points,).
+    """
+    if len(axes) == points.shape[1]:
+        return np.ones(len(points), bool)
     rounding = 32 * np.finfo(points.dtype).eps * np.linalg.norm(mean) + 1e-6 * np.linalg.norm(std)
     beside = (np.linalg.norm(block - block @ axes.T @ axes, axis=1) for _, block in centred_blocks(points, mean))
     return np.concatenate(list(beside)) <= rounding

@@ -17,17 +17,22 @@ from .moments import MomentsMixin, axes_that_vary, centred_blocks, checked_point
 
 # %% ../nbs/08_pca.ipynb #a5547dea
 class LatentPCA(MomentsMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Principal axes of z-points, in float64 and with fixed signs: `fit`, `partial_fit`, `transform`, `inverse_transform`.
+    """Principal axes of z-points, in float64 and with fixed signs: `fit`, `partial_fit`, `transform`,
+    `inverse_transform`.
 
     Learned: `mean_` (latent_dim,), `components_` (n_components_, latent_dim) with one unit axis per row,
     `explained_variance_` (ddof=1) and `explained_variance_ratio_` (n_components_,), `n_components_`, and `rank_`, the
     number of axes along which the points vary by more than rounding; `moments_`. Axes come in order of falling variance;
     in each the entry of largest magnitude is positive. Results agree with scikit-learn's PCA, and stay exact for a mean far
     from zero. Axes narrower than about 1e-8 of the widest are rounding. Raises ValueError or TypeError for bad input.
+
+    Parameters
+    ----------
+    n_components
+        A count, a share of the variance in (0, 1), or None for all.
     """
-    def __init__(self,
-                 n_components=None,  # a count, a share of the variance in (0, 1), or None for all
-                ):
+
+    def __init__(self, n_components=None):
         self.n_components = n_components
 
     def _learn(self, moments):
@@ -43,7 +48,8 @@ class LatentPCA(MomentsMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         "Coordinates along the axes, shape (n_points, n_components_), float64."
         points = checked_points(self, z)
         scores = np.empty((len(points), self.n_components_))
-        for rows, block in centred_blocks(points, self.mean_): np.matmul(block, self.components_.T, out=scores[rows])
+        for rows, block in centred_blocks(points, self.mean_):
+            np.matmul(block, self.components_.T, out=scores[rows])
         return scores
 
     def inverse_transform(self, scores):
@@ -51,20 +57,34 @@ class LatentPCA(MomentsMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         check_is_fitted(self, msg="this %(name)s has not been fitted yet: call fit(z) first")
         scores = check_latents(scores, min_points=1)
         if scores.shape[1] != self.n_components_:
-            raise ValueError(f"expected {self.n_components_} coordinates per point, one for each principal axis, "
-                             f"got {scores.shape[1]}")
+            raise ValueError(
+                f"expected {self.n_components_} coordinates per point, one for each principal axis, "
+                f"got {scores.shape[1]}"
+            )
         return scores @ self.components_ + self.mean_
 
     @property
-    def _n_features_out(self): return self.n_components_
+    def _n_features_out(self):
+        return self.n_components_
 
 # %% ../nbs/08_pca.ipynb #31b9638d
-def walk_axis(
-    pca: LatentPCA,  # fitted to z-points
-    axis: int,  # which principal axis, 0 for the widest
-    sigmas,  # where to stop on it, in standard deviations from the mean, shape (n_stops,)
-) -> np.ndarray:  # z-vectors, shape (n_stops, latent_dim), float64
-    "z-vectors along one principal axis through the mean."
+def walk_axis(pca: LatentPCA, axis: int, sigmas) -> np.ndarray:
+    """z-vectors along one principal axis through the mean.
+
+    Parameters
+    ----------
+    pca : LatentPCA
+        Fitted to z-points.
+    axis : int
+        Which principal axis, 0 for the widest.
+    sigmas
+        Where to stop on it, in standard deviations from the mean, shape (n_stops,).
+
+    Returns
+    -------
+    np.ndarray
+        Z-vectors, shape (n_stops, latent_dim), float64.
+    """
     check_is_fitted(pca, msg="this %(name)s has not been fitted yet: call fit(z) first")
     if isinstance(axis, bool) or not isinstance(axis, Integral):
         raise TypeError(f"axis must be a whole number, got {axis!r}")

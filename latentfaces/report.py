@@ -20,7 +20,14 @@ import latentfaces
 from .bundle import Bundle, load_bundle
 from .core import as_array, batches, expanded, in_batches, progress_bar, random_generator, replace_file
 from .correlations import correlation_matrix, dependence, directions, strongest_pairs
-from .distributions import component_statistics, cube_radii, matching_bound, number_density, origin_position, radii
+from latentfaces.distributions import (
+    component_statistics,
+    cube_radii,
+    matching_bound,
+    number_density,
+    origin_position,
+    radii,
+)
 from .ellipses import alignment, pair_indices, share_inside, share_within
 from .gaussian import LatentGaussian, equivalent_length, normality, normality_tests, radius_law
 from .moments import as_moments
@@ -32,8 +39,10 @@ from .sampling import make_sampler
 def _from_npy(file, path):
     "The one array of a .npy file, memory-mapped where `path` is a file, and the number of bytes that follow it."
     array = np.load(path, mmap_mode="r", allow_pickle=False) if path.is_file() else np.empty(0)
-    if array.size: end = array.offset + array.nbytes
-    else: array, end = np.load(file, allow_pickle=False), file.tell()
+    if array.size:
+        end = array.offset + array.nbytes
+    else:
+        array, end = np.load(file, allow_pickle=False), file.tell()
     return {"": array}, file.seek(0, io.SEEK_END) - end
 
 
@@ -49,26 +58,44 @@ def _read_array(path):
     problem = f"expected an array of numbers in {path}, got a file that NumPy does not read: write it with numpy.save"
     with path.open("rb") as file:  # opened here, because np.load leaves a damaged zip open
         start = file.read(6)
-        if not start.startswith((b"\x93NUMPY", b"PK")): raise ValueError(problem)
-        if path.is_file(): file.seek(0)
+        if not start.startswith((b"\x93NUMPY", b"PK")):
+            raise ValueError(problem)
+        if path.is_file():
+            file.seek(0)
         content = file if path.is_file() else io.BytesIO(start + file.read())
-        try: arrays, rest = (_from_npz if start.startswith(b"PK") else _from_npy)(content, path)
-        except MemoryError: raise
-        except Exception as error: raise ValueError(problem) from error  # a damaged zip raises nearly anything
+        try:
+            arrays, rest = (_from_npz if start.startswith(b"PK") else _from_npy)(content, path)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise ValueError(problem) from error  # a damaged zip raises nearly anything
     if rest:
-        raise ValueError(f"expected a single array in {path}, got {rest:,} bytes more after the first: "
-                         "write one array to a file")
+        raise ValueError(
+            f"expected a single array in {path}, got {rest:,} bytes more after the first: write one array to a file"
+        )
     if len(arrays) != 1:
-        raise ValueError(f"expected an array called z in {path}, got {', '.join(arrays) or 'nothing'}: "
-                         "name the latent vectors z")
+        raise ValueError(
+            f"expected an array called z in {path}, got {', '.join(arrays) or 'nothing'}: name the latent vectors z"
+        )
     return arrays.popitem()[1]
 
 # %% ../nbs/report.ipynb #aa3a6c4a
-def read_points(
-    source=None,  # a Bundle, its folder, a .npy or .npz file, or an array; None is the pretrained bundle
-) -> tuple:       # latent vectors, (n_points, latent_dim), and the Bundle or None
-    "Latent vectors from wherever they are; raises FileNotFoundError or ValueError, in one sentence, where there are none."
-    if isinstance(source, Bundle): return source.z, source
+def read_points(source=None) -> tuple:
+    """Latent vectors from wherever they are; raises FileNotFoundError or ValueError, in one sentence, where there are
+    none.
+
+    Parameters
+    ----------
+    source
+        A Bundle, its folder, a .npy or .npz file, or an array; None is the pretrained bundle.
+
+    Returns
+    -------
+    tuple
+        Latent vectors, (n_points, latent_dim), and the Bundle or None.
+    """
+    if isinstance(source, Bundle):
+        return source.z, source
     if source is not None and not isinstance(source, (str, os.PathLike)):
         return as_array(source, "latent vectors"), None
     path = None if source is None else expanded(source)
@@ -76,8 +103,9 @@ def read_points(
         bundle = load_bundle(path)
         return bundle.z, bundle
     if not path.exists():
-        raise FileNotFoundError(f"expected a bundle's folder or a .npy file, got {path}, which is not there: "
-                                "check the path")
+        raise FileNotFoundError(
+            f"expected a bundle's folder or a .npy file, got {path}, which is not there: check the path"
+        )
     return _read_array(path), None
 
 # %% ../nbs/report.ipynb #e11f447e
@@ -93,26 +121,42 @@ def _check_table(z):
     "Latent vectors as a table of real numbers, not copied; raises ValueError or TypeError, in one sentence."
     z = as_array(z, "latent vectors")
     if z.ndim != 2:
-        raise ValueError(f"expected latent vectors of shape (n_points, latent_dim), got an array of shape {z.shape}: "
-                         "give one row per point")
+        raise ValueError(
+            f"expected latent vectors of shape (n_points, latent_dim), got an array of shape {z.shape}: "
+            "give one row per point"
+        )
     if z.dtype.kind not in "fiu":
         raise TypeError(f"expected latent vectors of real numbers, got an array of {z.dtype}: convert it to float32")
-    if not len(z): raise ValueError("expected latent vectors, got an array without rows: encode some images first")
+    if not len(z):
+        raise ValueError("expected latent vectors, got an array without rows: encode some images first")
     return z
 
 # %% ../nbs/report.ipynb #286f3ed0
 def _about_repeats(z):
     "A note, if most points are equal to an earlier one, or a tenth of them to each other."
     counts = np.unique([hash(row.tobytes()) for row in z], return_counts=True)[1]
-    if 2 * len(counts) > len(z) > 10 * counts.max(): return []
-    return [f"Only {len(counts):,} of {len(z):,} points are different (rows that were never filled, or codes, say); "
-            f"the commonest stands there {counts.max():,} times."]
+    if 2 * len(counts) > len(z) > 10 * counts.max():
+        return []
+    return [
+        f"Only {len(counts):,} of {len(z):,} points are different (rows that were never filled, or codes, say); "
+        f"the commonest stands there {counts.max():,} times."
+    ]
 
 # %% ../nbs/report.ipynb #395b96f0
-def usable_points(
-    z,      # latent vectors, (n_points, latent_dim)
-) -> tuple: # usable ones, float32 or float64 (n, d), the indices of the components kept, and notes on what was left out
-    "Leave out rows with NaN or infinity and constant components, and say so; raises ValueError where too little remains."
+def usable_points(z) -> tuple:
+    """Leave out rows with NaN or infinity and constant components, and say so; raises ValueError where too little
+    remains.
+
+    Parameters
+    ----------
+    z
+        Latent vectors, (n_points, latent_dim).
+
+    Returns
+    -------
+    tuple
+        Usable ones, float32 or float64 (n, d), the indices of the components kept, and notes on what was left out.
+    """
     z, notes = _check_table(z), []
     rows = _finite_rows(z)
     if not rows.all():
@@ -120,12 +164,15 @@ def usable_points(
         z = z[rows]
     varies = z.min(axis=0) < z.max(axis=0) if len(z) else np.zeros(z.shape[1], bool)
     if not varies.all():
-        notes.append(f"{(~varies).sum():,} of {z.shape[1]:,} components are constant (dead units, say) "
-                     "and were left out.")
+        notes.append(
+            f"{(~varies).sum():,} of {z.shape[1]:,} components are constant (dead units, say) and were left out."
+        )
         z = z[:, varies]
     if len(z) < MIN_POINTS or z.shape[1] < 2:
-        raise ValueError(f"expected at least {MIN_POINTS} finite points and 2 components that vary, "
-                         f"got {len(z)} and {z.shape[1]}: a report on fewer would say nothing")
+        raise ValueError(
+            f"expected at least {MIN_POINTS} finite points and 2 components that vary, "
+            f"got {len(z)} and {z.shape[1]}: a report on fewer would say nothing"
+        )
     notes += _about_repeats(z)
     return (z if z.dtype in (np.float32, np.float64) else z.astype(np.float64)), np.flatnonzero(varies), notes
 
@@ -135,8 +182,10 @@ SUBSAMPLE = 20_000
 
 def _cube_of(z):
     "b of the cube [-b, b] whose vectors are as long as the points; None where most points are the origin itself."
-    try: return matching_bound(z)
-    except ValueError: return None
+    try:
+        return matching_bound(z)
+    except ValueError:
+        return None
 
 
 class _Shared:
@@ -166,7 +215,8 @@ def _short(value, digits=3):
 def _spread(values, digits=3):
     "Smallest, median and largest of some values, as text."
     known = values[np.isfinite(values)]
-    if not len(known): return "none of them has one"
+    if not len(known):
+        return "none of them has one"
     low, middle, high = (_short(v, digits) for v in np.quantile(known, [0, 0.5, 1]))
     return f"{low} to {high}, median {middle}"
 
@@ -201,7 +251,8 @@ def _has_humps(values):
 # %% ../nbs/report.ipynb #44974b7f
 def _in_sigmas(origin):
     "How far the origin is, in standard deviations of the points in its direction, as text."
-    if origin["sigmas"] > 1e6: return "in a direction in which the points do not vary"
+    if origin["sigmas"] > 1e6:
+        return "in a direction in which the points do not vary"
     return f"{origin['sigmas']:.2f} standard deviations of the points in that direction"
 
 
@@ -210,21 +261,30 @@ def _distributions(s):
     table, origin, lengths = component_statistics(s.z), origin_position(s.z), radii(s.z)
     humps = sum(map(_has_humps, ((s.few - table["mean"]) / table["std"]).T))
     spread = ", all the same" if _all_alike(lengths) else f" ± {_short(lengths.std(), 2)}"
-    rows = [("means of the components", _spread(table["mean"])), ("standard deviations", _spread(table["std"])),
-            ("half widths at half maximum (1.18 standard deviations of a Gaussian)", _spread(table["hwhm"])),
-            ("Kolmogorov distance to a Gaussian", _spread(table["ks"])),
-            ("skewness", _spread(table["skewness"])), ("excess kurtosis", _spread(table["excess_kurtosis"])),
-            ("components with two or more humps", f"{humps:,} of {s.z.shape[1]:,}"),
-            ("distance of the centre from the origin", f"{_short(origin['distance'])}: {_in_sigmas(origin)}"),
-            ("radii of the points", f"{_short(lengths.mean())}{spread}")]
-    if origin["sigmas"]: rows.append(("points beyond the origin, as seen from the centre", f"{origin['beyond']:.2%}"))
+    rows = [
+        ("means of the components", _spread(table["mean"])),
+        ("standard deviations", _spread(table["std"])),
+        ("half widths at half maximum (1.18 standard deviations of a Gaussian)", _spread(table["hwhm"])),
+        ("Kolmogorov distance to a Gaussian", _spread(table["ks"])),
+        ("skewness", _spread(table["skewness"])),
+        ("excess kurtosis", _spread(table["excess_kurtosis"])),
+        ("components with two or more humps", f"{humps:,} of {s.z.shape[1]:,}"),
+        ("distance of the centre from the origin", f"{_short(origin['distance'])}: {_in_sigmas(origin)}"),
+        ("radii of the points", f"{_short(lengths.mean())}{spread}"),
+    ]
+    if origin["sigmas"]:
+        rows.append(("points beyond the origin, as seen from the centre", f"{origin['beyond']:.2%}"))
     curves = {"densities": _density_curves(s.few), "radii": lengths}
     if s.bound is not None:
         rows.append(("cube [-b, b] whose vectors have the same radius", f"b = {_short(s.bound)}"))
         curves["cube"] = cube_radii(s.bound, s.z.shape[1])
     noise = np.sqrt(table["std"] @ table["std"] / len(s.z))
-    numbers = {"origin": origin | {"noise": float(noise)}, "matching_bound": s.bound, "humps": humps,
-               "largest_ks": table["ks"].max()}
+    numbers = {
+        "origin": origin | {"noise": float(noise)},
+        "matching_bound": s.bound,
+        "humps": humps,
+        "largest_ks": table["ks"].max(),
+    }
     return {"rows": rows, "numbers": numbers, "curves": curves}
 
 # %% ../nbs/report.ipynb #533c28be
@@ -235,8 +295,10 @@ def _beyond_linear(s):
         points[", each point divided by its Mahalanobis length"] = directions(s.scores)
     for name, coordinates in points.items():
         found = dependence(coordinates, 1000, random_state=s.random_state, n_shuffles=2)
-        yield (f"correlation of magnitudes between leading axes (mean){name}",
-               f"{found['magnitude'].mean():+.3f} (single pairs reach {found['magnitude_level']:.2f} by chance)")
+        yield (
+            f"correlation of magnitudes between leading axes (mean){name}",
+            f"{found['magnitude'].mean():+.3f} (single pairs reach {found['magnitude_level']:.2f} by chance)",
+        )
 
 # %% ../nbs/report.ipynb #57a5cbf6
 _STRIP, _SIZE_BINS = 1024, 200
@@ -250,7 +312,7 @@ def _correlation_strips(s):
         first, strip = rows.start, 0.0
         for points in batches(n, 8 * _STRIP):
             scores = (s.z[points, first:] - mean[first:]) / std[first:]
-            strip = strip + scores[:, :rows.stop - first].T @ scores
+            strip = strip + scores[:, : rows.stop - first].T @ scores
         yield first, np.clip(strip / n, -1, 1)
 
 
@@ -279,42 +341,60 @@ def _correlations(s, kept):
     pairs = likely[pairs]
     named = ", ".join(f"{kept[i]} and {kept[j]} ({r:+.2f})" for (i, j), r in zip(pairs, values))
     chance = np.sqrt(2 / np.pi / len(s.z))
-    above = counts[_SIZE_BINS * 3 // 10:].sum() / counts.sum()
-    rows = [("strongest pairs of components", named),
-            ("mean |r| over all pairs", f"{mean:.3f} (independence would give {chance:.3f})"),
-            ("pairs with |r| of at least 0.3", f"{above:.1%}"), *_beyond_linear(s)]
+    above = counts[_SIZE_BINS * 3 // 10 :].sum() / counts.sum()
+    rows = [
+        ("strongest pairs of components", named),
+        ("mean |r| over all pairs", f"{mean:.3f} (independence would give {chance:.3f})"),
+        ("pairs with |r| of at least 0.3", f"{above:.1%}"),
+        *_beyond_linear(s),
+    ]
     shown = np.unique(np.linspace(0, s.z.shape[1] - 1, 512).astype(int))
-    curves = {"matrix": correlation_matrix(s.few[:, shown]), "latent_dim": s.z.shape[1], "counts": counts,
-              "largest": strongest.max(), "pair": s.few[:, pairs[0]].astype(np.float64), "labels": kept[pairs[0]],
-              "chance": 1 / np.sqrt(len(s.z))}
+    curves = {
+        "matrix": correlation_matrix(s.few[:, shown]),
+        "latent_dim": s.z.shape[1],
+        "counts": counts,
+        "largest": strongest.max(),
+        "pair": s.few[:, pairs[0]].astype(np.float64),
+        "labels": kept[pairs[0]],
+        "chance": 1 / np.sqrt(len(s.z)),
+    }
     return {"rows": rows, "numbers": {"largest": float(strongest.max()), "mean": float(mean)}, "curves": curves}
 
 # %% ../nbs/report.ipynb #65409386
 def _normal_rows(n, curves, tests):
     "What the section says about normality: effect sizes, then tests."
-    rows = [("Kolmogorov distance of the squared lengths to their law", _short(n['radius_ks'])),
-            ("variance of the squared lengths over that of a normal cloud of as many points",
-             _short(n['radius_ratio'])),
-            ("points within the length that holds 99.73 % of a normal cloud", f"{n['core']:.1%}"),
-            ("largest Kolmogorov distance to a Gaussian along a principal axis", _short(n['axis_ks'])),
-            ("skewness along the principal axes", _spread(curves["skewness"])),
-            ("share of axes with a skewness beyond 0.1", _short(n['skewed'])),
-            ("excess kurtosis along the principal axes (heavy tails above 0, flat or humped below)",
-             _spread(curves["kurtosis"])),
-            ("axes with heavy tails, flat ones, and ones with two or more humps",
-             f"{n['heavy']}, {n['flat']} and {n['humps']} of {n['n_axes']}"),
-            ("share of axes rejected (D'Agostino-Pearson, Benjamini-Hochberg 5 %)", _short(n['rejected']))]
+    rows = [
+        ("Kolmogorov distance of the squared lengths to their law", _short(n["radius_ks"])),
+        ("variance of the squared lengths over that of a normal cloud of as many points", _short(n["radius_ratio"])),
+        ("points within the length that holds 99.73 % of a normal cloud", f"{n['core']:.1%}"),
+        ("largest Kolmogorov distance to a Gaussian along a principal axis", _short(n["axis_ks"])),
+        ("skewness along the principal axes", _spread(curves["skewness"])),
+        ("share of axes with a skewness beyond 0.1", _short(n["skewed"])),
+        (
+            "excess kurtosis along the principal axes (heavy tails above 0, flat or humped below)",
+            _spread(curves["kurtosis"]),
+        ),
+        (
+            "axes with heavy tails, flat ones, and ones with two or more humps",
+            f"{n['heavy']}, {n['flat']} and {n['humps']} of {n['n_axes']}",
+        ),
+        ("share of axes rejected (D'Agostino-Pearson, Benjamini-Hochberg 5 %)", _short(n["rejected"])),
+    ]
     names = _TESTS | ({"mardia_skewness": "Mardia's skewness, on a subsample of 5,000"} if n["n_points"] > 5000 else {})
     results = [(text, *tests[key]) for key, text in names.items()]
     return rows + [(f"test: {text}", f"{_short(statistic)}, p {_p_value(p)}") for text, statistic, p in results]
 
 # %% ../nbs/report.ipynb #08962725
-_TESTS = {"radii": "lengths (Kolmogorov-Smirnov)", "mardia_kurtosis": "Mardia's kurtosis",
-          "mardia_skewness": "Mardia's skewness",
-          "axes": "axes (D'Agostino-Pearson, Bonferroni)"}
+_TESTS = {
+    "radii": "lengths (Kolmogorov-Smirnov)",
+    "mardia_kurtosis": "Mardia's kurtosis",
+    "mardia_skewness": "Mardia's skewness",
+    "axes": "axes (D'Agostino-Pearson, Bonferroni)",
+}
 
 
-def _p_value(p): return f"= {_short(p, 2)}" if p > 1e-300 else "< 1e-300"
+def _p_value(p):
+    return f"= {_short(p, 2)}" if p > 1e-300 else "< 1e-300"
 
 
 def _normal(s):
@@ -331,9 +411,11 @@ def _normal(s):
         "core": float(np.mean(s.lengths(s.z) <= equivalent_length(3, d))),
         "axis_ks": float(component_statistics(s.scores)["ks"].max()),
         "humps": sum(map(_has_humps, (s.scores / s.std).T)),
-        "heavy": int(np.sum(kurtosis > max(0.2, 2 * chance))), "flat": int(np.sum(kurtosis < -max(0.5, 2 * chance))),
+        "heavy": int(np.sum(kurtosis > max(0.2, 2 * chance))),
+        "flat": int(np.sum(kurtosis < -max(0.5, 2 * chance))),
         "askew": int(np.sum(abs(skewness) > max(0.5, chance))),
-        "p": min(1.0, len(tests) * min(p for _, p in tests.values()))}
+        "p": min(1.0, len(tests) * min(p for _, p in tests.values())),
+    }
     curves = {"lengths": s.lengths(s.few), "law": law, "skewness": skewness, "kurtosis": kurtosis}
     return {"rows": _normal_rows(numbers, curves, tests), "numbers": numbers, "curves": curves}
 
@@ -343,37 +425,52 @@ def _inside_and_shape(name, points, pairs):
     used, places = np.unique(pairs, return_inverse=True)  # the covariance of all columns may not fit into memory
     points, places, levels = points[:, used], places.reshape(pairs.shape), (1.0, 2.0, 3.0)
     inside = share_inside(points, levels, places)
-    if np.isnan(inside).all(): raise ValueError("every pair of components lies on a line, where there is no ellipse")
+    if np.isnan(inside).all():
+        raise ValueError("every pair of components lies on a line, where there is no ellipse")
     inside, shape = np.nanmean(inside, axis=0), alignment(points, places)
     clear = shape["axis_ratio"] >= 1.5
-    error, ratio = (np.nanmedian(np.abs(shape[key][clear])) if clear.any() else np.nan
-                    for key in ("angle_error", "ratio_error"))
+    error, ratio = (
+        np.nanmedian(np.abs(shape[key][clear])) if clear.any() else np.nan for key in ("angle_error", "ratio_error")
+    )
     expected = ", ".join(f"{share_within(k):.1%}" for k in levels)
-    rows = [(f"{name}: inside 1, 2 and 3 sigma, mean over {len(pairs)} pairs",
-             ", ".join(f"{v:.1%}" for v in inside) + f" (a Gaussian: {expected})"),
-            (f"{name}: contour at 1 sigma against the ellipse, median of elongated pairs",
-             f"angle {error:.1f}° off, axis ratio {ratio:.1%} off" if clear.any() else "no pair is clearly elongated")]
+    rows = [
+        (
+            f"{name}: inside 1, 2 and 3 sigma, mean over {len(pairs)} pairs",
+            ", ".join(f"{v:.1%}" for v in inside) + f" (a Gaussian: {expected})",
+        ),
+        (
+            f"{name}: contour at 1 sigma against the ellipse, median of elongated pairs",
+            f"angle {error:.1f}° off, axis ratio {ratio:.1%} off" if clear.any() else "no pair is clearly elongated",
+        ),
+    ]
     return rows, {"inside": inside.tolist(), "angle_error": float(error), "ratio_error": float(ratio)}
 
 
 def _ellipses(s, n_pairs=300):
     "Shares of the points inside the ellipses of random pairs, and the shape of the density's contours, in both systems."
-    if s.scores.shape[1] < 2: raise ValueError("the points lie on a single line, where there is no ellipse")
+    if s.scores.shape[1] < 2:
+        raise ValueError("the points lie on a single line, where there is no ellipse")
     rows, numbers = [], {}
     for name, points in {"latent components": s.few, "principal axes": s.scores}.items():
         more, numbers[name] = _inside_and_shape(name, points, pair_indices(points.shape[1], n_pairs, s.random_state))
         rows += more
     pairs = [(0, 1), (0, min(2, s.scores.shape[1] - 1))]
-    return {"rows": rows, "numbers": numbers, "curves": {"points": [s.scores[:, pair] for pair in pairs], "pairs": pairs}}
+    return {
+        "rows": rows,
+        "numbers": numbers,
+        "curves": {"points": [s.scores[:, pair] for pair in pairs], "pairs": pairs},
+    }
 
 # %% ../nbs/report.ipynb #2ffcc601
 def _axes(s):
     "How wide the cloud is along its principal axes, and how Gaussian there."
     share = np.cumsum(s.pca.explained_variance_ratio_)
     count = {p: int(np.searchsorted(share, p) + 1) for p in (0.5, 0.9, 0.99)}
-    rows = [("axes along which the points vary", f"{s.pca.rank_} of {s.z.shape[1]}"),
-            *((f"axes that hold {p:.0%} of the variance", str(n)) for p, n in count.items()),
-            ("widest to narrowest axis", f"{_short(s.std[0] / s.std[-1])} : 1")]
+    rows = [
+        ("axes along which the points vary", f"{s.pca.rank_} of {s.z.shape[1]}"),
+        *((f"axes that hold {p:.0%} of the variance", str(n)) for p, n in count.items()),
+        ("widest to narrowest axis", f"{_short(s.std[0] / s.std[-1])} : 1"),
+    ]
     curves = {"std": s.std, "share": share, "densities": _density_curves(s.scores[:, :10])}
     return {"rows": rows, "numbers": {"axes": count, "rank": s.pca.rank_}, "curves": curves}
 
@@ -391,9 +488,12 @@ def _drawn(s, n, use):
     "What `use` makes of n vectors of each sampler, by name, and the reasons of those that these points do not suit."
     results, refused = {}, {}
     for name, sampler in _samplers(s.bound).items():
-        try: vectors = np.asarray(sampler.fit(s.z).sample(n, random_state=s.random_state))
-        except ValueError as error: refused[name] = f"draws nothing here: {error}"
-        else: results[name] = use(vectors)
+        try:
+            vectors = np.asarray(sampler.fit(s.z).sample(n, random_state=s.random_state))
+        except ValueError as error:
+            refused[name] = f"draws nothing here: {error}"
+        else:
+            results[name] = use(vectors)
     return results, refused
 
 
@@ -403,7 +503,9 @@ def _sampling(s):
     lengths, unit = {"the points": s.lengths(s.z)} | drawn, np.sqrt(s.pca.n_components_)
     quantiles = {name: np.quantile(values / unit, [0.05, 0.5, 0.95]) for name, values in lengths.items()}
     named = {name: f"{name}, bound {_short(s.bound)}" if name == "uniform" else name for name in quantiles}
-    rows = [(named[name], f"{middle:.2f}  ({low:.2f} to {high:.2f})") for name, (low, middle, high) in quantiles.items()]
+    rows = [
+        (named[name], f"{middle:.2f}  ({low:.2f} to {high:.2f})") for name, (low, middle, high) in quantiles.items()
+    ]
     longest = float(lengths["the points"].max() / unit)
     rows.append(("the longest of the points", f"{longest:.2f}"))
     numbers = {"lengths": {name: float(q[1]) for name, q in quantiles.items()}, "longest": longest}
@@ -418,8 +520,11 @@ def _faces(s, bundle, kept, n=10):
         full = np.repeat(one[None], len(z), axis=0)  # constant components, which were left out, are where they were
         full[:, kept] = z
         return bundle.decode(full)
-    rows = {"reconstructions": decoded(s.few[s.rng.choice(len(s.few), n)]),
-            "mean of the points": decoded(s.pca.mean_[None])}
+
+    rows = {
+        "reconstructions": decoded(s.few[s.rng.choice(len(s.few), n)]),
+        "mean of the points": decoded(s.pca.mean_[None]),
+    }
     drawn, refused = _drawn(s, n, decoded)
     sigmas = np.linspace(-3, 3, 7)
     strips = {f"axis {k + 1}": walk_axis(s.pca, k, sigmas) for k in range(min(6, s.pca.n_components_))}
@@ -434,21 +539,25 @@ def _panels(n, height=2.9, width=10):
     "A figure with n panels side by side."
     figure = Figure(figsize=(width, height), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, n))
-    for ax in panels: ax.spines[["top", "right"]].set_visible(False)
+    for ax in panels:
+        ax.spines[["top", "right"]].set_visible(False)
     return figure, panels
 
 
 def _histogram(ax, values):
     "How lengths are distributed; those that are all the same get a line, because bins would be narrower than rounding."
-    if _all_alike(values): ax.axvline(np.median(values), color=_BLUE, lw=3, alpha=0.8, label="the points, all the same")
-    else: ax.hist(values, 80, density=True, color=_BLUE, alpha=0.8, label="the points")
+    if _all_alike(values):
+        ax.axvline(np.median(values), color=_BLUE, lw=3, alpha=0.8, label="the points, all the same")
+    else:
+        ax.hist(values, 80, density=True, color=_BLUE, alpha=0.8, label="the points")
 
 
 def _bells(ax, curves, title):
     "Number densities in standard deviations, and the standard normal one."
-    for points, density in curves: ax.plot(points, density, color=_BLUE, lw=0.6, alpha=0.6)
+    for points, density in curves:
+        ax.plot(points, density, color=_BLUE, lw=0.6, alpha=0.6)
     x = np.linspace(-4, 4, 201)
-    ax.plot(x, np.exp(-x**2 / 2) / np.sqrt(2 * np.pi), "k:", lw=1.5)
+    ax.plot(x, np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi), "k:", lw=1.5)
     ax.set(title=title, xlabel="standard deviations from the mean", ylabel="number density", xlim=(-4, 4))
 
 # %% ../nbs/report.ipynb #c6c77794
@@ -459,29 +568,41 @@ def _draw_distributions(curves):
     if "cube" in curves:
         mean, std = curves["cube"]
         x = np.linspace(mean - 4 * std, mean + 4 * std, 200)
-        bell = np.exp(-((x - mean) / std)**2 / 2) / (std * np.sqrt(2 * np.pi))
+        bell = np.exp(-(((x - mean) / std) ** 2) / 2) / (std * np.sqrt(2 * np.pi))
         right.plot(x, bell, color=_ORANGE, label="uniform in the matching cube")
     right.set(title="radii", xlabel="distance from the origin", ylabel="density")
     right.legend(fontsize=8, frameon=False)
-    return figure, "Left, number densities of the components over a Gaussian; right, radii of the points and of uniform vectors in the matching cube"
+    return (
+        figure,
+        "Left, number densities of the components over a Gaussian; right, radii of the points and of uniform vectors in the matching cube",
+    )
 
 # %% ../nbs/report.ipynb #48d68ff5
 def _draw_correlations(curves):
     figure, (matrix, sizes, pair) = _panels(3, 3.2)
     d, shown = curves["latent_dim"], len(curves["matrix"])
-    image = matrix.imshow(curves["matrix"], cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest",
-                          extent=(-0.5, d - 0.5, d - 0.5, -0.5))
+    image = matrix.imshow(
+        curves["matrix"], cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest", extent=(-0.5, d - 0.5, d - 0.5, -0.5)
+    )
     figure.colorbar(image, ax=matrix, shrink=0.8)
     matrix.set(title="Pearson matrix" + f", {shown} of {d:,}" * (shown < d), xlabel="component", ylabel="component")
     sizes.stairs(curves["counts"], np.linspace(0, 1, _SIZE_BINS + 1), fill=True, color=_BLUE)
     sizes.axvline(2 * curves["chance"], color=_RED, ls=":")
-    sizes.set(title="|r| of all pairs (dotted: chance)", xlabel="|r|", ylabel="pairs", yscale="log",
-              xlim=(0, max(0.3, curves["largest"])))
+    sizes.set(
+        title="|r| of all pairs (dotted: chance)",
+        xlabel="|r|",
+        ylabel="pairs",
+        yscale="log",
+        xlim=(0, max(0.3, curves["largest"])),
+    )
     pair.plot(*curves["pair"][:5000].T, ",", color=_BLUE)
     plot_ellipse(curves["pair"].mean(axis=0), np.cov(curves["pair"].T), 2, pair)
     i, j = curves["labels"]
     pair.set(title="strongest pair, 2 sigma", xlabel=f"component {i}", ylabel=f"component {j}")
-    return figure, "Left, matrix of correlations; middle, histogram of their sizes; right, the strongest pair with its ellipse"
+    return (
+        figure,
+        "Left, matrix of correlations; middle, histogram of their sizes; right, the strongest pair with its ellipse",
+    )
 
 # %% ../nbs/report.ipynb #b19e77a6
 def _draw_normal(curves):
@@ -495,11 +616,15 @@ def _draw_normal(curves):
     quantiles.plot(expected, np.quantile(values, (np.arange(200) + 0.5) / 200), ".", ms=3, color=_BLUE)
     quantiles.plot(expected, expected, "k:")
     quantiles.set(title="quantiles of the lengths", xlabel="normal cloud", ylabel="the points")
-    for name, colour in (("kurtosis", _BLUE), ("skewness", _ORANGE)): axes.plot(np.arange(1, len(curves[name]) + 1), curves[name], ".", ms=3, color=colour, label=name)
+    for name, colour in (("kurtosis", _BLUE), ("skewness", _ORANGE)):
+        axes.plot(np.arange(1, len(curves[name]) + 1), curves[name], ".", ms=3, color=colour, label=name)
     axes.axhline(0, color="k", lw=0.7)
     axes.set(title="along the principal axes", xlabel="principal axis", ylabel="excess kurtosis, skewness")
     axes.legend(fontsize=8, frameon=False)
-    return figure, "Left, Mahalanobis lengths over the law of a normal cloud; middle, their quantiles against it; right, skewness and excess kurtosis of each principal axis"
+    return (
+        figure,
+        "Left, Mahalanobis lengths over the law of a normal cloud; middle, their quantiles against it; right, skewness and excess kurtosis of each principal axis",
+    )
 
 # %% ../nbs/report.ipynb #10f4b303
 def _draw_axes(curves):
@@ -511,14 +636,18 @@ def _draw_axes(curves):
     share.axhline(0.9, color="0.6", ls=":")
     share.set(title="variance held (dotted: 90 %)", xlabel="number of axes", ylabel="share", ylim=(0, 1.02))
     _bells(bells, curves["densities"], "leading axes, and a Gaussian")
-    return figure, "Left, standard deviation along each axis; middle, share of the variance held; right, number densities along the leading axes"
+    return (
+        figure,
+        "Left, standard deviation along each axis; middle, share of the variance held; right, number densities along the leading axes",
+    )
 
 
 def _draw_ellipses(curves):
     figure, panels = _panels(2, 3.6, 8)
     for ax, points, (i, j) in zip(panels, curves["points"], curves["pairs"]):
         ax.plot(*points[:8000].T, ",", color=_BLUE)
-        for k in (1, 2, 3): plot_ellipse(points.mean(axis=0), np.cov(points.T), k, ax, lw=1.2)
+        for k in (1, 2, 3):
+            plot_ellipse(points.mean(axis=0), np.cov(points.T), k, ax, lw=1.2)
         ax.set(title="ellipses of 1, 2 and 3 sigma", xlabel=f"principal axis {i + 1}", ylabel=f"principal axis {j + 1}")
     return figure, "The points in two planes of principal axes, with ellipses of one, two and three standard deviations"
 
@@ -529,34 +658,81 @@ def _draw_sampling(curves):
         ax.plot([low, high], [y, y], color=_BLUE, lw=5, alpha=0.5, solid_capstyle="butt")
         ax.plot(middle, y, "o", color=_BLUE)
     ax.axvline(1, color="k", ls=":")
-    ax.set(yticks=range(len(curves["quantiles"])), yticklabels=list(curves["quantiles"]), xscale="log", xlabel="Mahalanobis length over that of a Gaussian vector (median, 5 % to 95 %)")
+    ax.set(
+        yticks=range(len(curves["quantiles"])),
+        yticklabels=list(curves["quantiles"]),
+        xscale="log",
+        xlabel="Mahalanobis length over that of a Gaussian vector (median, 5 % to 95 %)",
+    )
     ax.set_xticks([0.5, 1, 2, 5, 10], ["0.5", "1", "2", "5", "10"])
     ax.invert_yaxis()
-    return figure, "Mahalanobis lengths of the points and of what each sampler draws, on a logarithmic scale with the Gaussian length at one"
+    return (
+        figure,
+        "Mahalanobis lengths of the points and of what each sampler draws, on a logarithmic scale with the Gaussian length at one",
+    )
 
 # %% ../nbs/report.ipynb #a920caa1
 def _draw_faces(curves):
     figure = Figure(figsize=(10, 9), layout="constrained")
-    for ax, (title, groups) in zip(figure.subplots(2, 1, height_ratios=(len(curves["faces"]), len(curves["strips"]))), curves.items()):
+    for ax, (title, groups) in zip(
+        figure.subplots(2, 1, height_ratios=(len(curves["faces"]), len(curves["strips"]))), curves.items()
+    ):
         columns = max(map(len, groups.values()))
-        blank = lambda images: np.concatenate([images, np.ones((columns - len(images), *images.shape[1:]), images.dtype)])
-        ax.imshow(face_grid(np.concatenate([blank(images) for images in groups.values()]), columns), interpolation="bicubic")
+        blank = lambda images: np.concatenate(
+            [images, np.ones((columns - len(images), *images.shape[1:]), images.dtype)]
+        )
+        ax.imshow(
+            face_grid(np.concatenate([blank(images) for images in groups.values()]), columns), interpolation="bicubic"
+        )
         side = next(iter(groups.values())).shape[1] + 2
         ax.set(xticks=[], yticks=side * (np.arange(len(groups)) + 0.5) + 1, yticklabels=list(groups))
-        ax.set_title("drawn by each sampler" if title == "faces" else "along the leading principal axes, from -3 to +3 standard deviations", fontsize=10, loc="left")
+        ax.set_title(
+            "drawn by each sampler"
+            if title == "faces"
+            else "along the leading principal axes, from -3 to +3 standard deviations",
+            fontsize=10,
+            loc="left",
+        )
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
         ax.set_anchor("W")
-    return figure, "Rows of decoded vectors: reconstructions, the mean face, and the vectors of each sampler; below, strips along the leading principal axes"
+    return (
+        figure,
+        "Rows of decoded vectors: reconstructions, the mean face, and the vectors of each sampler; below, strips along the leading principal axes",
+    )
 
 # %% ../nbs/report.ipynb #47363619
 _SECTIONS = {
-    "distributions": ("Distributions", "How the values of each component are distributed, where the origin lies, and how long the vectors are.", _draw_distributions),
-    "correlations": ("Correlations", "Which components go together. Vectors with independent components ignore all of this.", _draw_correlations),
-    "normal": ("How normal?", "Against the multivariate normal distribution with the same mean and covariance. Mahalanobis length: distance from the centre in standard deviations along the principal axes. Kolmogorov distance: the largest difference in the share of points below any value, 0 for a perfect fit. Effect sizes come first, since they do not depend on the number of points; tests reject everything once there are enough.", _draw_normal),
-    "axes": ("Principal axes", "The directions in which nothing is correlated: how many matter, and whether the distributions are Gaussian along them.", _draw_axes),
-    "ellipses": ("Ellipses", "Confidence ellipses of pairs of components, and whether the contours of the number density have their shape.", _draw_ellipses),
-    "sampling": ("Samplers", "Where new vectors end up. Far above 1 the decoder sees what it has never seen; far below 1 all vectors lie near the mean and their images look alike. The names are those of latentfaces generate --sampler.", _draw_sampling),
+    "distributions": (
+        "Distributions",
+        "How the values of each component are distributed, where the origin lies, and how long the vectors are.",
+        _draw_distributions,
+    ),
+    "correlations": (
+        "Correlations",
+        "Which components go together. Vectors with independent components ignore all of this.",
+        _draw_correlations,
+    ),
+    "normal": (
+        "How normal?",
+        "Against the multivariate normal distribution with the same mean and covariance. Mahalanobis length: distance from the centre in standard deviations along the principal axes. Kolmogorov distance: the largest difference in the share of points below any value, 0 for a perfect fit. Effect sizes come first, since they do not depend on the number of points; tests reject everything once there are enough.",
+        _draw_normal,
+    ),
+    "axes": (
+        "Principal axes",
+        "The directions in which nothing is correlated: how many matter, and whether the distributions are Gaussian along them.",
+        _draw_axes,
+    ),
+    "ellipses": (
+        "Ellipses",
+        "Confidence ellipses of pairs of components, and whether the contours of the number density have their shape.",
+        _draw_ellipses,
+    ),
+    "sampling": (
+        "Samplers",
+        "Where new vectors end up. Far above 1 the decoder sees what it has never seen; far below 1 all vectors lie near the mean and their images look alike. The names are those of latentfaces generate --sampler.",
+        _draw_sampling,
+    ),
     "faces": ("Faces", "What the bundle's decoder makes of them.", _draw_faces),
 }
 
@@ -575,60 +751,81 @@ def _about_origin(found):
     if origin["distance"] < 2 * origin["noise"]:
         return f"{at}, no more than chance can explain for so many points: the origin may be the centre."
     far = "the origin is within the spread of the points"
-    if origin["sigmas"] > 2: far = "vectors drawn around the origin miss the region"
+    if origin["sigmas"] > 2:
+        far = "vectors drawn around the origin miss the region"
     return f"{at}, {_in_sigmas(origin)}: {far}."
 
 
 def _about_humps(found):
     "How many components have more than one hump, or nothing if none has."
-    if not found["humps"]: return ""
+    if not found["humps"]:
+        return ""
     return f"The number density of {found['humps']:,} of the components has two or more humps."
 
 
-def _about_correlations(found): return f"The strongest correlation between two components is {found['largest']:.2f}."
+def _about_correlations(found):
+    return f"The strongest correlation between two components is {found['largest']:.2f}."
 
 
 def _about_samplers(found):
     "Which of the ways that ignore the correlations goes farthest astray, or nothing if none does."
     naive = {name: length for name, length in found["lengths"].items() if name in _NAIVE}
-    if not naive or max(naive.values()) <= 1.2: return ""
+    if not naive or max(naive.values()) <= 1.2:
+        return ""
     name = max(naive, key=naive.get)
     miss = "miss the region" if naive[name] > found["longest"] else "are drawn too far out"
-    return (f"Vectors of the sampler {name} {miss}: in standard deviations along the principal axes (Mahalanobis length) "
-            f"they are {_short(naive[name])} times as long as vectors of the fitted Gaussian "
-            f"and {_short(naive[name] / found['longest'], 2)} times as long as the longest of the points.")
+    return (
+        f"Vectors of the sampler {name} {miss}: in standard deviations along the principal axes (Mahalanobis length) "
+        f"they are {_short(naive[name])} times as long as vectors of the fitted Gaussian "
+        f"and {_short(naive[name] / found['longest'], 2)} times as long as the longest of the points."
+    )
 
 # %% ../nbs/report.ipynb #5bea8f7e
 def _findings(n):
     "What the cloud is like, in words that follow what was measured of the lengths and along the axes."
     axes = f"of its {n['n_axes']} principal axes"
     heavy = n["radius_ratio"] > 1.2 and n["heavy"] > n["humps"]
-    if heavy: yield "has heavier tails than a normal one"
-    elif n["radius_ratio"] < 0.05: yield "lies on a thin shell"
-    elif n["radius_ratio"] < 0.8: yield "has lighter tails than a normal one"
-    elif n["flat"] > n["humps"]: yield f"is flatter than a normal one along {n['flat']} {axes}"
-    if n["humps"]: yield f"has two or more humps along {n['humps']} {axes}"
-    if n["askew"] and not heavy: yield f"is skewed along {n['askew']} {axes}"
+    if heavy:
+        yield "has heavier tails than a normal one"
+    elif n["radius_ratio"] < 0.05:
+        yield "lies on a thin shell"
+    elif n["radius_ratio"] < 0.8:
+        yield "has lighter tails than a normal one"
+    elif n["flat"] > n["humps"]:
+        yield f"is flatter than a normal one along {n['flat']} {axes}"
+    if n["humps"]:
+        yield f"has two or more humps along {n['humps']} {axes}"
+    if n["askew"] and not heavy:
+        yield f"is skewed along {n['askew']} {axes}"
 
 
 def _kind(n):
     "What kind of cloud it is; the tests have a say only where they do not reject."
-    if n["p"] > 0.01: return "cannot be told from a normal one with so many points"
+    if n["p"] > 0.01:
+        return "cannot be told from a normal one with so many points"
     found = list(_findings(n))
-    if found: return ", ".join(found[:-2] + [" and ".join(found[-2:])])
+    if found:
+        return ", ".join(found[:-2] + [" and ".join(found[-2:])])
     return "is close to normal" if max(n["radius_ks"], n["axis_ks"]) < 0.05 else "is not normal"
 
 
 def _about_normality(n):
     "What kind of cloud it is, and the numbers that say so."
-    ratio = _short(n['radius_ratio']) if n["radius_ratio"] >= 0.001 else "less than 0.001"
-    return (f"The cloud {_kind(n)}: squared Mahalanobis lengths vary {ratio} times as much as those of a normal cloud "
-            f"of as many points (Kolmogorov distance {n['radius_ks']:.2f}, along the axes at most {n['axis_ks']:.2f}); "
-            f"the largest skewness along an axis is {n['max_skewness']:.2f}.")
+    ratio = _short(n["radius_ratio"]) if n["radius_ratio"] >= 0.001 else "less than 0.001"
+    return (
+        f"The cloud {_kind(n)}: squared Mahalanobis lengths vary {ratio} times as much as those of a normal cloud "
+        f"of as many points (Kolmogorov distance {n['radius_ks']:.2f}, along the axes at most {n['axis_ks']:.2f}); "
+        f"the largest skewness along an axis is {n['max_skewness']:.2f}."
+    )
 
 # %% ../nbs/report.ipynb #54b26c9c
-_SENTENCES = (("distributions", _about_origin), ("normal", _about_normality), ("distributions", _about_humps),
-              ("correlations", _about_correlations), ("sampling", _about_samplers))
+_SENTENCES = (
+    ("distributions", _about_origin),
+    ("normal", _about_normality),
+    ("distributions", _about_humps),
+    ("correlations", _about_correlations),
+    ("sampling", _about_samplers),
+)
 
 
 def _summary(points, sections):
@@ -640,7 +837,8 @@ def _summary(points, sections):
 # %% ../nbs/report.ipynb #1b290cfa
 def _tried(function, *args):
     "What a section found, or the sentence that says why it found nothing."
-    try: return function(*args)
+    try:
+        return function(*args)
     except (ValueError, ArithmeticError, ImportError, OSError) as error:
         return {"rows": [], "numbers": {}, "note": f"Left out: {str(error).rstrip('.')}."}
 
@@ -648,33 +846,64 @@ def _tried(function, *args):
 def _check_bundle(z, bundle):
     "Raise one sentence for a bundle that cannot decode these vectors."
     if bundle is not None and np.shape(z)[1:] != np.shape(bundle.z)[1:]:
-        raise ValueError(f"expected latent vectors of the bundle's {np.shape(bundle.z)[1]} components, "
-                         f"got shape {np.shape(z)}: leave the bundle out, or give the one they belong to")
+        raise ValueError(
+            f"expected latent vectors of the bundle's {np.shape(bundle.z)[1]} components, "
+            f"got shape {np.shape(z)}: leave the bundle out, or give the one they belong to"
+        )
 
 
-def analyse(
-    z,                    # latent vectors, (n_points, latent_dim), float32 is not copied; or what `read_points` reads
-    bundle=None,          # the Bundle they belong to, for the section with decoded faces
-    random_state: int = 0,# seed of subsamples and samplers; the same seed gives the same page
-    progress: bool = False,# show a progress bar?
-    name: str = "",       # what to call the points in the page's title; the bundle's folder, if nothing is said
-) -> dict:                # `points`, `notes`, `summary` (sentences) and `sections`, each with rows, numbers and curves
-    "All that the report says, as numbers; raises ValueError or TypeError, in one sentence, where there is nothing to say."
-    if isinstance(z, (str, os.PathLike, Bundle)): z, bundle = read_points(z)
+def analyse(z, bundle=None, random_state: int = 0, progress: bool = False, name: str = "") -> dict:
+    """All that the report says, as numbers; raises ValueError or TypeError, in one sentence, where there is nothing to
+    say.
+
+    Parameters
+    ----------
+    z
+        Latent vectors, (n_points, latent_dim), float32 is not copied; or what `read_points` reads.
+    bundle
+        The Bundle they belong to, for the section with decoded faces.
+    random_state : int
+        Seed of subsamples and samplers; the same seed gives the same page.
+    progress : bool
+        Show a progress bar?
+    name : str
+        What to call the points in the page's title; the bundle's folder, if nothing is said.
+
+    Returns
+    -------
+    dict
+        `points`, `notes`, `summary` (sentences) and `sections`, each with rows, numbers and curves.
+    """
+    if isinstance(z, (str, os.PathLike, Bundle)):
+        z, bundle = read_points(z)
     points, kept, notes = usable_points(z)
     _check_bundle(z, bundle)
     if len(points) <= points.shape[1]:
-        notes.append(f"There are no more points ({len(points):,}) than components ({points.shape[1]:,}): "
-                     "what needs the whole covariance is left out.")
-    steps = {"distributions": _distributions, "correlations": lambda s: _correlations(s, kept), "normal": _normal,
-             "axes": _axes, "ellipses": _ellipses, "sampling": _sampling}
-    if bundle is not None: steps["faces"] = lambda s: _faces(s, bundle, kept)
+        notes.append(
+            f"There are no more points ({len(points):,}) than components ({points.shape[1]:,}): "
+            "what needs the whole covariance is left out."
+        )
+    steps = {
+        "distributions": _distributions,
+        "correlations": lambda s: _correlations(s, kept),
+        "normal": _normal,
+        "axes": _axes,
+        "ellipses": _ellipses,
+        "sampling": _sampling,
+    }
+    if bundle is not None:
+        steps["faces"] = lambda s: _faces(s, bundle, kept)
     shared, sections = None, {}
     for step in progress_bar(["principal axes", *steps], "report", progress=progress):
-        if shared is None: shared = _Shared(points, random_state)
-        else: sections[step] = _tried(steps[step], shared)
-    about = {"n_points": len(points), "latent_dim": points.shape[1],
-             "name": name or (bundle.path.name if bundle is not None and bundle.path else "")}
+        if shared is None:
+            shared = _Shared(points, random_state)
+        else:
+            sections[step] = _tried(steps[step], shared)
+    about = {
+        "n_points": len(points),
+        "latent_dim": points.shape[1],
+        "name": name or (bundle.path.name if bundle is not None and bundle.path else ""),
+    }
     return {"points": about, "notes": notes, "sections": sections, "summary": _summary(about, sections)}
 
 # %% ../nbs/report.ipynb #92e3c46c
@@ -698,37 +927,65 @@ def _picture(figure, text):
 
 def _drawing(draw, curves):
     "The picture of a section, or the sentence that says why there is none."
-    try: return _picture(*draw(curves))
-    except ValueError as error: return f"<p class=note>No picture: {html.escape(str(error).rstrip('.'))}.</p>"
+    try:
+        return _picture(*draw(curves))
+    except ValueError as error:
+        return f"<p class=note>No picture: {html.escape(str(error).rstrip('.'))}.</p>"
 
 
 def _section(name, part):
     "One section of the page."
     title, words, draw = _SECTIONS[name]
     body = f"<h2 id={name}>{title}</h2><p class=soft>{words}</p>"
-    if "note" in part: return body + f"<p class=note>{html.escape(part['note'])}</p>"
-    rows = "".join(f"<tr><td>{html.escape(label)}</td><td>{html.escape(value)}</td></tr>" for label, value in part["rows"])
+    if "note" in part:
+        return body + f"<p class=note>{html.escape(part['note'])}</p>"
+    rows = "".join(
+        f"<tr><td>{html.escape(label)}</td><td>{html.escape(value)}</td></tr>" for label, value in part["rows"]
+    )
     return body + _drawing(draw, part["curves"]) + (f"<div class=table><table>{rows}</table></div>" if rows else "")
 
 # %% ../nbs/report.ipynb #db2b11b6
-def report_page(
-    found: dict,  # what `analyse` returned
-) -> str:         # HTML
-    "The page as one string: text, tables and figures, with nothing outside it."
+def report_page(found: dict) -> str:
+    """The page as one string: text, tables and figures, with nothing outside it.
+
+    Parameters
+    ----------
+    found : dict
+        What `analyse` returned.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
     points = found["points"]
     title = f"Latent report: {html.escape(points['name'])}" if points["name"] else "Latent report"
     notes = "".join(f"<p class=note>{html.escape(note)}</p>" for note in found["notes"])
     summary = "".join(f"<li>{html.escape(line)}</li>" for line in found["summary"])
     sections = "".join(_section(name, part) for name, part in found["sections"].items())
-    return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>'
-            f"<style>{_STYLE}</style></head><body><h1>{title}</h1><ul>{summary}</ul>{notes}{sections}<footer><p>Written by latentfaces {latentfaces.__version__}.</p></footer></body></html>\n")
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>'
+        f"<style>{_STYLE}</style></head><body><h1>{title}</h1><ul>{summary}</ul>{notes}{sections}<footer><p>Written by latentfaces {latentfaces.__version__}.</p></footer></body></html>\n"
+    )
 
 
-def write_report(
-    found: dict,  # what `analyse` returned
-    path,         # the .html file to write; an older one is replaced
-) -> Path:        # the path, ~ expanded
-    "Write the page, whole or not at all."
+def write_report(found: dict, path) -> Path:
+    """Write the page, whole or not at all.
+
+    Parameters
+    ----------
+    found : dict
+        What `analyse` returned.
+    path
+        The .html file to write; an older one is replaced.
+
+    Returns
+    -------
+    Path
+        The path, ~ expanded.
+    """
     if not isinstance(found, dict) or "sections" not in found:
-        raise TypeError(f"expected what analyse returned, got {type(found).__name__}: call write_report(analyse(z), path)")
+        raise TypeError(
+            f"expected what analyse returned, got {type(found).__name__}: call write_report(analyse(z), path)"
+        )
     return replace_file(path, lambda file: file.write(report_page(found).encode(errors="replace")))

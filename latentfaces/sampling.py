@@ -22,7 +22,17 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .core import batches, check_choice, check_count, check_latents, check_positive, expanded, random_generator, read_arrays, replace_file
+from latentfaces.core import (
+    batches,
+    check_choice,
+    check_count,
+    check_latents,
+    check_positive,
+    expanded,
+    random_generator,
+    read_arrays,
+    replace_file,
+)
 from .distributions import half_widths
 from .gaussian import LatentGaussian, normal_log_density
 from .moments import Moments, MomentsMixin, as_moments, checked_points, in_subspace, varying_axes
@@ -42,15 +52,26 @@ def _spike_share(n_components):
     return ratio / (1 + ratio)
 
 # %% ../nbs/10_sampling.ipynb #a5e106bc
-def draw_uniform(
-    n_vectors: int,  # how many
-    n_components: int,  # components of each, K
-    rng: np.random.Generator,  # where the random numbers come from
-) -> np.ndarray:  # shape (n_vectors, n_components), float64
-    """Scaled components u, uniform on the region where u_i^2 + u_j^2 <= 1 for every pair: exact, without a loop over pairs.
+def draw_uniform(n_vectors: int, n_components: int, rng: np.random.Generator) -> np.ndarray:
+    """Scaled components u, uniform on the region where u_i^2 + u_j^2 <= 1 for every pair: exact, without a loop over
+    pairs.
 
     The region is a cube with side sqrt(2) and a spike on each of its 2K faces; within a spike of height m the other
     components lie in a cube with side 2 sqrt(1 - m^2). Valid for any K, also 1 (the interval) and 2 (the disc).
+
+    Parameters
+    ----------
+    n_vectors : int
+        How many.
+    n_components : int
+        Components of each, K.
+    rng : np.random.Generator
+        Where the random numbers come from.
+
+    Returns
+    -------
+    np.ndarray
+        Shape (n_vectors, n_components), float64.
     """
     u = rng.random((n_vectors, n_components))
     u -= 0.5
@@ -75,7 +96,8 @@ def _repair(
     flat, k = w.reshape(-1), w.shape[1]
     while True:
         violated = np.flatnonzero(flat.take(i) + flat.take(j) > 1)
-        if not len(violated): return
+        if not len(violated):
+            return
         # A satisfied pair stays satisfied, so it can be dropped before its turn.
         i, j = i[violated], j[violated]
         turn = np.flatnonzero(np.diff(i // k, prepend=-1))
@@ -106,24 +128,38 @@ def _violated_pairs(w, rng):
     return start + np.where(heads, big, other), start + np.where(heads, other, big)
 
 # %% ../nbs/10_sampling.ipynb #5dc46753
-def draw_sequential(
-    n_vectors: int,  # how many
-    n_components: int,  # components of each, K
-    rng: np.random.Generator,  # where the random numbers come from
-) -> np.ndarray:  # shape (n_vectors, n_components), float64
+def draw_sequential(n_vectors: int, n_components: int, rng: np.random.Generator) -> np.ndarray:
     """Scaled components u with u_i^2 + u_j^2 <= 1 for every pair, with the law of the published pair loop.
 
     That loop starts uniform in [-1, 1] and visits all pairs in a random order of its own for every vector, with a coin
     for which of the two is second; where a pair is violated it draws the second anew, uniform in [-c, c] with
     c = sqrt(1 - u_i^2). Source: R. Mönchmeyer, "Autoencoders and latent space fragmentation" X.
+
+    Parameters
+    ----------
+    n_vectors : int
+        How many.
+    n_components : int
+        Components of each, K.
+    rng : np.random.Generator
+        Where the random numbers come from.
+
+    Returns
+    -------
+    np.ndarray
+        Shape (n_vectors, n_components), float64.
     """
     u = rng.uniform(-1, 1, (n_vectors, n_components))
-    if n_components == 1: return u
-    size = min(2048, max(1, 2**25 // n_components**2))  # so many vectors at a time that the lists of pairs fit into memory
+    if n_components == 1:
+        return u
+    size = min(
+        2048, max(1, 2**25 // n_components**2)
+    )  # so many vectors at a time that the lists of pairs fit into memory
     for rows in batches(n_vectors, size):
         w = u[rows] ** 2
         # Any number of batches gives the same law; about 1.7 times the cube root of K was fastest from 10 to 1,000.
-        for _ in range(round(1.7 * np.cbrt(n_components))): _repair(w, *_random_pairs(*w.shape, n_components, rng), rng)
+        for _ in range(round(1.7 * np.cbrt(n_components))):
+            _repair(w, *_random_pairs(*w.shape, n_components, rng), rng)
         _repair(w, *_violated_pairs(w, rng), rng)
         u[rows] = np.copysign(np.sqrt(w), u[rows])
     return u
@@ -131,23 +167,36 @@ def draw_sequential(
 # %% ../nbs/10_sampling.ipynb #e8a14de0
 def _plain(name, value):
     "A value that JSON can hold, or one sentence."
-    if isinstance(value, np.generic): value = value.item()
-    if isinstance(value, np.ndarray): value = value.tolist()  # names of columns
-    if value is None or isinstance(value, (bool, int, float, str, list)): return value
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, np.ndarray):
+        value = value.tolist()  # names of columns
+    if value is None or isinstance(value, (bool, int, float, str, list)):
+        return value
     raise TypeError(f"{name}={value!r} cannot be written to a file: set it to None, a number or a text first")
 
 
 def _described(estimator, arrays, prefix=""):
     "An estimator as a tree that JSON can hold; its arrays go into `arrays`."
     parameters = estimator.get_params(deep=False)
-    tree = {"class": type(estimator).__name__, "module": type(estimator).__module__, "values": {}, "inside": {},
-            "parameters": {name: _plain(name, value) for name, value in parameters.items()}}
+    tree = {
+        "class": type(estimator).__name__,
+        "module": type(estimator).__module__,
+        "values": {},
+        "inside": {},
+        "parameters": {name: _plain(name, value) for name, value in parameters.items()},
+    }
     for name, value in vars(estimator).items():
-        if name in parameters: continue
-        if isinstance(value, BaseEstimator): tree["inside"][name] = _described(value, arrays, f"{prefix}{name}.")
-        elif isinstance(value, Moments): tree["inside"][name] = _described_moments(value, arrays, f"{prefix}{name}.")
-        elif isinstance(value, np.ndarray) and value.dtype != object: arrays[prefix + name] = value
-        else: tree["values"][name] = _plain(name, value)
+        if name in parameters:
+            continue
+        if isinstance(value, BaseEstimator):
+            tree["inside"][name] = _described(value, arrays, f"{prefix}{name}.")
+        elif isinstance(value, Moments):
+            tree["inside"][name] = _described_moments(value, arrays, f"{prefix}{name}.")
+        elif isinstance(value, np.ndarray) and value.dtype != object:
+            arrays[prefix + name] = value
+        else:
+            tree["values"][name] = _plain(name, value)
     return tree
 
 
@@ -155,7 +204,8 @@ def _described_moments(moments, arrays, prefix):
     "Moments as a tree: where their arrays stand, which estimators inside one another share."
     kept = moments.arrays()
     for name in arrays:
-        if name.endswith(".shift") and arrays[name] is kept["shift"]: return {"class": "Moments", "arrays": name[:-len("shift")]}
+        if name.endswith(".shift") and arrays[name] is kept["shift"]:
+            return {"class": "Moments", "arrays": name[: -len("shift")]}
     arrays.update({prefix + name: array for name, array in kept.items()})
     return {"class": "Moments", "arrays": prefix}
 
@@ -169,34 +219,46 @@ def _draws(sampler):
 def _restored(cls, tree, arrays, prefix=""):
     "The estimator that `_described` described."
     estimator = cls(**tree["parameters"])
-    if any(hasattr(cls, name) for name in [*tree["values"], *tree["inside"]]): raise ValueError("a fit learns no methods")
+    if any(hasattr(cls, name) for name in [*tree["values"], *tree["inside"]]):
+        raise ValueError("a fit learns no methods")
     for name, value in tree["values"].items():
         setattr(estimator, name, np.array(value, object) if isinstance(value, list) else value)
-    for name, inner in tree["inside"].items(): setattr(estimator, name, _restored_part(inner, arrays, f"{prefix}{name}."))
+    for name, inner in tree["inside"].items():
+        setattr(estimator, name, _restored_part(inner, arrays, f"{prefix}{name}."))
     for name, array in arrays.items():
         head, _, tail = name.rpartition(".")
-        if head == prefix.rstrip("."): setattr(estimator, tail, array)
+        if head == prefix.rstrip("."):
+            setattr(estimator, tail, array)
     return estimator
 
 
 def _restored_part(inner, arrays, prefix):
     "What was inside an estimator: moments, or another estimator."
     if inner["class"] != "Moments":
-        return _restored({"LatentPCA": LatentPCA, "LatentGaussian": LatentGaussian}[inner["class"]], inner, arrays, prefix)
-    names = {name: name[len(inner["arrays"]):] for name in arrays if name.startswith(inner["arrays"])}
+        return _restored(
+            {"LatentPCA": LatentPCA, "LatentGaussian": LatentGaussian}[inner["class"]], inner, arrays, prefix
+        )
+    names = {name: name[len(inner["arrays"]) :] for name in arrays if name.startswith(inner["arrays"])}
     return Moments.from_arrays({short: arrays[name] for name, short in names.items()})
 
 # %% ../nbs/10_sampling.ipynb #a1aaecaf
 def _read(path):
     "The tree and the arrays in a sampler's file, or one sentence."
     path = expanded(path)
-    if path.is_dir() or not path.exists(): raise FileNotFoundError(f"there is no file {path}: expected one that a sampler's save wrote")
+    if path.is_dir() or not path.exists():
+        raise FileNotFoundError(f"there is no file {path}: expected one that a sampler's save wrote")
     problem = f"{path} is not a sampler that save wrote, or it is damaged"
     try:
         arrays = read_arrays(path)
         tree = json.loads(str(arrays.pop("sampler")))
-        if not isinstance(tree, dict) or set(tree) != {"class", "module", "parameters", "values", "inside"} or not isinstance(tree["class"], str): raise KeyError("sampler")
-    except Exception as error: raise ValueError(problem) from error  # a damaged zip raises nearly anything
+        if (
+            not isinstance(tree, dict)
+            or set(tree) != {"class", "module", "parameters", "values", "inside"}
+            or not isinstance(tree["class"], str)
+        ):
+            raise KeyError("sampler")
+    except Exception as error:
+        raise ValueError(problem) from error  # a damaged zip raises nearly anything
     return tree, arrays
 
 
@@ -208,11 +270,16 @@ def _subclasses(cls):
 def _class_named(base, tree):
     "The class derived from `base` that a tree names; modules of this package are imported if need be."
     if re.fullmatch(r"latentfaces\.[a-z_]+", str(tree["module"])):
-        try: import_module(tree["module"])
-        except ImportError: pass  # said below
+        try:
+            import_module(tree["module"])
+        except ImportError:
+            pass  # said below
     known = {cls.__name__: cls for cls in _subclasses(base)}
-    if tree["class"] in known: return known[tree["class"]]
-    raise ValueError(f"no sampler is called {tree['class']!r}: import the module that defines it, {tree['module']}, first")
+    if tree["class"] in known:
+        return known[tree["class"]]
+    raise ValueError(
+        f"no sampler is called {tree['class']!r}: import the module that defines it, {tree['module']}, first"
+    )
 
 # %% ../nbs/10_sampling.ipynb #12f1f7ce
 class LatentSampler(BaseEstimator):
@@ -221,6 +288,7 @@ class LatentSampler(BaseEstimator):
     `fit` takes z-points of shape (n_points, latent_dim), at least 2 and all finite. Raises ValueError or TypeError, in
     one sentence, for anything else. Both follow `random_state` as scikit-learn's estimators do.
     """
+
     fits = "z-points"  # what it learns from
 
     def fit(self, z, y=None):
@@ -230,56 +298,108 @@ class LatentSampler(BaseEstimator):
         validate_data(self, z, skip_check_array=True)
         return self
 
-    def sample(self,
-               n_samples: int = 1,  # how many vectors
-               random_state=None,  # as in the constructor, and instead of it for this call; None keeps the constructor's
-              ) -> np.ndarray:  # z-vectors, shape (n_samples, latent_dim), float64
-        "Draw new z-vectors."
+    def sample(self, n_samples: int = 1, random_state=None) -> np.ndarray:
+        """Draw new z-vectors.
+
+        Parameters
+        ----------
+        n_samples : int
+            How many vectors.
+        random_state
+            As in the constructor, and instead of it for this call; None keeps the constructor's.
+
+        Returns
+        -------
+        np.ndarray
+            Z-vectors, shape (n_samples, latent_dim), float64.
+        """
         check_is_fitted(self, msg="this %(name)s has not been fitted yet: call fit(z) before sample")
         count = check_count("n_samples", n_samples)
         return self._sample(count, random_generator(self.random_state if random_state is None else random_state))
 
-    def save(self,
-             path,  # where to, by custom with the suffix .npz
-            ) -> Path:  # the path
-        """Write the fitted sampler without pickle, whole or not at all; reading it back draws the same vectors, bit for bit.
+    def save(self, path) -> Path:
+        """Write the fitted sampler without pickle, whole or not at all; reading it back draws the same vectors, bit
+        for bit.
 
-        Files of some samplers, and of all that had no more points than components, hold z-points."""
+        Files of some samplers, and of all that had no more points than components, hold z-points.
+
+        Parameters
+        ----------
+        path
+            Where to, by custom with the suffix .npz.
+
+        Returns
+        -------
+        Path
+            The path.
+        """
         check_is_fitted(self, msg="this %(name)s has not been fitted yet: call fit(z) before save")
         arrays = {}
         text = json.dumps(_described(self, arrays))
         return replace_file(path, lambda file: np.savez(file, sampler=np.array(text), **arrays))
 
     @classmethod
-    def load(cls,
-             path,  # a file that save wrote
-            ):  # the sampler, fitted
-        "Read a sampler of this class; raises FileNotFoundError or ValueError, in one sentence."
+    def load(cls, path):
+        """Read a sampler of this class; raises FileNotFoundError or ValueError, in one sentence.
+
+        Parameters
+        ----------
+        path
+            A file that save wrote.
+
+        Returns
+        -------
+        the sampler, fitted
+        """
         tree, arrays = _read(path)
         found = _class_named(LatentSampler, tree)
         if not issubclass(found, cls):
-            raise ValueError(f"expected {cls.__name__} in {path}, got {found.__name__}: use {found.__name__}.load, or load_sampler for any sampler")
+            raise ValueError(
+                f"expected {cls.__name__} in {path}, got {found.__name__}: use {found.__name__}.load, or load_sampler for any sampler"
+            )
         try:
             sampler = _restored(found, tree, arrays)
-            if not _draws(sampler): raise ValueError("it draws no finite vectors")
+            if not _draws(sampler):
+                raise ValueError("it draws no finite vectors")
         except Exception as error:  # whatever a trial draw from wrong arrays may raise
-            raise ValueError(f"{path} holds a {found.__name__} that this version cannot read: it is damaged, or from another version") from error
+            raise ValueError(
+                f"{path} holds a {found.__name__} that this version cannot read: it is damaged, or from another version"
+            ) from error
         return sampler
 
 # %% ../nbs/10_sampling.ipynb #5315281e
-def load_sampler(
-    path,  # a file that a sampler's `save` wrote
-) -> LatentSampler:  # of the class that was saved, fitted
-    "Read any sampler; raises FileNotFoundError or ValueError, in one sentence. Nothing in the file is executed."
+def load_sampler(path) -> LatentSampler:
+    """Read any sampler; raises FileNotFoundError or ValueError, in one sentence. Nothing in the file is executed.
+
+    Parameters
+    ----------
+    path
+        A file that a sampler's `save` wrote.
+
+    Returns
+    -------
+    LatentSampler
+        Of the class that was saved, fitted.
+    """
     return LatentSampler.load(path)
 
 # %% ../nbs/10_sampling.ipynb #b8930dc2
 class DensitySampler(LatentSampler):
     "A sampler whose law has a density: it defines `_score(points)` as well."
-    def score_samples(self,
-                      z,  # z-points, shape (n_points, latent_dim)
-                     ) -> np.ndarray:  # log densities in nats, shape (n_points,); -inf where the density is 0
-        "Log density of every point; where the fitted points fill only a subspace, per unit of its volume."
+
+    def score_samples(self, z) -> np.ndarray:
+        """Log density of every point; where the fitted points fill only a subspace, per unit of its volume.
+
+        Parameters
+        ----------
+        z
+            Z-points, shape (n_points, latent_dim).
+
+        Returns
+        -------
+        np.ndarray
+            Log densities in nats, shape (n_points,); -inf where the density is 0.
+        """
         return self._score(checked_points(self, z))
 
     def score(self, z, y=None) -> float:
@@ -289,13 +409,17 @@ class DensitySampler(LatentSampler):
 # %% ../nbs/10_sampling.ipynb #8fff04d8
 class _EllipseAxes(MomentsMixin, DensitySampler):
     "How `EllipticSampler` learns its axes and half-widths."
+
     def fit(self, z, y=None):
         'Learn from z-points, shape (n_points, latent_dim); with width="std" also from their Moments; `y` is ignored.'
         self._method()
-        if check_choice("width", self.width, ("fwhm", "std")) == "std": return super().fit(z)
+        if check_choice("width", self.width, ("fwhm", "std")) == "std":
+            return super().fit(z)
         if isinstance(z, Moments):
-            raise TypeError("half-widths by half-maximum are no function of moments: pass the points, learn from parts with "
-                            'fit_parts, or take width="std"')
+            raise TypeError(
+                "half-widths by half-maximum are no function of moments: pass the points, learn from parts with "
+                'fit_parts, or take width="std"'
+            )
         moments = as_moments(z)
         pca = self.principal_axes(moments)
         self._keep(pca, half_widths(np.asarray(pca.transform(z)), level=self.level))
@@ -306,25 +430,30 @@ class _EllipseAxes(MomentsMixin, DensitySampler):
         'Learn from a further batch, or its Moments; only with width="std".'
         return super().partial_fit(z)
 
-    def principal_axes(self,
-                       moments,  # Moments of all parts
-                      ) -> LatentPCA:
+    def principal_axes(
+        self,
+        moments,  # Moments of all parts
+    ) -> LatentPCA:
         "The axes along which `fit_parts` wants the points to be counted."
         pca = LatentPCA().fit(moments)
         n = varying_axes(self.n_components, pca.explained_variance_, (moments.count, moments.latent_dim))
         return pca if n == pca.n_components_ else LatentPCA(n).fit(moments)
 
-    def fit_parts(self,
-                  moments,  # Moments of all parts
-                  histograms,  # DensityHistograms of all parts along `principal_axes(moments)`
-                 ):
+    def fit_parts(
+        self,
+        moments,  # Moments of all parts
+        histograms,  # DensityHistograms of all parts along `principal_axes(moments)`
+    ):
         "Learn from the parts of a data set; raises ValueError, in one sentence, for histograms along other axes."
         self._method()
-        if check_choice("width", self.width, ("fwhm", "std")) == "std": return super().fit(moments)
+        if check_choice("width", self.width, ("fwhm", "std")) == "std":
+            return super().fit(moments)
         pca = self.principal_axes(moments)
         if (len(histograms.centre), histograms.count) != (pca.n_components_, moments.count):
-            raise ValueError(f"expected histograms of {moments.count:,} points along the {pca.n_components_} axes that principal_axes "
-                             f"gives, got {histograms.count:,} points along {len(histograms.centre)}: count all parts along those")
+            raise ValueError(
+                f"expected histograms of {moments.count:,} points along the {pca.n_components_} axes that principal_axes "
+                f"gives, got {histograms.count:,} points along {len(histograms.centre)}: count all parts along those"
+            )
         self._keep(pca, histograms.half_widths(self.level))
         return self._learned_from(moments + Moments(), moments)
 
@@ -335,7 +464,9 @@ class _EllipseAxes(MomentsMixin, DensitySampler):
     def _keep(self, pca, widths):
         random_generator(self.random_state)  # which refuses what is no seed
         if not widths.all():
-            raise ValueError(f'the number density along principal axis {widths.argmin() + 1} is a spike, because many z-points are equal there: use width="std"')
+            raise ValueError(
+                f'the number density along principal axis {widths.argmin() + 1} is a spike, because many z-points are equal there: use width="std"'
+            )
         self.pca_, self.half_widths_, self.n_components_ = pca, widths, pca.n_components_
 
 # %% ../nbs/10_sampling.ipynb #a567f0b1
@@ -351,7 +482,8 @@ def _uniform_log_density(u):
 
 # %% ../nbs/10_sampling.ipynb #5cdc4a47
 class EllipticSampler(_EllipseAxes):
-    """z-vectors of which every pair of principal components lies in its ellipse: (x_i / (f a_i))^2 + (x_j / (f a_j))^2 <= 1.
+    """z-vectors of which every pair of principal components lies in its ellipse: (x_i / (f a_i))^2 + (x_j / (f a_j))^2
+    <= 1.
 
     a_i is the half-width along principal axis i (see `half_widths`), f the factor; components beyond the first
     n_components_ stay at the mean. Learned: `pca_`, `half_widths_` (n_components_,), `n_components_`, `moments_`. `factor`
@@ -359,16 +491,25 @@ class EllipticSampler(_EllipseAxes):
     no function of moments: from parts they are learned by `fit_parts`. Raises ValueError or TypeError, in one sentence, for
     bad parameters and for more components than z-points, dimensions or axes with any variation.
     Source: R. Mönchmeyer, "Autoencoders and latent space fragmentation" X; uniform law in closed form: this chapter.
+
+    Parameters
+    ----------
+    n_components
+        Principal axes to use: a count, a share of the variance in (0, 1), or None for all along which the points
+        vary.
+    level
+        Size of a half-width, in sigma of a Gaussian.
+    factor
+        The ellipses are this much smaller than their half-widths: smaller is cleaner, larger more varied.
+    width
+        Half-widths from the half-maximum ("fwhm") or the standard deviation ("std").
+    method
+        "uniform" on the allowed region, or "sequential", the law of the published pair loop.
+    random_state
+        None, an int, a numpy Generator or RandomState.
     """
-    def __init__(self,
-                 n_components=0.9,  # principal axes to use: a count, a share of the variance in (0, 1), or None for all along which the points vary
-                 *,
-                 level=2.35,  # size of a half-width, in sigma of a Gaussian
-                 factor=0.7,  # the ellipses are this much smaller than their half-widths: smaller is cleaner, larger more varied
-                 width="fwhm",  # half-widths from the half-maximum ("fwhm") or the standard deviation ("std")
-                 method="uniform",  # "uniform" on the allowed region, or "sequential", the law of the published pair loop
-                 random_state=None,  # None, an int, a numpy Generator or RandomState
-                ):
+
+    def __init__(self, n_components=0.9, *, level=2.35, factor=0.7, width="fwhm", method="uniform", random_state=None):
         self.n_components, self.level, self.factor = n_components, level, factor
         self.width, self.method, self.random_state = width, method, random_state
 
@@ -388,27 +529,36 @@ class EllipticSampler(_EllipseAxes):
         return np.where(inside, density, -np.inf)
 
     @available_if(lambda self: self.method == "uniform")  # the sequential law has no density in closed form
-    def score_samples(self, z): return super().score_samples(z)
+    def score_samples(self, z):
+        return super().score_samples(z)
 
     @available_if(lambda self: self.method == "uniform")
-    def score(self, z, y=None): return super().score(z, y)
+    def score(self, z, y=None):
+        return super().score(z, y)
 
 # %% ../nbs/10_sampling.ipynb #52b6f431
 class UniformSampler(DensitySampler):
-    """Every component uniform and independent: in the cube [-bound, bound], or between its own smallest and largest value.
+    """Every component uniform and independent: in the cube [-bound, bound], or between its own smallest and largest
+    value.
 
     Learned: `low_` and `high_`, shape (latent_dim,). The control of the series' posts IV and V: such vectors give no faces.
+
+    Parameters
+    ----------
+    bound
+        Half the side of the cube around the origin; None for each component's own range.
+    random_state
+        None, an int, a numpy Generator or RandomState.
     """
-    def __init__(self,
-                 bound=1.5,  # half the side of the cube around the origin; None for each component's own range
-                 *,
-                 random_state=None,  # None, an int, a numpy Generator or RandomState
-                ):
+
+    def __init__(self, bound=1.5, *, random_state=None):
         self.bound, self.random_state = bound, random_state
 
     def _fit(self, points, rng):
-        if self.bound is None: low, high = points.min(axis=0), points.max(axis=0)
-        else: low, high = np.multiply([[-1], [1]], np.full(points.shape[1], check_positive("bound", self.bound)))
+        if self.bound is None:
+            low, high = points.min(axis=0), points.max(axis=0)
+        else:
+            low, high = np.multiply([[-1], [1]], np.full(points.shape[1], check_positive("bound", self.bound)))
         self.low_, self.high_ = low.astype(np.float64), high.astype(np.float64)
 
     def _sample(self, n_samples, rng):
@@ -424,11 +574,14 @@ class IndependentSampler(MomentsMixin, DensitySampler):
     """Every component Gaussian and independent, with its own mean and standard deviation: correlations are ignored.
 
     Learned: `mean_` and `std_` (ddof=1), shape (latent_dim,), and `moments_`.
+
+    Parameters
+    ----------
+    random_state
+        None, an int, a numpy Generator or RandomState.
     """
-    def __init__(self,
-                 *,
-                 random_state=None,  # None, an int, a numpy Generator or RandomState
-                ):
+
+    def __init__(self, *, random_state=None):
         self.random_state = random_state
 
     def _learn(self, moments):
@@ -446,20 +599,27 @@ class IndependentSampler(MomentsMixin, DensitySampler):
 
 # %% ../nbs/10_sampling.ipynb #420915f0
 class GaussianSampler(LatentGaussian, DensitySampler):
-    """The multivariate normal distribution with mean and full covariance of the z-points, its spread multiplied by `truncation`.
+    """The multivariate normal distribution with mean and full covariance of the z-points, its spread multiplied by
+    `truncation`.
 
     It is the `LatentGaussian` of the z-points, without shrinkage, and what that has learned: `mean_`, `axes_`, `std_`,
     `rank_`, `covariance_`, `moments_`, all before truncation. Works for fewer points than dimensions: vectors vary where
     the points do. `truncation` is read when sampling.
+
+    Parameters
+    ----------
+    truncation
+        Factor on the spread: below 1 draws nearer the mean.
+    n_components
+        Principal axes to use: a count, a share of the variance in (0, 1), or None for all along which the points
+        vary.
+    random_state
+        None, an int, a numpy Generator or RandomState.
     """
+
     shrinkage = 0
 
-    def __init__(self,
-                 truncation=1.0,  # factor on the spread: below 1 draws nearer the mean
-                 *,
-                 n_components=None,  # principal axes to use: a count, a share of the variance in (0, 1), or None for all along which the points vary
-                 random_state=None,  # None, an int, a numpy Generator or RandomState
-                ):
+    def __init__(self, truncation=1.0, *, n_components=None, random_state=None):
         self.truncation, self.n_components, self.random_state = truncation, n_components, random_state
 
     def _learn(self, moments):
@@ -468,7 +628,9 @@ class GaussianSampler(LatentGaussian, DensitySampler):
         super()._learn(moments)
 
     def _sample(self, n_samples, rng):
-        return self.unwhiten(rng.standard_normal((n_samples, self.rank_)), check_positive("truncation", self.truncation))
+        return self.unwhiten(
+            rng.standard_normal((n_samples, self.rank_)), check_positive("truncation", self.truncation)
+        )
 
     def score_samples(self, z) -> np.ndarray:
         "Log density of every point in nats, shape (n_points,); in a subspace per unit of its volume."
@@ -483,7 +645,9 @@ class WhiteSampler(LatentSampler):
     Whitened coordinates are those of the `LatentGaussian` of the z-points, without shrinkage: shape (n_points, rank_).
     Learned: `gaussian_`. `_check()` looks at the parameters before anything is computed.
     """
-    def _check(self): "Raise ValueError or TypeError for bad parameters."
+
+    def _check(self):
+        "Raise ValueError or TypeError for bad parameters."
 
     def _fit(self, points, rng):
         self._check()
@@ -491,11 +655,13 @@ class WhiteSampler(LatentSampler):
         self._fit_white(gaussian.whiten(points), rng)
         self.gaussian_ = gaussian
 
-    def _sample(self, n_samples, rng): return self.gaussian_.unwhiten(self._sample_white(n_samples, rng))
+    def _sample(self, n_samples, rng):
+        return self.gaussian_.unwhiten(self._sample_white(n_samples, rng))
 
 
 class WhiteDensitySampler(WhiteSampler, DensitySampler):
     "The same with a density: it defines `_score_white(white)` as well, log densities in whitened coordinates."
+
     def _score(self, points):
         gaussian = self.gaussian_
         density = self._score_white(gaussian.whiten(points)) - np.log(gaussian.std_).sum()
@@ -503,13 +669,30 @@ class WhiteDensitySampler(WhiteSampler, DensitySampler):
 
 # %% ../nbs/10_sampling.ipynb #16540d81
 class SamplerEntry(NamedTuple):
-    "What commands, tables and documentation know about a sampler."
-    place: str  # module and class, as "sampling:EllipticSampler"
-    sentence: str  # what it draws
-    fixed: dict = {}  # parameters that make the name what it is
-    factor: str = None  # its parameter that says how far the vectors may lie from the mean, if it has one
-    components: str = None  # its parameter that says how many principal axes vary, if it has one
-    in_tables: bool = False  # is it in a table where nobody named samplers?
+    """What commands, tables and documentation know about a sampler.
+
+    Attributes
+    ----------
+    place : str
+        Module and class, as "sampling:EllipticSampler".
+    sentence : str
+        What it draws.
+    fixed : dict
+        Parameters that make the name what it is.
+    factor : str
+        Its parameter that says how far the vectors may lie from the mean, if it has one.
+    components : str
+        Its parameter that says how many principal axes vary, if it has one.
+    in_tables : bool
+        Is it in a table where nobody named samplers?
+    """
+
+    place: str
+    sentence: str
+    fixed: dict = {}
+    factor: str = None
+    components: str = None
+    in_tables: bool = False
 
     @property
     def cls(self):
@@ -525,65 +708,125 @@ class SamplerEntry(NamedTuple):
 # %% ../nbs/10_sampling.ipynb #52e54230
 SAMPLERS = {
     "elliptic": SamplerEntry(
-        "sampling:EllipticSampler", "inside the ellipses of all pairs of principal axes, exactly uniform: the way of the series",
-        {"method": "uniform"}, "factor", "n_components", True),
+        "sampling:EllipticSampler",
+        "inside the ellipses of all pairs of principal axes, exactly uniform: the way of the series",
+        {"method": "uniform"},
+        "factor",
+        "n_components",
+        True,
+    ),
     "sequential": SamplerEntry(
-        "sampling:EllipticSampler", "inside the same ellipses, with the law of the published pair loop",
-        {"method": "sequential"}, "factor", "n_components"),
+        "sampling:EllipticSampler",
+        "inside the same ellipses, with the law of the published pair loop",
+        {"method": "sequential"},
+        "factor",
+        "n_components",
+    ),
     "gaussian": SamplerEntry(
-        "sampling:GaussianSampler", "the normal distribution with mean and covariance of the z-points",
-        {}, "truncation", "n_components", True),
+        "sampling:GaussianSampler",
+        "the normal distribution with mean and covariance of the z-points",
+        {},
+        "truncation",
+        "n_components",
+        True,
+    ),
     "blend": SamplerEntry("densities:BlendSampler", "children of two z-points, with some noise", in_tables=True),
     "mixture": SamplerEntry("densities:MixtureSampler", "ten Gaussians (its fit takes up to minutes)"),
-    "copula": SamplerEntry("densities:CopulaSampler", "the distribution of each principal axis as it is, and the correlations of the ranks"),
+    "copula": SamplerEntry(
+        "densities:CopulaSampler", "the distribution of each principal axis as it is, and the correlations of the ranks"
+    ),
     "scale": SamplerEntry("densities:ScaleMixtureSampler", "a normal vector times a log-normal scale of its own"),
     "radius": SamplerEntry("densities:EmpiricalRadiusSampler", "random directions with the lengths of the z-points"),
-    "truncated": SamplerEntry("densities:TruncatedGaussianSampler", "the normal distribution inside its 95 % ellipsoid"),
-    "gaussianization": SamplerEntry("densities:GaussianizationSampler", "independent components made normal layer by layer (its fit takes up to minutes)"),
+    "truncated": SamplerEntry(
+        "densities:TruncatedGaussianSampler", "the normal distribution inside its 95 % ellipsoid"
+    ),
+    "gaussianization": SamplerEntry(
+        "densities:GaussianizationSampler",
+        "independent components made normal layer by layer (its fit takes up to minutes)",
+    ),
     "flow": SamplerEntry("flow:FlowSampler", "a normalising flow, trained with Keras (its fit takes minutes)"),
     "kernel": SamplerEntry("densities:KernelSampler", "noise around single z-points: near known faces"),
-    "independent": SamplerEntry("sampling:IndependentSampler", "every component normal, correlations ignored: a control that fails", in_tables=True),
-    "range": SamplerEntry("sampling:UniformSampler", "every component uniform over its own range: a control that fails", {"bound": None}),
-    "uniform": SamplerEntry("sampling:UniformSampler", "a cube around the origin: a control that fails", in_tables=True),
+    "independent": SamplerEntry(
+        "sampling:IndependentSampler",
+        "every component normal, correlations ignored: a control that fails",
+        in_tables=True,
+    ),
+    "range": SamplerEntry(
+        "sampling:UniformSampler", "every component uniform over its own range: a control that fails", {"bound": None}
+    ),
+    "uniform": SamplerEntry(
+        "sampling:UniformSampler", "a cube around the origin: a control that fails", in_tables=True
+    ),
 }
 
 # %% ../nbs/10_sampling.ipynb #f3b4ca47
-def make_sampler(
-    name: str,  # one of `SAMPLERS`
-    *,
-    components=None,  # principal axes that vary, a count or a share of the variance; None: the class's default
-    factor=None,  # how far from the mean the vectors may lie; None: the class's default
-    **parameters,  # others of the class, by their own names
-):  # the sampler, not fitted
-    "The sampler of that name; raises ValueError, in one sentence, for another name and for a setting that it does not have."
+def make_sampler(name: str, *, components=None, factor=None, **parameters):
+    """The sampler of that name; raises ValueError, in one sentence, for another name and for a setting that it does
+    not have.
+
+    Parameters
+    ----------
+    name : str
+        One of `SAMPLERS`.
+    components
+        Principal axes that vary, a count or a share of the variance; None: the class's default.
+    factor
+        How far from the mean the vectors may lie; None: the class's default.
+    **parameters
+        Others of the class, by their own names.
+
+    Returns
+    -------
+    the sampler, not fitted
+    """
     if not isinstance(name, str) or name not in SAMPLERS:
         raise ValueError(f"expected one of the samplers {', '.join(SAMPLERS)}, got {name!r}: choose one of these")
     entry = SAMPLERS[name]
     for knob, value in {"components": components, "factor": factor}.items():
-        if value is None: continue
-        if getattr(entry, knob) is None: raise ValueError(f"the sampler {name} has no {knob}, got {knob}={value!r}: leave it out")
-        if getattr(entry, knob) in parameters: raise ValueError(f"expected {knob} or {getattr(entry, knob)}, got both: they are one setting")
+        if value is None:
+            continue
+        if getattr(entry, knob) is None:
+            raise ValueError(f"the sampler {name} has no {knob}, got {knob}={value!r}: leave it out")
+        if getattr(entry, knob) in parameters:
+            raise ValueError(f"expected {knob} or {getattr(entry, knob)}, got both: they are one setting")
         parameters[getattr(entry, knob)] = value
     return entry.cls(**entry.fixed | parameters)
 
 # %% ../nbs/10_sampling.ipynb #d71b062a
-def fitted_sampler(
-    sampler,  # a sampler, fitted or not, or the name of one
-    z,  # z-points to fit it to if need be, shape (n_points, latent_dim)
-    random_state=None,  # seed of the fit, where the sampler has none of its own
-    progress: bool = True,  # False: no progress bar, whatever the sampler says
-):  # a sampler that has been fitted
-    "A fitted sampler as it is; another is copied and fitted. Raises TypeError, in one sentence, for what is no sampler of z-vectors."
-    if isinstance(sampler, str): sampler = make_sampler(sampler)
+def fitted_sampler(sampler, z, random_state=None, progress: bool = True):
+    """A fitted sampler as it is; another is copied and fitted. Raises TypeError, in one sentence, for what is no
+    sampler of z-vectors.
+
+    Parameters
+    ----------
+    sampler
+        A sampler, fitted or not, or the name of one.
+    z
+        Z-points to fit it to if need be, shape (n_points, latent_dim).
+    random_state
+        Seed of the fit, where the sampler has none of its own.
+    progress : bool
+        False: no progress bar, whatever the sampler says.
+
+    Returns
+    -------
+    a sampler that has been fitted
+    """
+    if isinstance(sampler, str):
+        sampler = make_sampler(sampler)
     if isinstance(sampler, type) or not hasattr(sampler, "sample"):
-        raise TypeError("expected a sampler such as EllipticSampler(), or the name of one, "
-                        f"got {' '.join(repr(sampler).split()):.80}: make_sampler finds one by name")
-    if hasattr(sampler, "n_features_in_"): return sampler
+        raise TypeError(
+            "expected a sampler such as EllipticSampler(), or the name of one, "
+            f"got {' '.join(repr(sampler).split()):.80}: make_sampler finds one by name"
+        )
+    if hasattr(sampler, "n_features_in_"):
+        return sampler
     if getattr(sampler, "fits", "z-points") != "z-points":
         raise TypeError(f"{type(sampler).__name__} learns from {sampler.fits}, not from z-points: fit it first")
     parameters, sampler = sampler.get_params(), clone(sampler)
     own_seed = parameters.get("random_state", 0)
     if "random_state" in parameters:  # the copy of a generator would begin anew every time
         sampler.set_params(random_state=random_state if own_seed is None else own_seed)
-    if not progress and parameters.get("progress"): sampler.set_params(progress=False)
+    if not progress and parameters.get("progress"):
+        sampler.set_params(progress=False)
     return sampler.fit(z)

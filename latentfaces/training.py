@@ -22,9 +22,20 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from .autoencoder import build_autoencoder, build_decoder, build_encoder, check_network
-from .core import (
-    batches, check_choice, check_count, check_images, check_positive, expanded, load_keras, progress_bar, read_arrays,
-    replace_file, silenced, to_float)
+from latentfaces.core import (
+    batches,
+    check_choice,
+    check_count,
+    check_images,
+    check_positive,
+    expanded,
+    load_keras,
+    progress_bar,
+    read_arrays,
+    replace_file,
+    silenced,
+    to_float,
+)
 
 # %% ../nbs/03_training.ipynb #52fc6aa0
 load_keras();  # in silence, so that the imports below find it there
@@ -35,29 +46,47 @@ from keras import ops
 
 # %% ../nbs/03_training.ipynb #11df8fd8
 def pixel_pca_error(
-    train: np.ndarray,         # training images, (n, size, size, 3)
-    held_out: np.ndarray,      # images to measure on, (m, size, size, 3)
-    n_components: int = 256,   # as many as the network has latent dimensions
-    max_images: int = 10_000,  # fit on a seeded draw of this many, where there are more
-    random_state: int = 0,     # seed of the draw and of the randomised solver
+    train: np.ndarray, held_out: np.ndarray, n_components: int = 256, max_images: int = 10000, random_state: int = 0
 ) -> float:
-    "Mean squared held-out error, per pixel channel, of the best linear autoencoder: PCA of the pixels."
+    """Mean squared held-out error, per pixel channel, of the best linear autoencoder: PCA of the pixels.
+
+    Parameters
+    ----------
+    train : np.ndarray
+        Training images, (n, size, size, 3).
+    held_out : np.ndarray
+        Images to measure on, (m, size, size, 3).
+    n_components : int
+        As many as the network has latent dimensions.
+    max_images : int
+        Fit on a seeded draw of this many, where there are more.
+    random_state : int
+        Seed of the draw and of the randomised solver.
+    """
     rng = np.random.default_rng(random_state)
-    if len(train) > max_images: train = train[np.sort(rng.choice(len(train), max_images, replace=False))]
+    if len(train) > max_images:
+        train = train[np.sort(rng.choice(len(train), max_images, replace=False))]
     flat, flat_held = (to_float(x[:]).reshape(len(x), -1) for x in (train, held_out))
     n_components = min(n_components, *flat.shape)
     pca = PCA(n_components, svd_solver="randomized", iterated_power=12, random_state=random_state).fit(flat)
     return float(np.mean((flat_held - pca.inverse_transform(pca.transform(flat_held))) ** 2))
 
 # %% ../nbs/03_training.ipynb #41d82f86
-def check_varied(
-    images: np.ndarray,  # training images, (n, size, size, 3); read until two differ
-) -> None:
-    "Raise ValueError where all images are one and the same picture."
+def check_varied(images: np.ndarray) -> None:
+    """Raise ValueError where all images are one and the same picture.
+
+    Parameters
+    ----------
+    images : np.ndarray
+        Training images, (n, size, size, 3); read until two differ.
+    """
     first = images[:1]
-    if any((images[piece] != first).any() for piece in batches(len(images), 1024)): return
-    raise ValueError("expected training images that differ from each other, "
-                     f"got the same picture {len(images):,} times: look at the images, and take others")
+    if any((images[piece] != first).any() for piece in batches(len(images), 1024)):
+        return
+    raise ValueError(
+        "expected training images that differ from each other, "
+        f"got the same picture {len(images):,} times: look at the images, and take others"
+    )
 
 # %% ../nbs/03_training.ipynb #afea78dc
 class Rows:
@@ -67,16 +96,23 @@ class Rows:
         self.array, self.index = array, np.asarray(index)
         self.shape, self.dtype, self.ndim = (len(self.index), *array.shape[1:]), array.dtype, array.ndim
 
-    def __len__(self): return len(self.index)
+    def __len__(self):
+        return len(self.index)
 
-    def __getitem__(self, key): return self.array[self.index[key]]
+    def __getitem__(self, key):
+        return self.array[self.index[key]]
 
 # %% ../nbs/03_training.ipynb #4a440679
-def shifted(
-    images: np.ndarray,  # (n, height, width, 3)
-    offsets: np.ndarray, # pixels to the right and down, integers (n, 2)
-) -> np.ndarray:
-    "Images moved by whole pixels; border pixels are repeated."
+def shifted(images: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Images moved by whole pixels; border pixels are repeated.
+
+    Parameters
+    ----------
+    images : np.ndarray
+        (n, height, width, 3).
+    offsets : np.ndarray
+        Pixels to the right and down, integers (n, 2).
+    """
     n, height, width = images.shape[:3]
     columns = np.clip(np.arange(width) - offsets[:, :1], 0, width - 1)
     rows = np.clip(np.arange(height) - offsets[:, 1:], 0, height - 1)
@@ -84,34 +120,68 @@ def shifted(
 
 # %% ../nbs/03_training.ipynb #31080001
 def face_batches(
-    images: np.ndarray,     # training images, uint8 or float in [0, 1]; a memory map is read batch by batch
-    batch_size: int,        # images per step; what is left over at the end of an epoch is skipped
-    random_state: int = 0,  # the order and the mirroring follow from this seed and the number of the epoch
-    start_epoch: int = 0,   # epochs to skip
-    mirror: bool = True,    # flip each image left to right with probability 1/2?
-    shift: int = 0,         # move each image by up to so many pixels both ways
-    targets=None,           # what a network shall answer, one row per image; None: the batch itself
-):                          # endless generator of pairs: images, float32 in [0, 1], and their targets
-    "Endless shuffled, mirrored and shifted batches that are the same for the same seed and epoch."
+    images: np.ndarray,
+    batch_size: int,
+    random_state: int = 0,
+    start_epoch: int = 0,
+    mirror: bool = True,
+    shift: int = 0,
+    targets=None,
+):
+    """Endless shuffled, mirrored and shifted batches that are the same for the same seed and epoch.
+
+    Parameters
+    ----------
+    images : np.ndarray
+        Training images, uint8 or float in [0, 1]; a memory map is read batch by batch.
+    batch_size : int
+        Images per step; what is left over at the end of an epoch is skipped.
+    random_state : int
+        The order and the mirroring follow from this seed and the number of the epoch.
+    start_epoch : int
+        Epochs to skip.
+    mirror : bool
+        Flip each image left to right with probability 1/2?
+    shift : int
+        Move each image by up to so many pixels both ways.
+    targets
+        What a network shall answer, one row per image; None: the batch itself.
+
+    Returns
+    -------
+    endless generator of pairs: images, float32 in [0, 1], and their targets
+    """
     n = len(images)
     for epoch in itertools.count(start_epoch):
         rng = np.random.default_rng([random_state, epoch])
         order, flip = rng.permutation(n), rng.random(n) < (0.5 if mirror else 0)
         offsets = rng.integers(-shift, shift + 1, (n, 2))
         for start in range(0, n - batch_size + 1, batch_size):
-            chosen = np.sort(order[start:start + batch_size])
+            chosen = np.sort(order[start : start + batch_size])
             batch = to_float(shifted(images[chosen], offsets[chosen]) if shift else images[chosen])
             batch[flip[chosen]] = batch[flip[chosen], :, ::-1]
             yield batch, batch if targets is None else targets[chosen]
 
 # %% ../nbs/03_training.ipynb #6b6475d1
-def orthogonalize(
-    x,                                             # matrix of any shape, float32
-    steps: int = 5,                                # rounds of the Newton-Schulz iteration
-    abc: tuple = (3.4445, -4.7750, 2.0315),        # coefficients of its quintic
-):                                                 # matrix whose singular values are all near 1
-    "About U V^T of the singular value decomposition U S V^T, by the quintic Newton-Schulz iteration (Jordan et al. 2024) on the Gram matrix."
-    if x.shape[0] > x.shape[1]: return ops.transpose(orthogonalize(ops.transpose(x), steps, abc))
+def orthogonalize(x, steps: int = 5, abc: tuple = (3.4445, -4.775, 2.0315)):
+    """About U V^T of the singular value decomposition U S V^T, by the quintic Newton-Schulz iteration (Jordan et al.
+    2024) on the Gram matrix.
+
+    Parameters
+    ----------
+    x
+        Matrix of any shape, float32.
+    steps : int
+        Rounds of the Newton-Schulz iteration.
+    abc : tuple
+        Coefficients of its quintic.
+
+    Returns
+    -------
+    matrix whose singular values are all near 1
+    """
+    if x.shape[0] > x.shape[1]:
+        return ops.transpose(orthogonalize(ops.transpose(x), steps, abc))
     a, b, c = abc
     x = x / (ops.norm(x) + 1e-7)
     gram, identity = x @ ops.transpose(x), ops.eye(x.shape[0], dtype=x.dtype)
@@ -127,8 +197,13 @@ class Muon(keras.optimizers.Muon):
     "Keras' Muon, for convolution kernels too; biases and kernels that touch the three colour channels go by Adam."
 
     def __init__(self, learning_rate=0.003, weight_decay=0.0, adam_weight_decay=0.0, adam_lr_ratio=0.3, **kwargs):
-        super().__init__(learning_rate, weight_decay=weight_decay, adam_weight_decay=adam_weight_decay,
-                         adam_lr_ratio=adam_lr_ratio, **kwargs)
+        super().__init__(
+            learning_rate,
+            weight_decay=weight_decay,
+            adam_weight_decay=adam_weight_decay,
+            adam_lr_ratio=adam_lr_ratio,
+            **kwargs,
+        )
 
     def _should_use_adamw(self, variable):
         return len(variable.shape) < 2 or min(variable.shape[-2:]) <= 3
@@ -139,7 +214,8 @@ class Muon(keras.optimizers.Muon):
         scale = self.rms_rate * max(matrix.shape) ** 0.5
         return ops.reshape(scale * orthogonalize(ops.cast(matrix, "float32"), steps), x.shape)
 
-    def lr_adjust(self, x): return x
+    def lr_adjust(self, x):
+        return x
 
 # %% ../nbs/03_training.ipynb #4ea7d4a3
 @contextlib.contextmanager
@@ -149,31 +225,50 @@ def without_remapper():
         yield
         return
     from tensorflow import config
+
     before = config.optimizer.get_experimental_options().get("remapping", True)
     config.optimizer.set_experimental_options({"remapping": False})
-    try: yield
-    finally: config.optimizer.set_experimental_options({"remapping": before})
+    try:
+        yield
+    finally:
+        config.optimizer.set_experimental_options({"remapping": before})
 
 # %% ../nbs/03_training.ipynb #9b9617bc
-def learning_rate_schedule(
-    learning_rate: float,  # the peak
-    total_steps: int,      # steps of the whole training
-):
-    "Linear warm-up over the first twentieth (500 steps at most), then half a cosine to zero."
+def learning_rate_schedule(learning_rate: float, total_steps: int):
+    """Linear warm-up over the first twentieth (500 steps at most), then half a cosine to zero.
+
+    Parameters
+    ----------
+    learning_rate : float
+        The peak.
+    total_steps : int
+        Steps of the whole training.
+    """
     warmup = max(1, min(500, total_steps // 20))
-    return keras.optimizers.schedules.CosineDecay(learning_rate / warmup, max(1, total_steps - warmup), alpha=0.0,
-                                                  warmup_target=learning_rate, warmup_steps=warmup)
+    return keras.optimizers.schedules.CosineDecay(
+        learning_rate / warmup,
+        max(1, total_steps - warmup),
+        alpha=0.0,
+        warmup_target=learning_rate,
+        warmup_steps=warmup,
+    )
 
 # %% ../nbs/03_training.ipynb #2c10ac68
 OPTIMIZERS = ("muon", "adam")
 
 
-def make_optimizer(
-    name: str,             # "muon" or "adam"
-    learning_rate: float,  # peak of the schedule
-    total_steps: int,      # steps of the whole training
-) -> keras.optimizers.Optimizer:
-    "The named optimiser with its schedule; raises ValueError for another name."
+def make_optimizer(name: str, learning_rate: float, total_steps: int) -> keras.optimizers.Optimizer:
+    """The named optimiser with its schedule; raises ValueError for another name.
+
+    Parameters
+    ----------
+    name : str
+        "muon" or "adam".
+    learning_rate : float
+        Peak of the schedule.
+    total_steps : int
+        Steps of the whole training.
+    """
     check_choice("optimizer", name, OPTIMIZERS)
     schedule = learning_rate_schedule(learning_rate, total_steps)
     return Muon(schedule) if name == "muon" else keras.optimizers.Adam(schedule)
@@ -184,8 +279,10 @@ class StopOnNaN(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if not np.isfinite(float(logs["loss"])):
-            raise FloatingPointError(f"expected a finite training error, got {float(logs['loss'])} at step {batch + 1} of this epoch: "
-                                     "train again with a lower learning rate, in another folder")
+            raise FloatingPointError(
+                f"expected a finite training error, got {float(logs['loss'])} at step {batch + 1} of this epoch: "
+                "train again with a lower learning rate, in another folder"
+            )
 
 # %% ../nbs/03_training.ipynb #a5fe66b9
 class ProgressBar(keras.callbacks.Callback):
@@ -195,55 +292,86 @@ class ProgressBar(keras.callbacks.Callback):
         super().__init__()
         self.bar, self.epochs = bar, epochs
 
-    def on_train_batch_end(self, batch, logs=None): self.bar.update()
+    def on_train_batch_end(self, batch, logs=None):
+        self.bar.update()
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.bar.disable: return
+        if self.bar.disable:
+            return
         errors = f"training error {logs['loss']:.6f}, held-out error {logs['val_loss']:.6f}"
         self.bar.write(f"epoch {epoch + 1:3d} of {self.epochs}: {errors}")
 
 # %% ../nbs/03_training.ipynb #45e58e6a
-def save_checkpoint(
-    path,                    # file to write
-    model: keras.Model,      # compiled model, whose weights and optimiser are kept
-    settings: dict,          # what the training was asked to do
-    history: list,           # a row per finished epoch
-) -> None:
-    "Write weights, optimiser, settings and history to one .npz file, atomically."
+def save_checkpoint(path, model: keras.Model, settings: dict, history: list) -> None:
+    """Write weights, optimiser, settings and history to one .npz file, atomically.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    model : keras.Model
+        Compiled model, whose weights and optimiser are kept.
+    settings : dict
+        What the training was asked to do.
+    history : list
+        A row per finished epoch.
+    """
     arrays = {f"weight_{i:03d}": ops.convert_to_numpy(w) for i, w in enumerate(model.weights)}
     arrays |= {f"optimizer_{i:03d}": ops.convert_to_numpy(v) for i, v in enumerate(model.optimizer.variables)}
     state = json.dumps({"settings": settings, "history": history})
     replace_file(path, lambda file: np.savez(file, state=np.array(state), **arrays))
 
 # %% ../nbs/03_training.ipynb #0a3ebb3b
-def read_state(
-    path,        # a checkpoint
-) -> dict:       # its "settings" and "history"
-    "What a checkpoint says of itself; raises ValueError for a damaged one."
-    try: return json.loads(str(read_arrays(path)["state"]))
+def read_state(path) -> dict:
+    """What a checkpoint says of itself; raises ValueError for a damaged one.
+
+    Parameters
+    ----------
+    path
+        A checkpoint.
+
+    Returns
+    -------
+    dict
+        Its "settings" and "history".
+    """
+    try:
+        return json.loads(str(read_arrays(path)["state"]))
     except Exception as error:
-        raise ValueError(f"expected a checkpoint of an interrupted training in {path}, got a damaged file ({error}): "
-                         "delete it and train from the start") from error
+        raise ValueError(
+            f"expected a checkpoint of an interrupted training in {path}, got a damaged file ({error}): "
+            "delete it and train from the start"
+        ) from error
 
 # %% ../nbs/03_training.ipynb #b426e965
-def restore_checkpoint(
-    path,                # a checkpoint
-    model: keras.Model,  # compiled model of the same sizes, changed in place
-) -> None:
-    "Put a checkpoint's weights and optimiser state back into a model."
+def restore_checkpoint(path, model: keras.Model) -> None:
+    """Put a checkpoint's weights and optimiser state back into a model.
+
+    Parameters
+    ----------
+    path
+        A checkpoint.
+    model : keras.Model
+        Compiled model of the same sizes, changed in place.
+    """
     model.optimizer.build(model.trainable_variables)
     arrays = read_arrays(path)
     for kind, variables in (("weight", model.weights), ("optimizer", model.optimizer.variables)):
-        for i, variable in enumerate(variables): variable.assign(arrays[f"{kind}_{i:03d}"])
+        for i, variable in enumerate(variables):
+            variable.assign(arrays[f"{kind}_{i:03d}"])
 
 # %% ../nbs/03_training.ipynb #317d6aee
 HISTORY_COLUMNS = ("epoch", "train_mse", "held_out_mse", "seconds")
 
 
-def history_csv(
-    history: list,  # a dict with HISTORY_COLUMNS per epoch
-) -> bytes:
-    "The history as CSV text."
+def history_csv(history: list) -> bytes:
+    """The history as CSV text.
+
+    Parameters
+    ----------
+    history : list
+        A dict with HISTORY_COLUMNS per epoch.
+    """
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, HISTORY_COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -258,24 +386,39 @@ class Checkpoint(keras.callbacks.Callback):
         super().__init__()
         self.folder, self.settings, self.history = folder, settings, history
 
-    def on_epoch_begin(self, epoch, logs=None): self.start = time.perf_counter()
+    def on_epoch_begin(self, epoch, logs=None):
+        self.start = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
         seconds = round(time.perf_counter() - self.start, 2)
-        self.history.append(dict(zip(HISTORY_COLUMNS, (epoch + 1, float(logs["loss"]), float(logs["val_loss"]), seconds))))
-        if self.folder is None: return
+        self.history.append(
+            dict(zip(HISTORY_COLUMNS, (epoch + 1, float(logs["loss"]), float(logs["val_loss"]), seconds)))
+        )
+        if self.folder is None:
+            return
         save_checkpoint(self.folder / "checkpoint.npz", self.model, self.settings, self.history)
         replace_file(self.folder / "history.csv", lambda file: file.write(history_csv(self.history)))
 
 # %% ../nbs/03_training.ipynb #78e5bdb6
-def data_fingerprint(
-    images: np.ndarray,  # (n, size, size, 3); a memory map is read in pieces
-    names=None,          # their names, if these matter too
-) -> str:                # 32 hexadecimal digits
-    "A short text that changes with any pixel, name, the order or the number of the images."
+def data_fingerprint(images: np.ndarray, names=None) -> str:
+    """A short text that changes with any pixel, name, the order or the number of the images.
+
+    Parameters
+    ----------
+    images : np.ndarray
+        (n, size, size, 3); a memory map is read in pieces.
+    names
+        Their names, if these matter too.
+
+    Returns
+    -------
+    str
+        32 hexadecimal digits.
+    """
     head = [images.shape, str(images.dtype), None if names is None else [str(name) for name in names]]
     digest = hashlib.sha256(json.dumps(head).encode())
-    for piece in batches(len(images), 1024): digest.update(np.ascontiguousarray(images[piece]))
+    for piece in batches(len(images), 1024):
+        digest.update(np.ascontiguousarray(images[piece]))
     return digest.hexdigest()[:32]
 
 # %% ../nbs/03_training.ipynb #52ad2ce5
@@ -286,17 +429,31 @@ def _networks(settings, dtype, clip):
     return build_encoder(**sizes), build_decoder(**sizes, clip=clip)
 
 # %% ../nbs/03_training.ipynb #08bb8b62
-def history_so_far(
-    folder,          # of a training, or None
-    resume: bool,    # go on from the checkpoint there, if there is one?
-    settings: dict,  # what is asked for; a part of the settings is compared as far as it goes
-) -> list:           # a row per finished epoch
-    "The history to go on from: empty, or the checkpoint's; raises where folder, settings or images do not fit."
+def history_so_far(folder, resume: bool, settings: dict) -> list:
+    """The history to go on from: empty, or the checkpoint's; raises where folder, settings or images do not fit.
+
+    Parameters
+    ----------
+    folder
+        Of a training, or None.
+    resume : bool
+        Go on from the checkpoint there, if there is one?
+    settings : dict
+        What is asked for; a part of the settings is compared as far as it goes.
+
+    Returns
+    -------
+    list
+        A row per finished epoch.
+    """
     checkpoint = None if folder is None else folder / "checkpoint.npz"
-    if checkpoint is None or not checkpoint.exists(): return []
+    if checkpoint is None or not checkpoint.exists():
+        return []
     if not resume:
-        raise FileExistsError(f"expected a folder without an interrupted training, got {folder} with a checkpoint: "
-                              "resume it, or choose another folder")
+        raise FileExistsError(
+            f"expected a folder without an interrupted training, got {folder} with a checkpoint: "
+            "resume it, or choose another folder"
+        )
     state = read_state(checkpoint)
     _check_same(folder, state["settings"], settings)
     return state["history"]
@@ -305,16 +462,22 @@ def history_so_far(
 def _check_same(folder, before, now):
     "Raise one sentence unless a training's settings and images are those that it began with."
     if "images" not in before:
-        raise ValueError(f"expected a checkpoint that knows its images, got one of an older version in {folder}: "
-                         "train anew in another folder")
+        raise ValueError(
+            f"expected a checkpoint that knows its images, got one of an older version in {folder}: "
+            "train anew in another folder"
+        )
     changed = sorted(k for k in now if now[k] != before.get(k))
     if changed == ["images"]:
-        raise ValueError(f"expected the images that the training in {folder} began with, got other ones: "
-                         "resume with the same files, or train anew in another folder")
+        raise ValueError(
+            f"expected the images that the training in {folder} began with, got other ones: "
+            "resume with the same files, or train anew in another folder"
+        )
     if changed:
         was, wanted = ({k: s.get(k) for k in changed if k != "images"} for s in (before, now))
-        raise ValueError(f"expected the settings that the training in {folder} began with, {was}, got {wanted}: "
-                         "resume with the same ones, or train anew in another folder")
+        raise ValueError(
+            f"expected the settings that the training in {folder} began with, {was}, got {wanted}: "
+            "resume with the same ones, or train anew in another folder"
+        )
 
 # %% ../nbs/03_training.ipynb #7e27f33b
 class HeldOut(keras.utils.PyDataset):
@@ -324,16 +487,18 @@ class HeldOut(keras.utils.PyDataset):
         super().__init__()
         self.images, self.batch_size = images, batch_size
 
-    def __len__(self): return -(-len(self.images) // self.batch_size)
+    def __len__(self):
+        return -(-len(self.images) // self.batch_size)
 
     def __getitem__(self, i):
-        batch = to_float(self.images[i * self.batch_size:(i + 1) * self.batch_size])
+        batch = to_float(self.images[i * self.batch_size : (i + 1) * self.batch_size])
         return batch, batch
 
 # %% ../nbs/03_training.ipynb #03c4abb6
 def _compiled(settings, steps):
     "The autoencoder of a training, with its first weights and its optimiser."
-    with silenced(): keras.utils.set_random_seed(settings["random_state"])  # on JAX, Keras loads TensorFlow for this
+    with silenced():
+        keras.utils.set_random_seed(settings["random_state"])  # on JAX, Keras loads TensorFlow for this
     model = build_autoencoder(*_networks(settings, settings["dtype"], clip=False))
     optimizer = make_optimizer(settings["optimizer"], settings["learning_rate"], settings["epochs"] * steps)
     model.compile(optimizer, "mse")
@@ -355,42 +520,95 @@ def _fit(model, train, held_out, folder, settings, history, progress):
     total = epochs * steps
     bar = progress_bar(description="training", total=total, unit="step", progress=progress, initial=done * steps)
     with bar, without_remapper():
-        model.fit(stream, steps_per_epoch=steps, epochs=epochs, initial_epoch=done, validation_data=HeldOut(held_out),
-                  shuffle=False, verbose=0,
-                  callbacks=[StopOnNaN(), Checkpoint(folder, settings, history), ProgressBar(bar, epochs)])
+        model.fit(
+            stream,
+            steps_per_epoch=steps,
+            epochs=epochs,
+            initial_epoch=done,
+            validation_data=HeldOut(held_out),
+            shuffle=False,
+            verbose=0,
+            callbacks=[StopOnNaN(), Checkpoint(folder, settings, history), ProgressBar(bar, epochs)],
+        )
 
 # %% ../nbs/03_training.ipynb #9e543faa
 def train_autoencoder(
-    train: np.ndarray,                     # training images, uint8 or float in [0, 1], (n, size, size, 3)
-    held_out: np.ndarray,                  # images never trained on, to measure with, (m, size, size, 3)
-    folder=None,                           # where checkpoint.npz and history.csv go after each epoch; None keeps nothing
+    train: np.ndarray,
+    held_out: np.ndarray,
+    folder=None,
     *,
-    epochs: int = 40,                      # passes over the training images
-    latent_dim: int = 256,                 # number of latent dimensions (z_dim)
-    filters: tuple = (32, 64, 128, 256),   # filters of the strided convolutions
-    kernel_size: int = 4,                  # side of the convolution kernels, pixels
-    batch_norm: bool = False,              # batch normalisation after each hidden convolution?
-    batch_size: int = 64,                  # images per step
-    shift: int = 2,                        # training images are mirrored, and moved by up to so many pixels
-    optimizer: str = "muon",               # "muon" or "adam"
-    learning_rate: float = 0.003,          # peak of the schedule; take 0.001 with adam
-    dtype: str = "float32",                # or "mixed_bfloat16"
-    random_state: int = 0,                 # seed of the first weights, the order and the mirroring
-    resume: bool = False,                  # go on from the folder's checkpoint, if there is one
-    progress: bool = True,                 # show a progress bar?
-) -> tuple:                                # encoder, decoder, history (a list with a dict per epoch)
-    "Train the plain autoencoder on the mean squared error, or go on with an interrupted training; both end at the same weights."
+    epochs: int = 40,
+    latent_dim: int = 256,
+    filters: tuple = (32, 64, 128, 256),
+    kernel_size: int = 4,
+    batch_norm: bool = False,
+    batch_size: int = 64,
+    shift: int = 2,
+    optimizer: str = "muon",
+    learning_rate: float = 0.003,
+    dtype: str = "float32",
+    random_state: int = 0,
+    resume: bool = False,
+    progress: bool = True,
+) -> tuple:
+    """Train the plain autoencoder on the mean squared error, or go on with an interrupted training; both end at the
+    same weights.
+
+    Parameters
+    ----------
+    train : np.ndarray
+        Training images, uint8 or float in [0, 1], (n, size, size, 3).
+    held_out : np.ndarray
+        Images never trained on, to measure with, (m, size, size, 3).
+    folder
+        Where checkpoint.npz and history.csv go after each epoch; None keeps nothing.
+    epochs : int
+        Passes over the training images.
+    latent_dim : int
+        Number of latent dimensions (z_dim).
+    filters : tuple
+        Filters of the strided convolutions.
+    kernel_size : int
+        Side of the convolution kernels, pixels.
+    batch_norm : bool
+        Batch normalisation after each hidden convolution?
+    batch_size : int
+        Images per step.
+    shift : int
+        Training images are mirrored, and moved by up to so many pixels.
+    optimizer : str
+        "muon" or "adam".
+    learning_rate : float
+        Peak of the schedule; take 0.001 with adam.
+    dtype : str
+        Or "mixed_bfloat16".
+    random_state : int
+        Seed of the first weights, the order and the mirroring.
+    resume : bool
+        Go on from the folder's checkpoint, if there is one.
+    progress : bool
+        Show a progress bar?
+
+    Returns
+    -------
+    tuple
+        Encoder, decoder, history (a list with a dict per epoch).
+    """
     options = {name: value for name, value in locals().items() if name in _defaults()}
-    for images in (train, held_out): check_images(images)
+    for images in (train, held_out):
+        check_images(images)
     settings = check_recipe(train.shape[1], **options)
     check_varied(train)
     settings["images"] = [data_fingerprint(images) for images in (train, held_out)]
     folder = None if folder is None else expanded(folder)
     history = history_so_far(folder, resume, settings)
     model = _compiled(settings, steps=len(train) // min(batch_size, len(train)))
-    if folder is not None: folder.mkdir(parents=True, exist_ok=True)
-    if history: restore_checkpoint(folder / "checkpoint.npz", model)
-    if len(history) < epochs: _fit(model, train, held_out, folder, settings, history, progress)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    if history:
+        restore_checkpoint(folder / "checkpoint.npz", model)
+    if len(history) < epochs:
+        _fit(model, train, held_out, folder, settings, history, progress)
     return *_split_back(model, settings), history
 
 # %% ../nbs/03_training.ipynb #3e3edb46
@@ -403,20 +621,33 @@ def _defaults():
     return {p.name: p.default for p in found if p.kind is p.KEYWORD_ONLY and p.name not in ("resume", "progress")}
 
 
-def check_recipe(
-    size: int,  # side of the square images, pixels
-    **options,  # what `train_autoencoder` takes: epochs, latent_dim, ...
-) -> dict:      # all settings of the training
-    "The complete recipe of a training; raises TypeError or ValueError, in one sentence, for what no training can have."
+def check_recipe(size: int, **options) -> dict:
+    """The complete recipe of a training; raises TypeError or ValueError, in one sentence, for what no training can
+    have.
+
+    Parameters
+    ----------
+    size : int
+        Side of the square images, pixels.
+    **options
+        What `train_autoencoder` takes: epochs, latent_dim, ...
+
+    Returns
+    -------
+    dict
+        All settings of the training.
+    """
     known = _defaults()
     unknown = [name for name in options if name not in known]
-    if unknown: raise TypeError(f"expected the options {', '.join(known)} of a training, got {unknown[0]}: leave it out")
+    if unknown:
+        raise TypeError(f"expected the options {', '.join(known)} of a training, got {unknown[0]}: leave it out")
     recipe = known | options
     filters = check_network(size, recipe["latent_dim"], recipe["filters"], recipe["kernel_size"])
     counts = dict(epochs=1, latent_dim=1, kernel_size=1, batch_size=1, shift=0, random_state=0)
     recipe |= {name: check_count(name, recipe[name], least) for name, least in counts.items()}
     for name, end in (("shift", size), ("random_state", 2**32)):
-        if recipe[name] >= end: raise ValueError(f"{name} must be a whole number below {end}, got {recipe[name]}")
+        if recipe[name] >= end:
+            raise ValueError(f"{name} must be a whole number below {end}, got {recipe[name]}")
     if not isinstance(recipe["batch_norm"], bool):
         raise TypeError(f"batch_norm must be True or False, got {recipe['batch_norm']!r}")
     check_choice("optimizer", recipe["optimizer"], OPTIMIZERS)

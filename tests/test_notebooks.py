@@ -20,12 +20,23 @@ def source(cell): return "".join(cell["source"])
 def exported(path): return [source(c) for c in code_cells(path) if re.match(r"#\|\s*export", source(c))]
 
 
+def code_lines(text):
+    "How many lines of code: docstrings, comments and blank lines are prose."
+    tree = ast.parse(text)
+    prose = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            prose |= set(range(node.lineno, node.end_lineno + 1))
+    lines = enumerate(text.splitlines(), 1)
+    return len([line for n, line in lines if n not in prose and line.strip() and not line.lstrip().startswith("#")])
+
+
 def is_import_cell(text): return all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in ast.parse(text).body)
 
 
 def test_the_chapters_are_there():
-    assert {"index", "01_data", "02_autoencoder", "03_training", "04_latents", "05_distributions", "06_correlations", "07_gaussian", "08_pca", "09_ellipses",
-            "10_sampling", "10a_densities", "10b_flow", "11_generation", "12_evaluation", "12a_comparison", "claims", "report", "plots", "cli"} <= {p.stem for p in NOTEBOOKS}
+    assert {"index", "01_data", "02_autoencoder", "03_training", "04_bundle", "05_distributions", "06_correlations", "07_gaussian", "08_pca", "09_ellipses",
+            "10_sampling", "10a_densities", "10b_flow", "11_generation", "12_evaluation", "12c_comparison", "claims", "report", "plots", "cli"} <= {p.stem for p in NOTEBOOKS}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
@@ -64,17 +75,17 @@ class TestNotebook:
 
     def test_one_variable_names_the_bundle(self, path):
         code = "\n".join(source(c) for c in code_cells(path))
-        if path.stem not in ("index", "04_latents"): assert "BUNDLE = " not in code and not re.search(r"load_bundle\(\)", code)
+        if path.stem not in ("index", "04_bundle"): assert "BUNDLE = " not in code and not re.search(r"load_bundle\(\)", code)
 
     def test_exported_cells_are_short_and_imports_stand_alone(self, path):
         for text in exported(path):
-            assert len([line for line in text.splitlines() if line.strip()]) <= 46, text[:200]
             if not is_import_cell(text):
+                assert code_lines(text) <= 45, text[:200]
                 assert not [node for node in ast.parse(text).body if isinstance(node, (ast.Import, ast.ImportFrom))], text[:200]
 
 
 def test_exported_cells_are_short_on_the_whole():
-    lengths = sorted(len([line for line in text.splitlines() if line.strip()]) - 1 for path in NOTEBOOKS for text in exported(path) if not is_import_cell(text))
+    lengths = sorted(code_lines(text) for path in NOTEBOOKS for text in exported(path) if not is_import_cell(text))
     assert lengths[len(lengths) // 2] <= 14
 
 
@@ -86,7 +97,7 @@ def functions():
 
 @pytest.mark.parametrize("node", list(functions()))
 def test_functions_are_short(node):
-    assert node.end_lineno - node.lineno < 45
+    assert code_lines(ast.unparse(node)) <= 45
 
 
 def public():
