@@ -20,7 +20,7 @@ from PIL import Image
 from latentfaces.autoencoder import build_autoencoder, build_decoder, build_encoder
 from latentfaces.bundle import train_bundle
 from latentfaces.core import replace_file, to_float
-from latentfaces.data import synthetic_faces
+from latentfaces.drawn import synthetic_faces
 from latentfaces.training import (HISTORY_COLUMNS, Muon, Rows, StopOnNaN, check_recipe, check_varied, data_fingerprint, face_batches,
                                   learning_rate_schedule, orthogonalize, pixel_pca_error, read_state, save_checkpoint,
                                   train_autoencoder, without_remapper)
