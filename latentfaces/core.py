@@ -21,7 +21,6 @@ from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import issparse
 
 # %% ../nbs/00_core.ipynb #3405334f
 def as_array(x, name: str) -> np.ndarray:
@@ -76,7 +75,8 @@ def check_latents(z, min_points: int = 2) -> np.ndarray:
     np.ndarray
         The same points as a float array, not copied if they were one.
     """
-    from sklearn.utils import check_array  # most of a second, which who only reads images need not wait
+    from scipy.sparse import issparse  # these take most of a second, which whoever only reads images need not wait
+    from sklearn.utils import check_array
 
     array = z if issparse(z) else as_array(z, "z-points")
     _check_kind(array, z)
