@@ -62,8 +62,8 @@ def images_of(source, count):
 def train_ours(images, train, held, epochs, dtype, optimizer):
     "Train with the other defaults of `train_autoencoder`, as `latentfaces train` does, checkpoints included."
     from latentfaces.bundle import Bundle, reconstruction_error
-    from latentfaces.training import Rows, train_autoencoder
-    train, held = Rows(images, train), Rows(images, held)
+    from latentfaces.training import ImageSubset, train_autoencoder
+    train, held = ImageSubset(images, train), ImageSubset(images, held)
     with tempfile.TemporaryDirectory() as folder:
         encoder, decoder, history = train_autoencoder(train, held, folder, epochs=epochs, dtype=dtype, optimizer=optimizer, progress=False)
     error = reconstruction_error(Bundle(np.zeros((0, 256)), encoder=encoder, decoder=decoder), held)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['as_array', 'check_latents', 'as_numbers', 'check_count', 'check_positive', 'check_share', 'check_choice',
-           'random_generator', 'batches', 'in_batches', 'check_images', 'to_float', 'to_bytes', 'expanded',
+           'random_generator', 'batches', 'in_batches', 'check_images', 'to_float', 'to_uint8', 'expand_path',
            'check_output', 'replace_file', 'read_arrays', 'warn', 'progress_bar', 'silenced', 'load_keras']
 
 # %% ../nbs/00_core.ipynb #cebe5199
@@ -379,7 +379,7 @@ def to_float(images: np.ndarray) -> np.ndarray:
     return images.astype(np.float32) / 255 if images.dtype == np.uint8 else images.astype(np.float32)
 
 # %% ../nbs/00_core.ipynb #b342c1af
-def to_bytes(images) -> np.ndarray:
+def to_uint8(images) -> np.ndarray:
     """Images as files hold them, floats rounded; raises ValueError or TypeError for other values, lest they wrap
     around.
 
@@ -397,7 +397,7 @@ def to_bytes(images) -> np.ndarray:
     return images if images.dtype == np.uint8 else np.rint(images * 255).astype(np.uint8)
 
 # %% ../nbs/00_core.ipynb #04e6fed0
-def expanded(path) -> Path:
+def expand_path(path) -> Path:
     """A path with ~ replaced by the home folder; raises TypeError for what is no path, FileNotFoundError for the home
     of an unknown user.
 
@@ -433,7 +433,7 @@ def check_output(path) -> Path:
     Path
         The same, ~ expanded.
     """
-    path = expanded(path)
+    path = expand_path(path)
     if not path.name or path.is_dir():
         raise IsADirectoryError(f"expected the name of a file to write, got the folder {path}: name a file in it")
     there = next(p for p in (path.absolute().parent, *path.absolute().parents) if os.path.lexists(p))
@@ -517,7 +517,7 @@ def read_arrays(path) -> dict[str, np.ndarray]:
     dict[str, np.ndarray]
         The arrays by their names.
     """
-    with expanded(path).open("rb") as opened:
+    with expand_path(path).open("rb") as opened:
         whole = opened if opened.seekable() else io.BytesIO(opened.read())  # a pipe
         with np.load(whole, allow_pickle=False) as file:
             return dict(file)

@@ -47,7 +47,7 @@ from latentfaces.core import (
     check_count,
     check_positive,
     check_share,
-    expanded,
+    expand_path,
     progress_bar,
     random_generator,
     warn,
@@ -317,7 +317,7 @@ def _real_place(path: Path) -> Path:
 
 def find_source(source) -> ZipSource | FolderSource:
     "The zip or the folder that a path leads to; raises FileNotFoundError or ValueError if it leads to neither."
-    given = expanded(source)
+    given = expand_path(source)
     path = _real_place(given)
     if path.is_file():
         if path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
@@ -524,7 +524,7 @@ def cache_folder() -> Path | None:
     from platformdirs import user_cache_dir  # only who reads images needs it
 
     try:
-        return expanded(os.environ.get("LATENTFACES_CACHE") or user_cache_dir("latentfaces"))
+        return expand_path(os.environ.get("LATENTFACES_CACHE") or user_cache_dir("latentfaces"))
     except (FileNotFoundError, RuntimeError):
         return None  # ours and platformdirs' ways to say that there is no home
 
@@ -921,7 +921,7 @@ def _rows_of(known, wanted) -> list:
 # %% ../nbs/01_data.ipynb #b5f6f18a
 def _find_table(source, stem: str) -> Path:
     "The .txt or .csv file of that name: the path itself, or in the folder, or beside CelebA's zip or folder of images."
-    path = expanded(source)
+    path = expand_path(source)
     if path.is_file() and path.suffix.lower() != ".zip":
         return path
     places = [path, path / "Anno", path / "Eval"] if path.is_dir() else []

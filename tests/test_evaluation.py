@@ -17,7 +17,7 @@ from scipy.spatial.distance import cdist, pdist
 
 from clouds import cloud
 from latentfaces import cli
-from latentfaces.bundle import Bundle, changed_images, load_bundle
+from latentfaces.bundle import Bundle, mismatched_images, load_bundle
 from latentfaces.data import synthetic_faces
 from latentfaces.evaluation import (
     FEATURES, Features, attribute_shares, build_reference, check_features, check_table_path, density_and_coverage, evaluate, extrapolated_frechet,
@@ -356,7 +356,7 @@ def changed_config(bundle, encoder=True, **data):
 def test_the_fingerprint_is_asked_before_the_encoder(fingerprint, images_are, small_world, face_folder, monkeypatch):
     bundle, features, _ = small_world
     asked = []
-    monkeypatch.setattr("latentfaces.evaluation.changed_images", lambda *args: asked.append(1) or changed_images(*args))
+    monkeypatch.setattr("latentfaces.evaluation.mismatched_images", lambda *args: asked.append(1) or mismatched_images(*args))
     bundle = changed_config(bundle, **{} if fingerprint == "right" else {"fingerprint": fingerprint})
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -21,9 +21,9 @@ from latentfaces.autoencoder import build_autoencoder, build_decoder, build_enco
 from latentfaces.bundle import train_bundle
 from latentfaces.core import replace_file, to_float
 from latentfaces.data import synthetic_faces
-from latentfaces.training import (HISTORY_COLUMNS, Muon, Rows, StopOnNaN, check_recipe, check_varied, data_fingerprint, face_batches,
+from latentfaces.training import (HISTORY_COLUMNS, Muon, ImageSubset, _StopAtNaN, check_recipe, check_varied, data_fingerprint, face_batches,
                                   learning_rate_schedule, orthogonalize, pixel_pca_error, read_state, save_checkpoint,
-                                  train_autoencoder, without_remapper)
+                                  train_autoencoder, without_layer_fusion)
 
 from conftest import TINY
 
@@ -122,7 +122,7 @@ def test_pixel_pca_error_against_the_discarded_eigenvalues(faces):
 
 
 def test_rows_are_a_view_by_number(faces):
-    rows = Rows(faces, [5, 3, 60])
+    rows = ImageSubset(faces, [5, 3, 60])
     assert np.array_equal(rows[:], faces[[5, 3, 60]]) and np.array_equal(rows[np.array([2, 0])], faces[[60, 5]])
     assert (len(rows), rows.shape, rows.ndim) == (3, (3, 16, 16, 3), 4)
 
@@ -151,8 +151,8 @@ def test_an_absurd_learning_rate_stops_with_a_sentence_and_keeps_nothing_half_wr
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_guard_stops_at_the_first_step_that_is_not_finite(bad):
-    StopOnNaN().on_train_batch_end(0, {"loss": 1.0})
-    with pytest.raises(FloatingPointError, match="step 1 "): StopOnNaN().on_train_batch_end(0, {"loss": bad})
+    _StopAtNaN().on_train_batch_end(0, {"loss": 1.0})
+    with pytest.raises(FloatingPointError, match="step 1 "): _StopAtNaN().on_train_batch_end(0, {"loss": bad})
 
 
 @pytest.mark.parametrize("spoil, message", [
@@ -216,7 +216,7 @@ def test_other_images_are_not_resumed_with(faces, tmp_path, change):
     if change == "order": train = train[::-1]
     if change == "number": train = train[:-1]
     with pytest.raises(ValueError, match="got other ones: resume with the same files"): train_autoencoder(train, held, tmp_path, resume=True, **SMALL)
-    *_, history = train_autoencoder(Rows(faces, np.arange(64)), faces[64:], tmp_path, resume=True, **SMALL)
+    *_, history = train_autoencoder(ImageSubset(faces, np.arange(64)), faces[64:], tmp_path, resume=True, **SMALL)
     assert len(history) == 2
 
 
@@ -232,7 +232,7 @@ def test_a_checkpoint_of_an_older_version_is_not_resumed(faces, tmp_path):
 def test_fingerprint_is_of_content_and_names(faces):
     names = [f"{i}.png" for i in range(80)]
     same = data_fingerprint(faces, names)
-    assert data_fingerprint(Rows(faces[::-1], np.arange(79, -1, -1)), np.array(names)) == same and len(same) == 32
+    assert data_fingerprint(ImageSubset(faces[::-1], np.arange(79, -1, -1)), np.array(names)) == same and len(same) == 32
     others = [data_fingerprint(faces), data_fingerprint(faces, names[::-1]), data_fingerprint(faces[::-1], names), data_fingerprint(faces[:79], names[:79]),
               data_fingerprint(faces.astype(np.float32), names), data_fingerprint(faces.reshape(40, 32, 16, 3), names)]
     assert len({same, *others}) == 7
@@ -257,7 +257,7 @@ def test_the_remapper_is_off_meanwhile_and_as_before_afterwards():
     if keras.backend.backend() != "tensorflow": pytest.skip("TensorFlow's own")
     from tensorflow import config
     before = config.optimizer.get_experimental_options().get("remapping", True)
-    with pytest.raises(KeyError), without_remapper():
+    with pytest.raises(KeyError), without_layer_fusion():
         assert config.optimizer.get_experimental_options()["remapping"] is False
         raise KeyError
     assert config.optimizer.get_experimental_options()["remapping"] == before
