@@ -66,9 +66,9 @@ def train_ours(images, train, held, epochs, dtype, optimizer):
     train, held = ImageSubset(images, train), ImageSubset(images, held)
     with tempfile.TemporaryDirectory() as folder:
         encoder, decoder, history = train_autoencoder(train, held, folder, epochs=epochs, dtype=dtype, optimizer=optimizer, progress=False)
-    error = reconstruction_error(Bundle(np.zeros((0, 256)), encoder=encoder, decoder=decoder), held)
-    return {"parameters": encoder.count_params() + decoder.count_params(), "seconds": [row["seconds"] for row in history],
-            "images": len(train) // 64 * 64, "error": error, "errors": [row["held_out_mse"] for row in history]}
+    error = reconstruction_error(Bundle(np.zeros((1, 256)), encoder=encoder, decoder=decoder), held)
+    return {"parameters": encoder.count_params() + decoder.count_params(), "seconds": history.seconds.tolist(),
+            "images": len(train) // 64 * 64, "error": error, "errors": history.held_out_mse.tolist()}
 
 
 def worker(side, source, count, epochs):
