@@ -9,6 +9,7 @@ __all__ = ['SAMPLERS', 'LatentSampler', 'load_sampler', 'DensitySampler', 'Ellip
 # %% ../nbs/10_sampling.ipynb #70a45b4c
 import json
 import re
+from contextlib import suppress
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
@@ -51,27 +52,8 @@ def _spike_share(n_components):
     return ratio / (1 + ratio)
 
 # %% ../nbs/10_sampling.ipynb #a5e106bc
-def _uniform_pair_region(n_samples: int, n_components: int, rng: np.random.Generator) -> np.ndarray:
-    """Scaled components u, uniform on the region where u_i^2 + u_j^2 <= 1 for every pair: exact, without a loop over
-    pairs.
-
-    The region is a cube with side sqrt(2) and a spike on each of its 2K faces; within a spike of height m the other
-    components lie in a cube with side 2 sqrt(1 - m^2). Valid for any K, also 1 (the interval) and 2 (the disc).
-
-    Parameters
-    ----------
-    n_samples : int
-        How many.
-    n_components : int
-        Components of each, K.
-    rng : np.random.Generator
-        Where the random numbers come from.
-
-    Returns
-    -------
-    np.ndarray
-        Shape (n_samples, n_components), float64.
-    """
+def _uniform_pair_region(n_samples, n_components, rng):
+    "Scaled components (n_samples, n_components), uniform on the region in which every pair lies in the unit disc."
     u = rng.random((n_samples, n_components))
     u -= 0.5
     spikes = np.flatnonzero(rng.random(n_samples) < _spike_share(n_components))
@@ -85,20 +67,16 @@ def _uniform_pair_region(n_samples: int, n_components: int, rng: np.random.Gener
     return u
 
 # %% ../nbs/10_sampling.ipynb #b6e85421
-def _repair_pairs(
-    w,  # squared components, one vector per row, contiguous; changed in place
-    i,  # for each pair, where in the flattened w its first component is; pairs of one vector stand together
-    j,  # and its second, which is drawn anew if the pair is violated
-    rng,
-):
-    "Visit pairs in the given order within each vector; the vectors go side by side."
-    flat, k = w.reshape(-1), w.shape[1]
+def _repair_pairs(squared, i, j, rng):
+    "Visit pairs, given by places i and j in the flattened array, in their order; redraw j where a pair is violated."
+    flat, k = squared.reshape(-1), squared.shape[1]
     while True:
         violated = np.flatnonzero(flat.take(i) + flat.take(j) > 1)
         if not len(violated):
             return
         # A satisfied pair stays satisfied, so it can be dropped before its turn.
         i, j = i[violated], j[violated]
+        # Pairs of one vector stand together: the first of each is repaired, for all vectors side by side.
         turn = np.flatnonzero(np.diff(i // k, prepend=-1))
         flat[j[turn]] = (1 - flat[i[turn]]) * rng.random(len(turn)) ** 2
 
@@ -127,49 +105,26 @@ def _violated_pairs(w, rng):
     return start + np.where(heads, big, other), start + np.where(heads, other, big)
 
 # %% ../nbs/10_sampling.ipynb #5dc46753
-def _sequential_pair_region(n_samples: int, n_components: int, rng: np.random.Generator) -> np.ndarray:
-    """Scaled components u with u_i^2 + u_j^2 <= 1 for every pair, with the law of the published pair loop.
-
-    That loop starts uniform in [-1, 1] and visits all pairs in a random order of its own for every vector, with a coin
-    for which of the two is second; where a pair is violated it draws the second anew, uniform in [-c, c] with
-    c = sqrt(1 - u_i^2). Source: R. Mönchmeyer, "Autoencoders and latent space fragmentation" X.
-
-    Parameters
-    ----------
-    n_samples : int
-        How many.
-    n_components : int
-        Components of each, K.
-    rng : np.random.Generator
-        Where the random numbers come from.
-
-    Returns
-    -------
-    np.ndarray
-        Shape (n_samples, n_components), float64.
-    """
+def _sequential_pair_region(n_samples, n_components, rng):
+    "Scaled components (n_samples, n_components), every pair in the unit disc, with the law of the published loop."
     u = rng.uniform(-1, 1, (n_samples, n_components))
     if n_components == 1:
         return u
-    size = min(
-        2048, max(1, 2**25 // n_components**2)
-    )  # so many vectors at a time that the lists of pairs fit into memory
-    for rows in batches(n_samples, size):
-        w = u[rows] ** 2
-        # Any number of batches gives the same law; about 1.7 times the cube root of K was fastest from 10 to 1,000.
+    at_once = min(2048, max(1, 2**25 // n_components**2))
+    for rows in batches(n_samples, at_once):
+        squared = u[rows] ** 2
+        # Any number of rounds gives the same law; about 1.7 times the cube root of K was fastest from 10 to 1,000.
         for _ in range(round(1.7 * np.cbrt(n_components))):
-            _repair_pairs(w, *_random_pairs(*w.shape, n_components, rng), rng)
-        _repair_pairs(w, *_violated_pairs(w, rng), rng)
-        u[rows] = np.copysign(np.sqrt(w), u[rows])
+            _repair_pairs(squared, *_random_pairs(*squared.shape, n_components, rng), rng)
+        _repair_pairs(squared, *_violated_pairs(squared, rng), rng)
+        u[rows] = np.copysign(np.sqrt(squared), u[rows])
     return u
 
 # %% ../nbs/10_sampling.ipynb #e8a14de0
 def _json_value(name, value):
     "A value that JSON can hold, or one sentence."
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, np.ndarray):
-        value = value.tolist()  # names of columns
+    if isinstance(value, (np.generic, np.ndarray)):
+        value = value.tolist()  # an array here holds the names of columns
     if value is None or isinstance(value, (bool, int, float, str, list)):
         return value
     raise TypeError(f"{name}={value!r} cannot be written to a file: set it to None, a number or a text first")
@@ -181,17 +136,16 @@ def _as_tree(estimator, arrays, prefix=""):
     tree = {
         "class": type(estimator).__name__,
         "module": type(estimator).__module__,
+        "parameters": {name: _json_value(name, value) for name, value in parameters.items()},
         "values": {},
         "inside": {},
-        "parameters": {name: _json_value(name, value) for name, value in parameters.items()},
     }
     for name, value in vars(estimator).items():
         if name in parameters:
             continue
-        if isinstance(value, BaseEstimator):
-            tree["inside"][name] = _as_tree(value, arrays, f"{prefix}{name}.")
-        elif isinstance(value, Moments):
-            tree["inside"][name] = _moments_as_tree(value, arrays, f"{prefix}{name}.")
+        if isinstance(value, (BaseEstimator, Moments)):
+            part_as_tree = _moments_as_tree if isinstance(value, Moments) else _as_tree
+            tree["inside"][name] = part_as_tree(value, arrays, f"{prefix}{name}.")
         elif isinstance(value, np.ndarray) and value.dtype != object:
             arrays[prefix + name] = value
         else:
@@ -200,45 +154,36 @@ def _as_tree(estimator, arrays, prefix=""):
 
 
 def _moments_as_tree(moments, arrays, prefix):
-    "Moments as a tree: where their arrays stand, which estimators inside one another share."
+    "Where the arrays of moments stand: estimators inside one another share them."
     kept = moments.arrays()
     for name in arrays:
         if name.endswith(".shift") and arrays[name] is kept["shift"]:
-            return {"class": "Moments", "arrays": name[: -len("shift")]}
+            return {"class": "Moments", "arrays": name.removesuffix("shift")}
     arrays.update({prefix + name: array for name, array in kept.items()})
     return {"class": "Moments", "arrays": prefix}
 
 # %% ../nbs/10_sampling.ipynb #0d72113c
-def _draws_finite_vectors(sampler):
-    "Does a restored sampler draw finite real vectors?"
-    drawn = sampler.sample(1, random_state=0)
-    return len(drawn) == 1 and drawn.size and drawn.dtype.kind == "f" and np.isfinite(drawn).all()
-
-
 def _from_tree(cls, tree, arrays, prefix=""):
     "The estimator that `_as_tree` described."
-    estimator = cls(**tree["parameters"])
-    if any(hasattr(cls, name) for name in [*tree["values"], *tree["inside"]]):
+    learned = {name: np.array(x, object) if isinstance(x, list) else x for name, x in tree["values"].items()}
+    learned |= {name: _part_from_tree(part, arrays, f"{prefix}{name}.") for name, part in tree["inside"].items()}
+    own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+    learned |= {name: array for name, array in own.items() if "." not in name}
+    if any(hasattr(cls, name) for name in learned):
         raise ValueError("a fit learns no methods")
-    for name, value in tree["values"].items():
-        setattr(estimator, name, np.array(value, object) if isinstance(value, list) else value)
-    for name, inner in tree["inside"].items():
-        setattr(estimator, name, _part_from_tree(inner, arrays, f"{prefix}{name}."))
-    for name, array in arrays.items():
-        head, _, tail = name.rpartition(".")
-        if head == prefix.rstrip("."):
-            setattr(estimator, tail, array)
+    estimator = cls(**tree["parameters"])
+    vars(estimator).update(learned)
     return estimator
 
 
-def _part_from_tree(inner, arrays, prefix):
+def _part_from_tree(tree, arrays, prefix):
     "What was inside an estimator: moments, or another estimator."
-    if inner["class"] != "Moments":
+    if tree["class"] != "Moments":
         return _from_tree(
-            {"LatentPCA": LatentPCA, "LatentGaussian": LatentGaussian}[inner["class"]], inner, arrays, prefix
+            {"LatentPCA": LatentPCA, "LatentGaussian": LatentGaussian}[tree["class"]], tree, arrays, prefix
         )
-    names = {name: name[len(inner["arrays"]) :] for name in arrays if name.startswith(inner["arrays"])}
-    return Moments.from_arrays({short: arrays[name] for name, short in names.items()})
+    start = tree["arrays"]
+    return Moments.from_arrays({x.removeprefix(start): arrays[x] for x in arrays if x.startswith(start)})
 
 # %% ../nbs/10_sampling.ipynb #a1aaecaf
 def _read_tree(path):
@@ -246,18 +191,13 @@ def _read_tree(path):
     path = expanded(path)
     if path.is_dir() or not path.exists():
         raise FileNotFoundError(f"there is no file {path}: expected one that a sampler's save wrote")
-    problem = f"{path} is not a sampler that save wrote, or it is damaged"
     try:
         arrays = read_arrays(path)
         tree = json.loads(str(arrays.pop("sampler")))
-        if (
-            not isinstance(tree, dict)
-            or set(tree) != {"class", "module", "parameters", "values", "inside"}
-            or not isinstance(tree["class"], str)
-        ):
+        if set(tree) != {"class", "module", "parameters", "values", "inside"} or not isinstance(tree["class"], str):
             raise KeyError("sampler")
-    except Exception as error:
-        raise ValueError(problem) from error  # a damaged zip raises nearly anything
+    except Exception as error:  # a damaged zip raises nearly anything
+        raise ValueError(f"{path} is not a sampler that save wrote, or it is damaged") from error
     return tree, arrays
 
 
@@ -268,30 +208,41 @@ def _subclasses(cls):
 
 def _class_named(base, tree):
     "The class derived from `base` that a tree names; modules of this package are imported if need be."
-    if re.fullmatch(r"latentfaces\.[a-z_]+", str(tree["module"])):
-        try:
-            import_module(tree["module"])
-        except ImportError:
-            pass  # said below
+    name, module = tree["class"], str(tree["module"])
+    if re.fullmatch(r"latentfaces\.[a-z_]+", module):
+        with suppress(ImportError):  # said below
+            import_module(module)
     known = {cls.__name__: cls for cls in _subclasses(base)}
-    if tree["class"] in known:
-        return known[tree["class"]]
-    raise ValueError(
-        f"no sampler is called {tree['class']!r}: import the module that defines it, {tree['module']}, first"
-    )
+    if name not in known:
+        raise ValueError(f"no sampler is called {name!r}: import the module that defines it, {module}, first")
+    return known[name]
+
+
+def _draws_finite_vectors(sampler):
+    "Does a restored sampler draw finite real vectors?"
+    drawn = sampler.sample(1, random_state=0)
+    return len(drawn) == 1 and drawn.size and drawn.dtype.kind == "f" and np.isfinite(drawn).all()
 
 # %% ../nbs/10_sampling.ipynb #12f1f7ce
 class LatentSampler(BaseEstimator):
-    """What all samplers share. A sampler defines `_fit(points, rng)`, which learns, and `_sample(n_samples, rng)`, which draws.
+    """Base class of all samplers: `fit` learns from z-points, `sample` draws new z-vectors, `save` and `load` keep them.
 
-    `fit` takes z-points of shape (n_points, latent_dim), at least 2 and all finite. Raises ValueError or TypeError, in
-    one sentence, for anything else. Both follow `random_state` as scikit-learn's estimators do.
+    A sampler derived from it defines `_fit(points, rng)`, which learns, and `_sample(n_samples, rng)`, which draws;
+    attributes that are learned end in an underscore. Randomness follows `random_state` as in scikit-learn's estimators.
     """
 
-    learns_from = "z-points"  # what it learns from
+    learns_from = "z-points"
 
     def fit(self, z, y=None):
-        "Learn from z-points of shape (n_points, latent_dim); `y` is ignored."
+        """Learn from z-points; returns the sampler itself.
+
+        Parameters
+        ----------
+        z : array of shape (n_points, latent_dim)
+            At least 2 points, all finite. Anything else raises ValueError or TypeError, in one sentence.
+        y : None
+            Ignored.
+        """
         points, rng = check_latents(z), random_generator(self.random_state)
         self._fit(points, rng)
         validate_data(self, z, skip_check_array=True)
@@ -304,33 +255,32 @@ class LatentSampler(BaseEstimator):
         ----------
         n_samples : int
             How many vectors.
-        random_state
+        random_state : None, int, Generator or RandomState
             As in the constructor, and instead of it for this call; None keeps the constructor's.
 
         Returns
         -------
-        np.ndarray
-            Z-vectors, shape (n_samples, latent_dim), float64.
+        array of shape (n_samples, latent_dim)
+            Z-vectors, float64.
         """
         check_is_fitted(self, msg="this %(name)s has not been fitted yet: call fit(z) before sample")
         count = check_count("n_samples", n_samples)
         return self._sample(count, random_generator(self.random_state if random_state is None else random_state))
 
     def save(self, path) -> Path:
-        """Write the fitted sampler without pickle, whole or not at all; reading it back draws the same vectors, bit
-        for bit.
+        """Write the fitted sampler without pickle, whole or not at all; what is read back draws the same vectors.
 
         Files of some samplers, and of all that had no more points than components, hold z-points.
 
         Parameters
         ----------
-        path
+        path : str or Path
             Where to, by custom with the suffix .npz.
 
         Returns
         -------
         Path
-            The path.
+            The same.
         """
         check_is_fitted(self, msg="this %(name)s has not been fitted yet: call fit(z) before save")
         arrays = {}
@@ -339,22 +289,25 @@ class LatentSampler(BaseEstimator):
 
     @classmethod
     def load(cls, path):
-        """Read a sampler of this class; raises FileNotFoundError or ValueError, in one sentence.
+        """Read a fitted sampler of this class, or of one derived from it; nothing in the file is executed.
 
         Parameters
         ----------
-        path
-            A file that save wrote.
+        path : str or Path
+            A file that `save` wrote. Without one FileNotFoundError is raised, and ValueError for one that is damaged,
+            is no sampler, or holds one of another class.
 
         Returns
         -------
-        the sampler, fitted
+        LatentSampler
+            Of the class that was saved.
         """
         tree, arrays = _read_tree(path)
         found = _class_named(LatentSampler, tree)
         if not issubclass(found, cls):
             raise ValueError(
-                f"expected {cls.__name__} in {path}, got {found.__name__}: use {found.__name__}.load, or load_sampler for any sampler"
+                f"expected {cls.__name__} in {path}, got {found.__name__}: use {found.__name__}.load, "
+                "or load_sampler for any sampler"
             )
         try:
             sampler = _from_tree(found, tree, arrays)
@@ -368,54 +321,70 @@ class LatentSampler(BaseEstimator):
 
 # %% ../nbs/10_sampling.ipynb #5315281e
 def load_sampler(path) -> LatentSampler:
-    """Read any sampler; raises FileNotFoundError or ValueError, in one sentence. Nothing in the file is executed.
+    """Read a fitted sampler of any class: `LatentSampler.load` under a name that says so.
 
     Parameters
     ----------
-    path
-        A file that a sampler's `save` wrote.
+    path : str or Path
+        A file that a sampler's `save` wrote; errors are those of `LatentSampler.load`.
 
     Returns
     -------
     LatentSampler
-        Of the class that was saved, fitted.
+        Of the class that was saved.
     """
     return LatentSampler.load(path)
 
 # %% ../nbs/10_sampling.ipynb #b8930dc2
 class DensitySampler(LatentSampler):
-    "A sampler whose law has a density: it defines `_score(points)` as well."
+    """Base class of samplers whose law has a density: they define `_score(points)`, log densities, as well."""
 
     def score_samples(self, z) -> np.ndarray:
         """Log density of every point; where the fitted points fill only a subspace, per unit of its volume.
 
         Parameters
         ----------
-        z
-            Z-points, shape (n_points, latent_dim).
+        z : array of shape (n_points, latent_dim)
+            Z-points.
 
         Returns
         -------
-        np.ndarray
-            Log densities in nats, shape (n_points,); -inf where the density is 0.
+        array of shape (n_points,)
+            Log densities in nats; -inf where the density is 0.
         """
         return self._score(checked_points(self, z))
 
     def score(self, z, y=None) -> float:
-        "Mean log density of z-points of shape (n_points, latent_dim); `y` is ignored."
+        """Mean log density of z-points, in nats.
+
+        Parameters
+        ----------
+        z : array of shape (n_points, latent_dim)
+            Z-points.
+        y : None
+            Ignored.
+        """
         return float(self.score_samples(z).mean())
 
 # %% ../nbs/10_sampling.ipynb #8fff04d8
-_HALF_WIDTH = 2.35  # standard deviations of a Gaussian, nearly its full width at half maximum
+# Standard deviations in a half-width: the full width at half maximum of a Gaussian, as post X rounds it.
+_HALF_WIDTH = 2.35
 
 
 class _EllipseAxes(MomentsMixin, DensitySampler):
     "How `EllipticSampler` learns its axes and half-widths."
 
     def fit(self, z, y=None):
-        'Learn from z-points, shape (n_points, latent_dim); with width="std" also from their Moments; `y` is ignored.'
-        self._method()
-        if check_choice("width", self.width, ("fwhm", "std")) == "std":
+        """Learn from z-points, or with width="std" from their moments; returns the sampler itself.
+
+        Parameters
+        ----------
+        z : array of shape (n_points, latent_dim), or Moments
+            At least 2 points, all finite.
+        y : None
+            Ignored.
+        """
+        if self._takes_moments():
             return super().fit(z)
         if isinstance(z, Moments):
             raise TypeError(
@@ -429,35 +398,32 @@ class _EllipseAxes(MomentsMixin, DensitySampler):
 
     @available_if(lambda self: self.width == "std")
     def partial_fit(self, z, y=None):
-        'Learn from a further batch, or its Moments; only with width="std".'
+        """Learn from a further batch; only with width="std".
+
+        Parameters
+        ----------
+        z : array of shape (n_points, latent_dim), or Moments
+            Further points.
+        y : None
+            Ignored.
+        """
         return super().partial_fit(z)
 
-    def principal_axes(
-        self,
-        moments,  # Moments of all parts
-    ) -> LatentPCA:
-        "The axes along which `fit_parts` wants the points to be counted."
+    def principal_axes(self, moments) -> LatentPCA:
+        """The axes along which `fit_parts` wants the points to be counted.
+
+        Parameters
+        ----------
+        moments : Moments
+            Of all parts together.
+        """
         pca = LatentPCA().fit(moments)
         n = varying_axes(self.n_components, pca.explained_variance_, (moments.count, moments.latent_dim))
         return pca if n == pca.n_components_ else LatentPCA(n).fit(moments)
 
-    def fit_parts(
-        self,
-        moments,  # Moments of all parts
-        histograms,  # DensityHistograms of all parts along `principal_axes(moments)`
-    ):
-        "Learn from the parts of a data set; raises ValueError, in one sentence, for histograms along other axes."
-        self._method()
-        if check_choice("width", self.width, ("fwhm", "std")) == "std":
-            return super().fit(moments)
-        pca = self.principal_axes(moments)
-        if (len(histograms.centre), histograms.count) != (pca.n_components_, moments.count):
-            raise ValueError(
-                f"expected histograms of {moments.count:,} points along the {pca.n_components_} axes that principal_axes "
-                f"gives, got {histograms.count:,} points along {len(histograms.centre)}: count all parts along those"
-            )
-        self._keep(pca, histograms.half_widths(_HALF_WIDTH))
-        return self._learned_from(moments + Moments(), moments)
+    def _takes_moments(self):
+        self._draw_scaled()  # which refuses bad parameters
+        return check_choice("width", self.width, ("fwhm", "std")) == "std"
 
     def _learn(self, moments):
         pca = self.principal_axes(moments)
@@ -467,7 +433,8 @@ class _EllipseAxes(MomentsMixin, DensitySampler):
         random_generator(self.random_state)  # which refuses what is no seed
         if not widths.all():
             raise ValueError(
-                f'the number density along principal axis {widths.argmin() + 1} is a spike, because many z-points are equal there: use width="std"'
+                f"the number density along principal axis {widths.argmin() + 1} is a spike, because many z-points are "
+                'equal there: use width="std"'
             )
         self.pca_, self.half_widths_, self.n_components_ = pca, widths, pca.n_components_
 
@@ -484,42 +451,79 @@ def _uniform_log_density(u):
 
 # %% ../nbs/10_sampling.ipynb #5cdc4a47
 class EllipticSampler(_EllipseAxes):
-    """z-vectors of which every pair of principal components lies in its ellipse: (x_i / (f a_i))^2 + (x_j / (f a_j))^2
-    <= 1.
+    """Z-vectors of which every pair of principal components lies in its ellipse.
 
-    a_i is the half-width along principal axis i (see `half_widths`), f the factor; components beyond the first
-    n_components_ stay at the mean. Learned: `pca_`, `half_widths_` (n_components_,), `n_components_`, `moments_`. `factor`
-    and `method` are read when sampling, so that `set_params(factor=0.6)` needs no new fit. Half-widths by half-maximum are
-    no function of moments: from parts they are learned by `fit_parts`. Raises ValueError or TypeError, in one sentence, for
-    bad parameters and for more components than z-points, dimensions or axes with any variation.
+    The condition is (x_i / (f a_i))^2 + (x_j / (f a_j))^2 <= 1 for every pair, with the half-width a_i along principal
+    axis i and the factor f; components beyond the first `n_components_` stay at the mean. `factor` and `method` are
+    read when sampling, so that `set_params(factor=0.6)` needs no new fit. ValueError or TypeError is raised for bad
+    parameters and for more components than z-points, dimensions or axes with any variation.
     Source: R. Mönchmeyer, "Autoencoders and latent space fragmentation" X; uniform law in closed form: this chapter.
 
     Parameters
     ----------
-    n_components
-        Principal axes to use: a count, a share of the variance in (0, 1), or None for all along which the points
-        vary.
-    factor
-        The ellipses are this much smaller than their half-widths: smaller is cleaner, larger more varied.
-    width
-        Half-widths from the half-maximum ("fwhm") or the standard deviation ("std").
-    method
-        "uniform" on the allowed region, or "sequential", the law of the published pair loop.
-    random_state
-        None, an int, a numpy Generator or RandomState.
+    n_components : int, float or None
+        Principal axes to use: a count, a share of the variance in (0, 1), or None for all along which the points vary.
+    factor : float
+        Ellipses have the semi-axes factor * a_i: smaller is cleaner, larger more varied; published are 0.6 to 0.8.
+    width : {"fwhm", "std"}
+        Half-width a_i: the full width at half maximum of the number density, or 2.35 standard deviations, which is the
+        same for a Gaussian. Only the second can be learned from moments; from parts the first needs `fit_parts`.
+    method : {"uniform", "sequential"}
+        Uniform on the allowed region, or with the law of the published pair loop, which has no `score_samples`.
+    random_state : None, int, Generator or RandomState
+        An int gives the same vectors at every call.
+
+    Attributes
+    ----------
+    pca_ : LatentPCA
+        The principal axes.
+    half_widths_ : array of shape (n_components_,)
+        Half-widths a_i, in units of z.
+    n_components_ : int
+        Number of axes used.
+    moments_ : Moments
+        Of the z-points.
+
+    Examples
+    --------
+    >>> z = np.random.default_rng(0).normal(size=(1000, 8))
+    >>> sampler = EllipticSampler(n_components=5, random_state=0).fit(z)
+    >>> sampler.sample(3).shape
+    (3, 8)
     """
 
     def __init__(self, n_components=0.9, *, factor=0.7, width="fwhm", method="uniform", random_state=None):
-        self.n_components, self.factor = n_components, factor
-        self.width, self.method, self.random_state = width, method, random_state
+        self.n_components, self.factor, self.width = n_components, factor, width
+        self.method, self.random_state = method, random_state
 
-    def _method(self):
+    def fit_parts(self, moments, histograms):
+        """Learn from the parts of a data set; returns the sampler itself.
+
+        Parameters
+        ----------
+        moments : Moments
+            Of all parts together.
+        histograms : DensityHistograms
+            Of all parts along `principal_axes(moments)`; along other axes, or of other points, ValueError is raised.
+        """
+        if self._takes_moments():
+            return super().fit(moments)
+        pca = self.principal_axes(moments)
+        if (len(histograms.centre), histograms.count) != (pca.n_components_, moments.count):
+            raise ValueError(
+                f"expected histograms of {moments.count:,} points along the {pca.n_components_} axes that principal_axes "
+                f"gives, got {histograms.count:,} points along {len(histograms.centre)}: count all parts along those"
+            )
+        self._keep(pca, histograms.half_widths(_HALF_WIDTH))
+        return self._learned_from(moments + Moments(), moments)
+
+    def _draw_scaled(self):
         check_positive("factor", self.factor)
         methods = {"uniform": _uniform_pair_region, "sequential": _sequential_pair_region}
         return methods[check_choice("method", self.method, methods)]
 
     def _sample(self, n_samples, rng):
-        u = self._method()(n_samples, self.n_components_, rng)
+        u = self._draw_scaled()(n_samples, self.n_components_, rng)
         return u @ (self.factor * self.half_widths_[:, None] * self.pca_.components_) + self.pca_.mean_
 
     def _score(self, points):
@@ -528,27 +532,29 @@ class EllipticSampler(_EllipseAxes):
         inside = in_subspace(points, pca.mean_, pca.components_, np.sqrt(pca.explained_variance_))
         return np.where(inside, density, -np.inf)
 
-    @available_if(lambda self: self.method == "uniform")  # the sequential law has no density in closed form
-    def score_samples(self, z):
-        return super().score_samples(z)
+    def _has_density(self):
+        return self.method == "uniform"
 
-    @available_if(lambda self: self.method == "uniform")
-    def score(self, z, y=None):
-        return super().score(z, y)
+    score_samples = available_if(_has_density)(DensitySampler.score_samples)
+    score = available_if(_has_density)(DensitySampler.score)
 
 # %% ../nbs/10_sampling.ipynb #52b6f431
 class UniformSampler(DensitySampler):
-    """Every component uniform and independent: in the cube [-bound, bound], or between its own smallest and largest
-    value.
+    """Every component uniform and independent: in a cube around the origin, or in its own range.
 
-    Learned: `low_` and `high_`, shape (latent_dim,). The control of the series' posts IV and V: such vectors give no faces.
+    The control of the series' posts IV and V: such vectors give no faces.
 
     Parameters
     ----------
-    bound
-        Half the side of the cube around the origin; None for each component's own range.
-    random_state
-        None, an int, a numpy Generator or RandomState.
+    bound : float or None
+        Half the side of the cube, in units of z; None for each component's own smallest to largest value.
+    random_state : None, int, Generator or RandomState
+        An int gives the same vectors at every call.
+
+    Attributes
+    ----------
+    low_, high_ : arrays of shape (latent_dim,)
+        Ends of the intervals.
     """
 
     def __init__(self, bound=1.5, *, random_state=None):
@@ -573,12 +579,17 @@ class UniformSampler(DensitySampler):
 class IndependentSampler(MomentsMixin, DensitySampler):
     """Every component Gaussian and independent, with its own mean and standard deviation: correlations are ignored.
 
-    Learned: `mean_` and `std_` (ddof=1), shape (latent_dim,), and `moments_`.
-
     Parameters
     ----------
-    random_state
-        None, an int, a numpy Generator or RandomState.
+    random_state : None, int, Generator or RandomState
+        An int gives the same vectors at every call.
+
+    Attributes
+    ----------
+    mean_, std_ : arrays of shape (latent_dim,)
+        Mean and standard deviation (ddof=1) of every component.
+    moments_ : Moments
+        Of the z-points.
     """
 
     def __init__(self, *, random_state=None):
@@ -599,22 +610,30 @@ class IndependentSampler(MomentsMixin, DensitySampler):
 
 # %% ../nbs/10_sampling.ipynb #420915f0
 class GaussianSampler(LatentGaussian, DensitySampler):
-    """The multivariate normal distribution with mean and full covariance of the z-points, its spread multiplied by
-    `scale`.
+    """The multivariate normal distribution with mean and full covariance of the z-points, its spread times `scale`.
 
-    It is the `LatentGaussian` of the z-points, without shrinkage, and what that has learned: `mean_`, `axes_`, `std_`,
-    `rank_`, `covariance_`, `moments_`, all before scaling. Works for fewer points than dimensions: vectors vary where
-    the points do. `scale` is read when sampling.
+    It is the `LatentGaussian` of the z-points, without shrinkage, and works for fewer points than dimensions: vectors
+    vary where the points do. `scale` is read when sampling.
 
     Parameters
     ----------
-    scale
-        Factor on the spread: below 1 draws nearer the mean.
-    n_components
-        Principal axes to use: a count, a share of the variance in (0, 1), or None for all along which the points
-        vary.
-    random_state
-        None, an int, a numpy Generator or RandomState.
+    scale : float
+        Factor on the spread: below 1 draws nearer the mean, which generative models know as the truncation trick.
+    n_components : int, float or None
+        Principal axes to use: a count, a share of the variance in (0, 1), or None for all along which the points vary.
+    random_state : None, int, Generator or RandomState
+        An int gives the same vectors at every call.
+
+    Attributes
+    ----------
+    mean_ : array of shape (latent_dim,)
+        Mean of the z-points.
+    axes_, std_ : arrays of shape (rank_, latent_dim) and (rank_,)
+        Principal axes, widest first, and standard deviations along them, before scaling.
+    rank_ : int
+        Number of axes used.
+    moments_ : Moments
+        Of the z-points.
     """
 
     shrinkage = 0
@@ -628,29 +647,44 @@ class GaussianSampler(LatentGaussian, DensitySampler):
         super()._learn(moments)
 
     def _sample(self, n_samples, rng):
-        return self.unwhiten(
-            rng.standard_normal((n_samples, self.rank_)), check_positive("scale", self.scale)
-        )
+        return self.unwhiten(rng.standard_normal((n_samples, self.rank_)), check_positive("scale", self.scale))
 
     def score_samples(self, z) -> np.ndarray:
-        "Log density of every point in nats, shape (n_points,); in a subspace per unit of its volume."
+        """Log density of every point; where the axes span only a subspace, per unit of its volume.
+
+        Parameters
+        ----------
+        z : array of shape (n_points, latent_dim)
+            Z-points.
+
+        Returns
+        -------
+        array of shape (n_points,)
+            Log densities in nats; -inf outside the subspace.
+        """
         scale = check_positive("scale", self.scale)
         density = normal_log_density((self.mahalanobis(z) / scale) ** 2, self.rank_)
         return density - np.log(scale * self.std_).sum()
 
 # %% ../nbs/10_sampling.ipynb #db2868c2
 class WhiteSampler(LatentSampler):
-    """A sampler that works in whitened coordinates: it defines `_fit_white(white, rng)` and `_sample_white(n_samples, rng)`.
+    """Base class of samplers in whitened coordinates: they define `_fit_white` and `_sample_white`.
 
-    Whitened coordinates are those of the `LatentGaussian` of the z-points, without shrinkage: shape (n_points, rank_).
-    Learned: `gaussian_`. `_check()` looks at the parameters before anything is computed.
+    Whitened coordinates are those of the `LatentGaussian` of the z-points, without shrinkage: mean 0, covariance 1.
+    `_fit_white(white, rng)` learns from an array of shape (n_points, gaussian_.rank_), `_sample_white(n_samples, rng)`
+    draws one, and `_check_parameters()`, if it is defined, looks at the parameters before anything is computed.
+
+    Attributes
+    ----------
+    gaussian_ : LatentGaussian
+        The way there and back.
     """
 
-    def _check(self):
+    def _check_parameters(self):
         "Raise ValueError or TypeError for bad parameters."
 
     def _fit(self, points, rng):
-        self._check()
+        self._check_parameters()
         gaussian = LatentGaussian(shrinkage=0).fit(points)
         self._fit_white(gaussian.whiten(points), rng)
         self.gaussian_ = gaussian
@@ -660,7 +694,7 @@ class WhiteSampler(LatentSampler):
 
 
 class WhiteDensitySampler(WhiteSampler, DensitySampler):
-    "The same with a density: it defines `_score_white(white)` as well, log densities in whitened coordinates."
+    """Base class of the same with a density: they define `_score_white(white)`, log densities there, as well."""
 
     def _score(self, points):
         gaussian = self.gaussian_
@@ -730,22 +764,24 @@ SAMPLERS = {
         "n_components",
         True,
     ),
-    "blend": SamplerEntry("densities:BlendSampler", "children of two z-points, with some noise", compared_by_default=True),
-    "mixture": SamplerEntry("densities:MixtureSampler", "ten Gaussians (its fit takes up to minutes)"),
-    "copula": SamplerEntry(
-        "densities:CopulaSampler", "the distribution of each principal axis as it is, and the correlations of the ranks"
+    "blend": SamplerEntry(
+        "densities:BlendSampler", "children of two z-points, with some noise", compared_by_default=True
     ),
+    "mixture": SamplerEntry("densities:MixtureSampler", "ten Gaussians (its fit takes up to minutes)"),
+    "copula": SamplerEntry("densities:CopulaSampler", "every principal axis as it is, and the correlations of ranks"),
     "scale": SamplerEntry("densities:ScaleMixtureSampler", "a normal vector times a log-normal scale of its own"),
     "radius": SamplerEntry("densities:EmpiricalRadiusSampler", "random directions with the lengths of the z-points"),
-    "truncated": SamplerEntry(
-        "densities:TruncatedGaussianSampler", "the normal distribution inside its 95 % ellipsoid"
-    ),
+    "truncated": SamplerEntry("densities:TruncatedGaussianSampler", "the normal distribution in its 95 % ellipsoid"),
     "gaussianization": SamplerEntry(
         "densities:GaussianizationSampler",
         "independent components made normal layer by layer (its fit takes up to minutes)",
     ),
     "flow": SamplerEntry("flow:FlowSampler", "a normalising flow, trained with Keras (its fit takes minutes)"),
     "kernel": SamplerEntry("densities:KernelSampler", "noise around single z-points: near known faces"),
+}
+
+# %% ../nbs/10_sampling.ipynb #bf70b2c5
+SAMPLERS |= {
     "independent": SamplerEntry(
         "sampling:IndependentSampler",
         "every component normal, correlations ignored: a control that fails",
@@ -804,24 +840,25 @@ def make_sampler(name: str, *, n_components=None, factor=None, **parameters) -> 
     return entry.cls(**entry.fixed | parameters)
 
 # %% ../nbs/10_sampling.ipynb #d71b062a
-def fitted_sampler(sampler, z, random_state=None, progress: bool = True):
-    """A fitted sampler as it is; another is copied and fitted. Raises TypeError, in one sentence, for what is no
-    sampler of z-vectors.
+def fitted_sampler(sampler, z, random_state=None, progress: bool = True) -> LatentSampler:
+    """A fitted sampler as it is; one that is not fitted is copied, and the copy fitted.
 
     Parameters
     ----------
-    sampler
-        A sampler, fitted or not, or the name of one.
-    z
-        Z-points to fit it to if need be, shape (n_points, latent_dim).
-    random_state
+    sampler : LatentSampler or str
+        Fitted or not, or the name of one; for anything else, and for one that does not learn from z-points,
+        TypeError is raised.
+    z : array of shape (n_points, latent_dim)
+        Z-points to fit it to if need be.
+    random_state : None, int, Generator or RandomState
         Seed of the fit, where the sampler has none of its own.
     progress : bool
         False: no progress bar, whatever the sampler says.
 
     Returns
     -------
-    a sampler that has been fitted
+    LatentSampler
+        One that has been fitted.
     """
     if isinstance(sampler, str):
         sampler = make_sampler(sampler)
