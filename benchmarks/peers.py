@@ -158,7 +158,7 @@ def our_samplers(seed):
     from latentfaces.sampling import make_sampler
     def ours(sampler): return lambda z: lambda n, fitted=sampler.fit(z): fitted.sample(n, random_state=seed)
     samplers = {"GaussianSampler()": make_sampler("gaussian"), "EllipticSampler()": make_sampler("elliptic"),
-                "MixtureSampler(10)": make_sampler("mixture", n_components=10, random_state=seed), "ScaleMixtureSampler()": make_sampler("scale"),
+                "MixtureSampler(10)": make_sampler("mixture", n_gaussians=10, random_state=seed), "ScaleMixtureSampler()": make_sampler("scale"),
                 "CopulaSampler()": make_sampler("copula"), "KernelSampler(0.5)": make_sampler("kernel", bandwidth=0.5),
                 "GaussianizationSampler()": make_sampler("gaussianization", random_state=0), "BlendSampler()": make_sampler("blend"),
                 "FlowSampler()": make_sampler("flow", random_state=0)}

@@ -292,7 +292,7 @@ def test_rows_may_be_samplers_fitted_or_not_z_vectors_or_images(small_world):
 
 @pytest.mark.parametrize("samplers, names", [
     (["elliptic", "blend"], ["elliptic", "blend"]), ("blend", ["blend"]), (("gaussian",), ["gaussian"]), (BlendSampler(), ["BlendSampler"]),
-    ({"two parents": "blend"}, ["two parents"]), ({}, []), (None, [name for name, entry in SAMPLERS.items() if entry.in_tables])])
+    ({"two parents": "blend"}, ["two parents"]), ({}, []), (None, [name for name, entry in SAMPLERS.items() if entry.compared_by_default])])
 def test_rows_may_be_named(small_world, samplers, names):
     assert [row["name"] for row in table(small_world, samplers=samplers)[4:]] == names
 
@@ -314,7 +314,7 @@ def test_what_is_no_sampler_is_refused_before_the_work(small_world, samplers, sa
 
 
 def test_a_sampler_of_images_has_a_row_when_it_is_fitted(small_world):
-    class Eigenfaces(EigenfaceSampler): fits = "images"
+    class Eigenfaces(EigenfaceSampler): learns_from = "images"
     images = small_world[2].images[0][np.arange(60)]
     fitted = Eigenfaces(5).fit(images)
     named, drawn = table(small_world, samplers={"eigenfaces": fitted, "images": fitted.sample(40, random_state=0)})[4:]
@@ -495,9 +495,9 @@ def test_the_table_is_written_and_shown_on_any_terminal(encoding, tiny_bundle, f
 
 
 @pytest.mark.parametrize("options, samplers", [
-    ([], {name: make_sampler(name) for name, entry in SAMPLERS.items() if entry.in_tables}),
-    (["--sampler", "gaussian:0.5", "--sampler", "blend", "--components", "3"], {"gaussian:0.5": make_sampler("gaussian", factor=0.5, components=3), "blend": make_sampler("blend")}),
-    (["--sampler", "gaussian:"], {"gaussian": make_sampler("gaussian")}), (["--components", "0.5", "--sampler", "sequential"], {"sequential": make_sampler("sequential", components=0.5)})])
+    ([], {name: make_sampler(name) for name, entry in SAMPLERS.items() if entry.compared_by_default}),
+    (["--sampler", "gaussian:0.5", "--sampler", "blend", "--components", "3"], {"gaussian:0.5": make_sampler("gaussian", factor=0.5, n_components=3), "blend": make_sampler("blend")}),
+    (["--sampler", "gaussian:"], {"gaussian": make_sampler("gaussian")}), (["--components", "0.5", "--sampler", "sequential"], {"sequential": make_sampler("sequential", n_components=0.5)})])
 def test_the_rows_of_the_command(options, samplers):
     rows = cli._rows(cli.parser().parse_args(["evaluate", *options]))
     assert {label: repr(row) for label, row in rows.items()} == {label: repr(row) for label, row in samplers.items()}

@@ -145,7 +145,7 @@ def test_api_is_documented(pages):
         lines = (ROOT / file).read_text(encoding="utf-8").splitlines()[int(first) - 1:int(last)]
         assert re.search(rf"\b(def|class) {anchor}\b", "\n".join(lines), re.I), source
     box = pages["sampling.html"].find(id="ellipticsampler").find_parent(class_="entry")
-    assert [row.td.text for row in box.select("tbody tr")][:3] == ["n_components", "level", "factor"]
+    assert [row.td.text for row in box.select("tbody tr")][:3] == ["n_components", "factor", "width"]
 
 
 def test_chapters_link_to_notebook_and_module(pages, books):
