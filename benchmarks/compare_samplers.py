@@ -153,7 +153,7 @@ def describe(bench):
     "A bundle: its errors, its controls and the samplers."
     scores = bench.bundle.config["scores"]
     return {"latent_dim": bench.bundle.latent_dim, "recipe": bench.bundle.config["recipe"], "scores": scores,
-            "normal": {key: normality(bench.bundle.z)[key] for key in ("radius_ks", "radius_variance")},
+            "normal": {key: getattr(normality(bench.bundle.z), key) for key in ("radius_ks", "radius_variance")},
             "controls": bench.controls(4000), "samplers": few(bench, "on this", bench.bundle.z)}
 
 

@@ -17,7 +17,7 @@ NUMBERS = {  # module: number of its notebook
 }
 PRESENT = [name for name in NUMBERS if (ROOT / f"{name}.py").exists()]
 MATHS = [name for name in PRESENT if NUMBERS[name] < 0.5 or 5 <= NUMBERS[name] < 11 or name == "attributes"]
-NUMERICAL = {"numpy", "scipy", "sklearn"}
+NUMERICAL = {"numpy", "scipy", "sklearn", "pandas"}
 HEAVY = {"PIL", "tqdm", "platformdirs", "matplotlib", "seaborn", "keras", "tensorflow", "torch", "jax"}
 
 

@@ -13,7 +13,7 @@ from clouds import cloud
 from latentfaces.correlations import correlation_matrix
 from latentfaces.densities import TruncatedGaussianSampler
 from latentfaces.distributions import DensityHistograms, half_widths
-from latentfaces.ellipses import confidence_ellipse, draw_original
+from latentfaces.ellipses import confidence_ellipse, sample_original_coordinates
 from latentfaces.gaussian import LatentGaussian, oas_shrinkage
 from latentfaces.moments import (
     Moments, as_moments, count_varying_axes, centred_blocks, eigen_axes, in_subspace, principal_axes, resolve_n_components)
@@ -370,8 +370,8 @@ def test_functions_of_moments(shift, dtype):
     assert np.allclose(correlation_matrix(moments), correlation_matrix(z), rtol=0, atol=1e-10)
     one, other = confidence_ellipse(z[:, [1, 4]], n_std=1.5), confidence_ellipse(pair, n_std=1.5)
     assert one.center == pytest.approx(other.center, rel=1e-13) and one.semi_axes == pytest.approx(other.semi_axes, rel=1e-9) and one.angle == pytest.approx(other.angle, abs=1e-6)
-    drawn = draw_original(z, 50, random_state=3)
-    assert abs(draw_original(moments, 50, random_state=3) - drawn).max() <= 1e-8 * (np.ptp(drawn) + 1e-7 * abs(shift))
+    drawn = sample_original_coordinates(z, 50, random_state=3)
+    assert abs(sample_original_coordinates(moments, 50, random_state=3) - drawn).max() <= 1e-8 * (np.ptp(drawn) + 1e-7 * abs(shift))
     assert np.allclose(half_widths(moments, "std"), half_widths(z, "std"), rtol=1e-10)
     assert oas_shrinkage(moments) == pytest.approx(oas_shrinkage(as_moments(z)), rel=1e-9)
     assert as_moments(moments) is moments
