@@ -1121,7 +1121,7 @@ def _repeated(look, n):
 def _named(samplers):
     "The rows that a table shall have beside its four: name: sampler, name of a sampler, or array."
     if samplers is None:
-        samplers = [name for name, entry in SAMPLERS.items() if entry.in_tables]
+        samplers = [name for name, entry in SAMPLERS.items() if entry.compared_by_default]
     if isinstance(samplers, str):
         samplers = [samplers]
     if isinstance(samplers, dict):
@@ -1196,7 +1196,7 @@ def evaluate(
     bundle : Bundle
         Decoder and z-points.
     samplers
-        Names, a sampler, or a dict of names, samplers, z-vectors or images; None: the registry's `in_tables`.
+        Names, a sampler, or a dict of names, samplers, z-vectors or images; None: the registry's `compared_by_default`.
     reference : Reference
         What to compare with; None is the shipped one, where it fits.
     n : int
