@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from latentfaces import evaluate, load_bundle
 from latentfaces.core import replace_file
-from latentfaces.data import load_images
+from latentfaces.images import load_images
 from latentfaces.densities import EigenfaceSampler
 from latentfaces.evaluation import Features, _look, _row, _yardstick, build_reference, nearest_distances
 from latentfaces.gaussian import normality

@@ -53,7 +53,8 @@ def markdown(rows):
 
 def images_of(source, count):
     "Training and held-out images, split like those of the pretrained bundle; only the first `count` to train on, if given."
-    from latentfaces.data import load_images, split_indices
+    from latentfaces.images import load_images
+    from latentfaces.labels import split_indices
     images = load_images(source, size=64, crop=140, progress=False)
     train, held = split_indices(len(images), held_out=min(500, len(images) // 10), random_state=0)
     return images, train[:count], held

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from latentfaces.autoencoder import build_autoencoder, build_decoder, build_encoder
-from latentfaces.data import synthetic_faces
+from latentfaces.drawn import synthetic_faces
 from latentfaces.training import make_optimizer, to_float, train_autoencoder
 
 

@@ -38,7 +38,8 @@ from latentfaces.core import (
     to_uint8,
     to_float,
 )
-from .data import default_crop, load_images, split_indices
+from .images import default_crop, load_images
+from .labels import split_indices
 
 # %% ../nbs/04_bundle.ipynb #20364abf
 FILES = ("encoder.keras", "decoder.keras", "latents.npz", "history.csv")

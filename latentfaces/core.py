@@ -22,7 +22,6 @@ from pathlib import Path
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils import check_array
 
 # %% ../nbs/00_core.ipynb #3405334f
 def as_array(x, name: str) -> np.ndarray:
@@ -74,6 +73,8 @@ def check_latents(z, min_points: int = 2) -> np.ndarray:
     array of shape (n_points, latent_dim)
         The same points, float32 or float64.
     """
+    from sklearn.utils import check_array  # most of a second, which who only reads images need not wait
+
     array = z if issparse(z) else as_array(z, "z-points")
     _check_kind(array, z)
     try:

@@ -898,7 +898,7 @@ def _check_same_images(images, names, bundle):
 
 def _images_for(bundle, source, progress):
     "Images of a source and their names, of a bundle's size and crop; a config without a size leaves it to the decoder."
-    from latentfaces.data import load_images
+    from latentfaces.images import load_images
 
     size = bundle.config["size"] if "size" in bundle.config else bundle.decode(bundle.z[:1]).shape[1]
     return load_images(source, size=size, crop=bundle.config.get("crop"), progress=progress, return_names=True)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from latentfaces.bundle import FILES, Bundle, mismatched_images, decode_with, load_bundle, reconstruction_scores, reconstruction_error, save_bundle, sha256, train_bundle
 from latentfaces.core import in_batches
-from latentfaces.data import synthetic_faces
+from latentfaces.drawn import synthetic_faces
 
 from conftest import TINY
 
@@ -195,7 +195,7 @@ def test_networks_that_could_not_be_read_again_are_not_saved(tiny_bundle, tmp_pa
 
 
 def test_other_images_under_the_same_names_are_found(tiny_bundle, face_folder):
-    from latentfaces.data import load_images
+    from latentfaces.images import load_images
     images, names = load_images(face_folder, size=16, progress=False, return_names=True)
     assert len(mismatched_images(tiny_bundle, images, names)) == 0 and len(mismatched_images(tiny_bundle, images[:7], names[:7])) == 0
     rounded = np.clip(images.astype(int) + np.random.default_rng(0).integers(-1, 2, images.shape), 0, 255).astype(np.uint8)
@@ -234,7 +234,7 @@ def test_scores_are_true(tiny_bundle):
 
 
 def test_config_names_what_was_done(tiny_bundle, face_folder):
-    from latentfaces.data import load_images
+    from latentfaces.images import load_images
     from latentfaces.training import data_fingerprint
     config = json.loads((tiny_bundle.path / "config.json").read_text())
     assert {"size", "crop", "latent_dim", "data", "recipe", "training", "versions", "scores", "sha256"} <= set(config)
@@ -408,7 +408,8 @@ def test_the_pretrained_bundle_is_whole_and_small_enough():
 
 
 def test_the_pretrained_bundle_on_real_images(celeba):
-    from latentfaces.data import load_images, split_indices
+    from latentfaces.images import load_images
+    from latentfaces.labels import split_indices
     from latentfaces.training import ImageSubset, pixel_pca_error
     bundle = load_bundle()
     images, names = load_images(celeba, size=64, crop=140, return_names=True)

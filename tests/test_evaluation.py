@@ -18,7 +18,7 @@ from scipy.spatial.distance import cdist, pdist
 from clouds import cloud
 from latentfaces import cli
 from latentfaces.bundle import Bundle, mismatched_images, load_bundle
-from latentfaces.data import synthetic_faces
+from latentfaces.drawn import synthetic_faces
 from latentfaces.evaluation import (
     FEATURES, Features, attribute_shares, build_reference, check_features, check_table_path, density_and_coverage, evaluate, extrapolated_frechet,
     format_table, frechet_distance, frechet_from_moments, kernel_distance, load_features, load_reference, memorisation, nearest_distances, reference_for,
@@ -207,7 +207,8 @@ def test_the_shipped_features_are_small_whole_and_of_the_pretrained_bundle():
 
 
 def test_the_shipped_reference_on_real_images(celeba):
-    from latentfaces.data import load_attributes, load_images
+    from latentfaces.images import load_images
+    from latentfaces.labels import load_attributes
     images, names = load_images(celeba, limit=600, return_names=True, progress=False)
     reference, features = load_reference(), Features()
     kept = np.isin(names, reference.names)
@@ -216,7 +217,7 @@ def test_the_shipped_reference_on_real_images(celeba):
     rows = [row[name] for name in np.asarray(names)[kept]]
     assert np.abs(found - reference.train[rows]).max() < 0.02
     assert (seen == reference.seen[rows]).mean() > 0.999
-    truth = load_attributes(celeba).select(np.asarray(names)[~kept]).values > 0
+    truth = load_attributes(celeba).loc[np.asarray(names)[~kept]].values
     assert (features.see(images[~kept])[1] == truth).mean() > 0.86
 
 
@@ -257,7 +258,7 @@ def test_the_same_seed_trains_the_same_network():
 @pytest.fixture(scope="module")
 def small_world(tiny_bundle, face_folder):
     "Tiny bundle, tiny features, and a reference with images."
-    from latentfaces.data import load_images
+    from latentfaces.images import load_images
     from latentfaces.evaluation import build_attribute_network
     features = Features(build_attribute_network(16, 40, 6, (4, 8)))
     images, names = load_images(face_folder, size=16, return_names=True, progress=False)
