@@ -7,21 +7,20 @@ __all__ = ['number_density', 'half_widths', 'DensityHistograms', 'component_stat
            'cube_radii', 'radii', 'matching_bound']
 
 # %% ../nbs/05_distributions.ipynb #e2736108
+from collections import namedtuple
 from copy import copy, deepcopy
-from typing import NamedTuple
 
 import numpy as np
-from scipy.integrate import quad, trapezoid
+from scipy import stats
+from scipy.integrate import quad
 from scipy.ndimage import gaussian_filter1d
-from scipy.optimize import least_squares
-from scipy.special import erf, ndtr
+from scipy.special import erf
 
-from .core import as_array, as_numbers, check_choice, check_count, check_latents, check_positive
-from .moments import Moments, as_moments
+from .core import as_array, check_choice, check_count, check_latents, check_positive
+from .moments import Moments, as_moments, centred_blocks
 
 # %% ../nbs/05_distributions.ipynb #48a5e4b3
-# Full width at half maximum of a Gaussian, in units of its standard deviation.
-_FWHM_PER_SIGMA = np.sqrt(8 * np.log(2))
+_FWHM_PER_SIGMA = np.sqrt(8 * np.log(2))  # full width at half maximum of a Gaussian
 _IQR_PER_SIGMA = 1.3489795003921634
 _STEPS_PER_BANDWIDTH = 10
 _REACH = 6  # of a grid, in spreads to both sides
@@ -40,6 +39,7 @@ def _bandwidth(n_points, generosity=1.0):
 
 # %% ../nbs/05_distributions.ipynb #88257881
 def _half_grid(bandwidth):
+    "Number of grid points to either side of the centre."
     return int(np.ceil(_REACH * _STEPS_PER_BANDWIDTH / bandwidth))
 
 
@@ -49,7 +49,8 @@ def _counts(values, centre, spread, bandwidth):
     position = (values - centre) / (spread * bandwidth / _STEPS_PER_BANDWIDTH) + half
     position = position[(position >= 0) & (position < 2 * half)]
     below = position.astype(np.intp)
-    # Sharing a value between its two neighbours keeps the result continuous in the data: rounding cannot move a whole count.
+    # A value is shared between its two neighbours: so the result is continuous in the data, and rounding cannot move a
+    # whole count.
     share = position - below
     return np.bincount(below, 1 - share, 2 * half + 1) + np.bincount(below + 1, share, 2 * half + 1)
 
@@ -62,27 +63,30 @@ def _density(counts, n_points, bandwidth):
 
 
 def _smoothed(values, centre, spread, bandwidth):
-    "Both at once."
-    return _density(_counts(values, centre, spread, bandwidth), len(values), bandwidth)
+    "Both at once, in the unit of the values."
+    points, density = _density(_counts(values, centre, spread, bandwidth), len(values), bandwidth)
+    return centre + spread * points, density / spread
 
 # %% ../nbs/05_distributions.ipynb #2a3291ba
 def number_density(values, bandwidth: float | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Smoothed number density of one component, as a share of the z-points per unit of the component.
 
-    The grid reaches 6 spreads (interquartile range / 1.349) to both sides of the median. Raises ValueError for values
-    that are not finite, and where more than half are equal: then the density is a spike and no smoothing suits it.
+    Raises ValueError for values that are not finite, and where more than half are equal: then the density is a spike and
+    no smoothing suits it.
 
     Parameters
     ----------
-    values
-        Values of one component, shape (n_points,).
-    bandwidth : float | None
-        Of the Gaussian smoothing, in units of the component's spread; None is Scott's rule.
+    values : array of shape (n_points,)
+        Values of one component.
+    bandwidth : float, optional
+        Of the Gaussian smoothing, in units of the component's spread (interquartile range / 1.349); None is Scott's rule.
 
     Returns
     -------
-    tuple[np.ndarray, np.ndarray]
-        Points on an even grid, and the density there.
+    points : array of shape (n_grid,)
+        An even grid, which reaches 6 spreads to both sides of the median.
+    density : array of shape (n_grid,)
+        The number density there.
     """
     column = check_latents(as_array(values, "values")[..., None])[:, 0].astype(np.float64)
     centre, spread = _centre_and_spread(column)
@@ -91,8 +95,7 @@ def number_density(values, bandwidth: float | None = None) -> tuple[np.ndarray, 
             "the middle half of the values are all the same: their number density is a spike that no grid can show"
         )
     h = _bandwidth(len(column)) if bandwidth is None else check_positive("bandwidth", bandwidth)
-    points, density = _smoothed(column, centre, spread, h)
-    return centre + spread * points, density / spread
+    return _smoothed(column, centre, spread, h)
 
 # %% ../nbs/05_distributions.ipynb #8d4a4174
 def _crossings(points, density):
@@ -125,25 +128,31 @@ def _full_width_at_half_maximum(values):
 def half_widths(z, width: str = "fwhm", level: float = 2.35) -> np.ndarray:
     """Half-width of every component: the semi-axes of the ellipses new z-vectors are drawn from.
 
-    "fwhm" is (full width at half maximum) * level / 2.3548, from the first to the last place where the smoothed number
-    density of the component passes half its maximum; so a skewed or two-humped density counts with its whole extent.
-    "std" is level * standard deviation (ddof=1). The result moves with the scale of the data and ignores shifts. A
-    constant component has half-width 0, and with "fwhm" so has one in which the middle half of the values are equal.
-    Source: R. Mönchmeyer, "Autoencoders and latent space fragmentation" X; full width of a Gaussian: sqrt(8 ln 2) sigma.
+    The result moves with the scale of the data and ignores shifts. A constant component has half-width 0, and with
+    "fwhm" so has one in which the middle half of the values are equal.
+    Source: R. Mönchmeyer, "Autoencoders and latent space fragmentation" X.
 
     Parameters
     ----------
-    z
-        Z-points (or their principal-axis coordinates), shape (n_points, n_components); for "std" also their Moments.
-    width : str
-        "fwhm": from the half-maximum of the number density; "std": from the standard deviation.
+    z : array of shape (n_points, n_components), or Moments for "std"
+        Z-points, or their principal-axis coordinates.
+    width : {"fwhm", "std"}
+        "fwhm": (full width at half maximum) * level / 2.3548, from the first to the last place where the smoothed number
+        density of the component passes half its maximum; so a skewed or two-humped density counts with its whole extent.
+        "std": level * standard deviation (ddof=1).
     level : float
-        Size of a half-width, in sigma of a Gaussian.
+        Size of a half-width, in sigma of a Gaussian, whose full width at half maximum is sqrt(8 ln 2) = 2.3548 sigma.
 
     Returns
     -------
-    np.ndarray
-        Shape (n_components,), float64.
+    array of shape (n_components,)
+        In the unit of z, float64.
+
+    Examples
+    --------
+    >>> z = np.random.default_rng(0).normal(5, [1, 10], (9000, 2))
+    >>> half_widths(z).round(1)
+    array([ 2.4, 23.2])
     """
     level = check_positive("level", level)
     if check_choice("width", width, ("fwhm", "std")) == "std":
@@ -153,66 +162,66 @@ def half_widths(z, width: str = "fwhm", level: float = 2.35) -> np.ndarray:
             "half-widths by half-maximum are no function of moments: pass the points, gather DensityHistograms, "
             'or take width="std"'
         )
-    points = check_latents(z)
-    full = [_full_width_at_half_maximum(np.array(column, np.float64)) for column in points.T]
+    full = [_full_width_at_half_maximum(np.array(column, np.float64)) for column in check_latents(z).T]
     return level / _FWHM_PER_SIGMA * np.array(full)
 
 # %% ../nbs/05_distributions.ipynb #3ed45f67
-def _check_grids(centre, spread):
-    "Raise one sentence unless every component has a place and a width."
-    if centre.ndim != 1 or not np.isfinite(centre).all() or not (spread > 0).all():
-        raise ValueError(
-            "expected a centre and a spread above 0 for each component: leave out components that do not vary"
-        )
-
-
 def _check_same(what, expected, got):
     "Raise one sentence for points or histograms that do not go together."
-    if np.array_equal(expected, got):
-        return
-    raise ValueError(
-        f"expected histograms of the same {what}, got {np.array2string(np.asarray(expected), threshold=4)} and "
-        f"{np.array2string(np.asarray(got), threshold=4)}: make all parts alike"
-    )
+    if not np.array_equal(expected, got):
+        expected, got = (np.array2string(np.asarray(values), threshold=4) for values in (expected, got))
+        raise ValueError(f"expected histograms of the same {what}, got {expected} and {got}: make all parts alike")
 
 # %% ../nbs/05_distributions.ipynb #3046171f
 class DensityHistograms:
-    """Counts of many components on fine grids, gathered batch by batch and added from parts; half-widths are read from
-    them.
+    """Counts of many components on fine grids, gathered from batches or parts, from which half-widths are read.
 
-    A grid reaches six spreads to both sides of its centre, in steps of a tenth of the smoothing (`step`, in spreads): that
-    is the resolution. With the median and the interquartile range / 1.349 the result is that of `half_widths`; with mean
-    and standard deviation it is so for a Gaussian, unless the tails make the core narrower than a few steps.
+    A grid reaches six spreads to both sides of its centre, in steps of a tenth of the smoothing: that is the resolution.
+    With the median and the interquartile range / 1.349 the result is that of the function `half_widths`; with mean and
+    standard deviation it is so for a Gaussian, unless the tails make the core narrower than a few steps. Histograms on the
+    same grids add up: `a + b`, `sum(parts)`.
 
     Parameters
     ----------
-    centre
-        Of each component, shape (n_components,).
-    spread
-        Of each component, above 0, shape (n_components,).
+    centre : array of shape (n_components,)
+        Where the grid of each component has its middle.
+    spread : array of shape (n_components,)
+        Unit of each grid, above 0.
     n_points : int
-        How many there will be in all: more points are smoothed less.
+        How many points there will be in all: more points are smoothed less.
+
+    Attributes
+    ----------
+    count : int
+        How many points were counted.
+    counts : array of shape (n_components, n_grid)
+        The histograms.
+    bandwidth, step : float
+        Smoothing and step of the grids, in spreads.
     """
 
     def __init__(self, centre, spread, n_points: int):
         self.centre, self.spread = (np.array(values, np.float64) for values in np.broadcast_arrays(centre, spread))
-        _check_grids(self.centre, self.spread)
+        if self.centre.ndim != 1 or not np.isfinite(self.centre).all() or not (self.spread > 0).all():
+            raise ValueError(
+                "expected a centre and a spread above 0 for each component: leave out components that do not vary"
+            )
         self.bandwidth = _bandwidth(check_count("n_points", n_points, 2), _GENEROSITY)
+        self.step = self.bandwidth / _STEPS_PER_BANDWIDTH
         self.count, self.counts = 0, np.zeros((len(self.centre), 2 * _half_grid(self.bandwidth) + 1))
 
-    step = property(lambda self: self.bandwidth / _STEPS_PER_BANDWIDTH)
-
     def partial_fit(self, z):
-        """Count a further batch; raises ValueError, in one sentence, for another number of components.
+        """Count a further batch; raises ValueError for another number of components.
 
         Parameters
         ----------
-        z
-            Z-points or their principal-axis coordinates, shape (n_points, n_components).
+        z : array of shape (n_points, n_components)
+            Z-points or their principal-axis coordinates.
 
         Returns
         -------
-        itself
+        DensityHistograms
+            Itself.
         """
         points = check_latents(z, min_points=1)
         _check_same("components", len(self.centre), points.shape[1])
@@ -224,9 +233,9 @@ class DensityHistograms:
     def __add__(self, other):
         if not isinstance(other, DensityHistograms):
             return NotImplemented
-        result = copy(self)
         for name in ("centre", "spread", "bandwidth"):
             _check_same(name, getattr(self, name), getattr(other, name))
+        result = copy(self)
         result.counts, result.count = self.counts + other.counts, self.count + other.count
         return result
 
@@ -234,7 +243,7 @@ class DensityHistograms:
         return deepcopy(self) if other == 0 else NotImplemented  # sum() begins with 0
 
     def half_widths(self, level: float = 2.35) -> np.ndarray:
-        """Half-widths by half-maximum, as in the function of that name.
+        """Half-widths by half-maximum, as in the function of that name; raises ValueError before any points came.
 
         Parameters
         ----------
@@ -243,92 +252,30 @@ class DensityHistograms:
 
         Returns
         -------
-        np.ndarray
-            Shape (n_components,).
+        array of shape (n_components,)
+            In the unit of the points.
         """
         if not self.count:
             raise ValueError("expected histograms with counts, got empty ones: give partial_fit the points first")
         widths = [_width_of(counts, self.count, self.bandwidth) for counts in self.counts]
         return check_positive("level", level) / _FWHM_PER_SIGMA * self.spread * np.array(widths)
 
-# %% ../nbs/05_distributions.ipynb #a741d499
-def _on_a_grid(points, density):
-    "The two as float arrays, or one sentence that says why no Gaussian can be fitted to them."
-    points, density = as_numbers(points, "a grid"), as_numbers(density, "a density")
-    if points.ndim != 1 or points.shape != density.shape or len(points) < 3:
-        raise ValueError(
-            f"expected at least 3 points on a grid and the density at each of them, got arrays of shape {points.shape} and {density.shape}"
-        )
-    if not (np.isfinite(points).all() and np.isfinite(density).all() and (np.diff(points) > 0).all()):
-        raise ValueError("the points of the grid must rise from one to the next, and all values must be finite")
-    if density.min() < 0 or density.max() == 0:
-        raise ValueError("a number density is nowhere negative, and positive somewhere")
-    return points, density
-
-# %% ../nbs/05_distributions.ipynb #dfbff298
-def _fit_gaussian(points, density) -> tuple[float, float]:
-    """Least-squares fit of a Gaussian to a number density; the Gaussian gets the area under the density.
-
-    Start from the density's own mean and standard deviation. Raises ValueError, in one sentence, for bad grids.
-
-    Parameters
-    ----------
-    points
-        Rising grid, shape (n,), n of at least 3.
-    density
-        Number density there, shape (n,): shares, or counts, in any unit.
-
-    Returns
-    -------
-    tuple[float, float]
-        Mean and standard deviation of the Gaussian.
-    """
-    points, density = _on_a_grid(points, density)
-    area = trapezoid(density, points)
-    centre = trapezoid(density * points, points) / area
-    width = np.sqrt(trapezoid(density * (points - centre) ** 2, points) / area)
-    x, y = (points - centre) / width, density * width * np.sqrt(2 * np.pi) / area
-
-    def residuals(p):
-        return np.exp(-0.5 * ((x - p[0]) / np.exp(p[1])) ** 2 - p[1]) - y
-
-    mean, log_std = least_squares(residuals, [0.0, 0.0], method="lm", xtol=1e-10, ftol=1e-10).x
-    return float(centre + width * mean), float(width * np.exp(log_std))
-
-# %% ../nbs/05_distributions.ipynb #9f43614d
-def _kolmogorov_distance(rising):
-    "Largest difference between the distribution function of standardised values, sorted, and the standard normal one."
-    expected, steps = ndtr(rising), np.arange(len(rising) + 1) / len(rising)
-    return max((steps[1:] - expected).max(), (expected - steps[:-1]).max())
-
-# %% ../nbs/05_distributions.ipynb #434ca08b
-def _fitted_bell(values):
-    "Mean and standard deviation of the Gaussian fitted to the smoothed density, the smoothing taken out; NaN for a spike."
-    centre, spread = _centre_and_spread(values)
-    if spread == 0:
-        return np.nan, np.nan
-    bandwidth = _bandwidth(len(values))
-    mean, std = _fit_gaussian(*_smoothed(values, centre, spread, bandwidth))
-    added = bandwidth**2 * (1 + 1 / (6 * _STEPS_PER_BANDWIDTH**2))
-    return centre + spread * mean, spread * np.sqrt(max(std**2 - added, 0.0))
-
 # %% ../nbs/05_distributions.ipynb #a31f43fc
-_STATISTICS = ["mean", "std", "hwhm", "fit_mean", "fit_std", "ks", "skewness", "excess_kurtosis"]
+_STATISTICS = ["mean", "std", "hwhm", "ks", "skewness", "excess_kurtosis"]
 
 
 def _describe(values):
     "The statistics of one component, in that order, from its sorted values."
-    mean, std, n = values.mean(), values.std(ddof=1), len(values)
+    mean, std = values.mean(), values.std(ddof=1)
     if values[0] == values[-1]:
-        return values[0], 0.0, 0.0, *[np.nan] * 5
+        return values[0], 0.0, 0.0, np.nan, np.nan, np.nan
     scores = (values - mean) / std
-    t = scores * np.sqrt(n / (n - 1))
-    hwhm = _full_width_at_half_maximum(values) / 2
-    return mean, std, hwhm, *_fitted_bell(values), _kolmogorov_distance(scores), np.mean(t**3), np.mean(t**4) - 3
+    ks = stats.ks_1samp(scores, stats.norm.cdf, method="asymp").statistic
+    return mean, std, _full_width_at_half_maximum(values) / 2, ks, stats.skew(scores), stats.kurtosis(scores)
 
 # %% ../nbs/05_distributions.ipynb #1e71c8be
 def component_statistics(z):
-    """Number density of every component in eight numbers, and how far it is from a Gaussian.
+    """Number density of every component in six numbers, which say how far it is from a Gaussian.
 
     Parameters
     ----------
@@ -338,12 +285,11 @@ def component_statistics(z):
     Returns
     -------
     pandas.DataFrame
-        A row for each component. Columns, in the unit of the component: "mean"; "std" (ddof=1); "hwhm", half of the full
-        width at half maximum of the number density (1.177 std for a Gaussian); "fit_mean" and "fit_std" of the
-        least-squares Gaussian. Without unit: "ks", the Kolmogorov distance to the normal distribution with the
-        component's own mean and std; "skewness" and "excess_kurtosis", both 0 for a Gaussian. A component that does not
-        vary has std and hwhm 0 and NaN in the last five; one of which the middle half of the values are equal has hwhm 0
-        and no fit (NaN).
+        A row for each component. In the unit of the component: "mean"; "std" (ddof=1); "hwhm", half of the full width at
+        half maximum of the number density (1.177 std for a Gaussian). Without unit: "ks", the Kolmogorov distance to the
+        normal distribution with the component's own mean and std; "skewness" and "excess_kurtosis", both 0 for a
+        Gaussian. A component that does not vary has std and hwhm 0 and NaN in the last three; one of which the middle half
+        of the values are equal has hwhm 0.
     """
     from pandas import DataFrame
 
@@ -351,15 +297,9 @@ def component_statistics(z):
     return DataFrame([_describe(np.sort(column).astype(np.float64)) for column in columns], columns=_STATISTICS)
 
 # %% ../nbs/05_distributions.ipynb #29809fc4
-def _columns(points):
-    "The components one after the other in float64: a whole copy would double the memory."
-    for column in points.T:
-        yield np.array(column, np.float64)
-
-
-def _spread_around_mean(points):
+def _spread_around(mean, points):
     "Root mean square distance of the points from their mean."
-    return float(np.sqrt(sum(column.var() for column in _columns(points))))
+    return float(np.sqrt(sum(np.vdot(block, block) for _, block in centred_blocks(points, mean)) / len(points)))
 
 # %% ../nbs/05_distributions.ipynb #cec44be8
 def origin_projections(z) -> np.ndarray:
@@ -369,31 +309,24 @@ def origin_projections(z) -> np.ndarray:
 
     Parameters
     ----------
-    z
-        Z-points, shape (n_points, latent_dim).
+    z : array of shape (n_points, latent_dim)
+        Z-points.
 
     Returns
     -------
-    np.ndarray
-        Shape (n_points,), float64.
+    array of shape (n_points,)
+        In the unit of z, float64.
     """
     points = check_latents(z)
     mean = points.mean(axis=0, dtype=np.float64)
     distance = np.linalg.norm(mean)
-    if distance <= 1e-12 * _spread_around_mean(points):
+    if distance <= 1e-12 * _spread_around(mean, points):
         raise ValueError("the mean of these z-points is the origin: no direction leads from one to the other")
     # einsum converts to float64 piece by piece, so that no float64 copy of the points is made.
     return distance - np.einsum("ij,j->i", points, mean / distance, dtype=np.float64)
 
 # %% ../nbs/05_distributions.ipynb #ca4c396b
-class OriginPosition(NamedTuple):
-    "What `origin_position` returns; its docstring says what the fields are."
-
-    distance: float
-    spread: float
-    along: float
-    sigmas: float
-    beyond: float
+OriginPosition = namedtuple("OriginPosition", ["distance", "spread", "along", "sigmas", "beyond"])
 
 # %% ../nbs/05_distributions.ipynb #4810facb
 def origin_position(z) -> OriginPosition:
@@ -414,7 +347,8 @@ def origin_position(z) -> OriginPosition:
         NaN. If the points do not vary along it, sigmas is infinite.
     """
     points = check_latents(z)
-    distance, spread = float(np.linalg.norm(points.mean(axis=0, dtype=np.float64))), _spread_around_mean(points)
+    mean = points.mean(axis=0, dtype=np.float64)
+    distance, spread = float(np.linalg.norm(mean)), _spread_around(mean, points)
     if distance <= 1e-12 * spread:
         return OriginPosition(distance, spread, np.nan, 0.0, np.nan)
     projections = origin_projections(points)
@@ -423,7 +357,8 @@ def origin_position(z) -> OriginPosition:
     return OriginPosition(distance, spread, along, sigmas, float(np.mean(projections > distance)))
 
 # %% ../nbs/05_distributions.ipynb #604bf3b1
-# Power series of (log phi + s^2 / 3) / s^4 in s^2, highest power first: where phi is near 1 its logarithm would lose all digits.
+# Power series of (log phi + s^2 / 3) / s^4 in s^2, highest power first, for where phi is near 1 and its logarithm would
+# lose all digits.
 _LOG_PHI = (3.8422613378517444e-07, 6.840895729784608e-05, -0.00028218694885361485, -8 / 2835, 2 / 45)
 
 
@@ -453,14 +388,20 @@ def cube_radii(bound: float, latent_dim: int) -> tuple[float, float]:
     Parameters
     ----------
     bound : float
-        B: every component is uniform in [-b, b].
+        Every component is uniform in [-bound, bound].
     latent_dim : int
         Number of components N.
 
     Returns
     -------
-    tuple[float, float]
-        Mean and standard deviation of the length.
+    mean, std : float
+        Of the length, in the unit of the bound.
+
+    Examples
+    --------
+    >>> mean, std = cube_radii(1.5, 256)
+    >>> round(mean, 2), round(std, 2)
+    (13.85, 0.39)
     """
     bound = check_positive("bound", bound)
     latent_dim = check_count("latent_dim", latent_dim)
@@ -473,13 +414,13 @@ def radii(z) -> np.ndarray:
 
     Parameters
     ----------
-    z
-        Z-points, shape (n_points, latent_dim).
+    z : array of shape (n_points, latent_dim)
+        Z-points.
 
     Returns
     -------
-    np.ndarray
-        Shape (n_points,), float64.
+    array of shape (n_points,)
+        In the unit of z, float64.
     """
     points = check_latents(z, min_points=1)
     return np.sqrt(np.einsum("ij,ij->i", points, points, dtype=np.float64))
@@ -492,13 +433,13 @@ def matching_bound(z) -> float:
 
     Parameters
     ----------
-    z
-        Z-points, shape (n_points, latent_dim).
+    z : array of shape (n_points, latent_dim)
+        Z-points.
 
     Returns
     -------
     float
-        B.
+        b, in the unit of z.
     """
     typical = float(np.median(radii(check_latents(z))))
     if typical == 0:

@@ -13,65 +13,76 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.stats import chi2
 
-from .core import as_numbers, batches, check_count, check_latents, check_positive, random_generator
+from .core import as_numbers, batches, check_count, check_latents, check_positive, in_batches, random_generator
 from .gaussian import LatentGaussian
 from .moments import as_moments, centred_blocks
 
 # %% ../nbs/09_ellipses.ipynb #1f761c1f
 def confidence_level(n_std, n_components: int = 2):
-    """Share of a Gaussian cloud inside its ellipsoid of `n_std` standard deviations; 1 - exp(-n_std^2 / 2) for a pair.
+    """Share of a Gaussian cloud inside its ellipsoid of `n_std` standard deviations; 1 - exp(-n_std² / 2) for a pair.
 
     Parameters
     ----------
-    n_std
-        Semi-axes, in standard deviations; a number or an array.
+    n_std : float or array
+        Semi-axes, in standard deviations.
     n_components : int
         2 for an ellipse, more for an ellipsoid.
 
     Returns
     -------
-    share of the points of a Gaussian inside, between 0 and 1
+    float or array
+        Between 0 and 1, of the shape of n_std.
+
+    Examples
+    --------
+    >>> confidence_level([1, 2, 3]).round(3)
+    array([0.393, 0.865, 0.989])
     """
     return chi2.cdf(np.square(n_std), n_components)
 
 
-def n_std_for_level(share, n_components: int = 2):
+def n_std_for_level(level, n_components: int = 2):
     """How many standard deviations hold this share of a Gaussian cloud; the inverse of `confidence_level`.
 
     Parameters
     ----------
-    share
-        Share of the points of a Gaussian, between 0 and 1; a number or an array.
+    level : float or array
+        Share of a Gaussian cloud, between 0 and 1.
     n_components : int
         2 for an ellipse, more for an ellipsoid.
 
     Returns
     -------
-    semi-axes, in standard deviations
-    """
-    return np.sqrt(chi2.ppf(share, n_components))
+    float or array
+        Semi-axes, in standard deviations.
 
-# %% ../nbs/09_ellipses.ipynb #152e5622
-def _shapes(a, c, b):
-    "Long and short semi-axis and the angle of the long one in degrees, for variances a and c and covariance b (arrays)."
-    long = (a + c) / 2 + np.hypot((a - c) / 2, b)
-    # The product is more exact than the difference of two nearly equal numbers where the ellipse is thin.
-    short = np.maximum(a * c - b * b, 0) / np.where(long > 0, long, 1)
-    return np.sqrt(long), np.sqrt(short), np.degrees(np.arctan2(2 * b, a - c)) / 2
+    Examples
+    --------
+    >>> n_std_for_level(0.95).round(2), n_std_for_level(0.95, 1).round(2)
+    (np.float64(2.45), np.float64(1.96))
+    """
+    return np.sqrt(chi2.ppf(level, n_components))
 
 # %% ../nbs/09_ellipses.ipynb #4d88ebf5
 @dataclass(frozen=True)
 class ConfidenceEllipse:
     """An ellipse in the plane of two components: where a Gaussian with this shape has one and the same density.
 
-    Attributes
+    Parameters
     ----------
-    center : tuple[float, float]
-        Its middle.
-    semi_axes : tuple[float, float]
+    center : tuple of two floats
+        Its middle, in units of the components.
+    semi_axes : tuple of two floats
         The long one first, in units of the components.
     angle : float
         Of the long axis against the first component, in degrees, in (-90, 90].
+
+    Attributes
+    ----------
+    axis_ratio : float
+        Long over short semi-axis.
+    directions, axes : array of shape (2, 2)
+        Unit vectors along both axes, and the semi-axes as vectors, the long one in the first row.
     """
 
     center: tuple[float, float]
@@ -96,108 +107,121 @@ class ConfidenceEllipse:
         return self.directions * np.array(self.semi_axes)[:, None]
 
     def border(self, n_points: int = 100) -> np.ndarray:
-        "Points on the ellipse, shape (n_points, 2), the first also the last."
+        """Points on the ellipse.
+
+        Parameters
+        ----------
+        n_points : int
+            How many; the first is also the last.
+
+        Returns
+        -------
+        array of shape (n_points, 2)
+            In units of the components.
+        """
         turn = np.linspace(0, 2 * np.pi, n_points)
         return self.center + np.stack([np.cos(turn), np.sin(turn)], axis=1) @ self.axes
 
     def contains(self, points) -> np.ndarray:
-        "Which points, shape (n, 2), lie inside or on the border: booleans, shape (n,)."
+        """Which points lie inside or on the border.
+
+        Parameters
+        ----------
+        points : array of shape (n, 2)
+            In units of the components.
+
+        Returns
+        -------
+        array of shape (n,)
+            Bool.
+        """
         along = (as_numbers(points, "points") - self.center) @ self.directions.T
         # An ellipse without area is as thick as rounding, so that the points of a line lie on it.
         least = 1e-9 * max(self.semi_axes[0], *np.abs(self.center), np.finfo(float).tiny)
         return np.hypot(*(along / np.maximum(self.semi_axes, least)).T) <= 1
 
-# %% ../nbs/09_ellipses.ipynb #4e215fa2
-def _level(n_std, confidence):
-    "The number of standard deviations meant by one of the two; 2, the edge of the core in the series, by neither."
-    if n_std is not None and confidence is not None:
-        raise ValueError("give n_std or confidence, not both: each sets the size of the ellipse")
-    if confidence is None:
-        return check_positive("n_std", 2.0 if n_std is None else n_std)
-    if not 0 < check_positive("confidence", confidence) < 1:
-        raise ValueError(f"confidence is a share of the points between 0 and 1, got {confidence!r}")
-    return float(n_std_for_level(confidence))
-
 # %% ../nbs/09_ellipses.ipynb #a3ad4393
-def confidence_ellipse(
-    points=None, *, covariance=None, center=None, n_std: float | None = None, confidence: float | None = None
-) -> ConfidenceEllipse:
-    """The confidence ellipse of a pair of components, of points or of a covariance, at 2 standard deviations if
-    nothing else is said; raises ValueError for other shapes.
+def _moments_of_pair(points):
+    "Mean and covariance of the values of two components, or one sentence."
+    moments = as_moments(points)
+    if moments.count < 3:
+        raise ValueError(
+            "expected the values of two components for at least 3 points, got 2: "
+            "give a covariance matrix as covariance=..."
+        )
+    if moments.latent_dim != 2:
+        raise ValueError(
+            f"expected the values of two components, shape (n_points, 2), got {moments.latent_dim} components: "
+            "choose a pair, as in z[:, [0, 1]]"
+        )
+    return moments.mean, moments.covariance
+
+
+def confidence_ellipse(points=None, *, covariance=None, center=(0.0, 0.0), n_std: float = 2.0) -> ConfidenceEllipse:
+    """The confidence ellipse of a pair of components, of their points or of their covariance.
+
+    Raises ValueError for other shapes, and for a matrix that is no covariance.
 
     Parameters
     ----------
-    points
-        Values of two components, shape (n_points, 2), or their Moments, at least 3 points.
-    covariance
-        Or their covariance, shape (2, 2).
-    center
-        Middle of the ellipse, shape (2,); None is the mean of the points, or (0, 0).
-    n_std : float | None
-        Semi-axes in standard deviations; 2 if neither this nor a confidence is given.
-    confidence : float | None
-        Or the share of a Gaussian's points inside, between 0 and 1.
+    points : array of shape (n_points, 2), or their Moments
+        Values of two components, at least 3 points.
+    covariance : array of shape (2, 2)
+        Or, instead of the points, their covariance.
+    center : array of shape (2,)
+        Middle of the ellipse where a covariance is given; of points it is the mean.
+    n_std : float
+        Semi-axes in standard deviations. 2, the edge of the core in the series, holds 86.5 % of a Gaussian pair;
+        `n_std_for_level` turns a confidence into this number.
 
     Returns
     -------
     ConfidenceEllipse
         Its semi-axes in units of the components, its angle in degrees.
+
+    Examples
+    --------
+    >>> confidence_ellipse(covariance=[[5, 4], [4, 5]], n_std=n_std_for_level(0.95)).angle
+    45.0
     """
-    level = _level(n_std, confidence)
+    n_std = check_positive("n_std", n_std)
     if (points is None) == (covariance is None):
         raise ValueError("give either the points of a pair or their covariance, one of the two")
     if points is not None:
-        moments = as_moments(points)
-        if moments.count < 3:
-            raise ValueError(
-                "expected the values of two components for at least 3 points, got 2: give a covariance matrix as covariance=..."
-            )
-        if moments.latent_dim != 2:
-            raise ValueError(
-                f"expected the values of two components, shape (n_points, 2), got {moments.latent_dim} components: "
-                "choose a pair, as in z[:, [0, 1]]"
-            )
-        covariance, center = moments.covariance, moments.mean if center is None else center
-    covariance, center = (
-        as_numbers(covariance, "a covariance"),
-        np.zeros(2) if center is None else as_numbers(center, "a center"),
-    )
+        center, covariance = _moments_of_pair(points)
+    covariance, center = as_numbers(covariance, "a covariance"), as_numbers(center, "a center")
     if covariance.shape != (2, 2) or center.shape != (2,):
         raise ValueError(
-            f"expected a covariance of shape (2, 2) and a center of shape (2,), got {covariance.shape} and {center.shape}"
+            "expected a covariance of shape (2, 2) and a center of shape (2,), "
+            f"got {covariance.shape} and {center.shape}"
         )
     (a, b), (b2, c) = covariance
-    if not (
-        np.isfinite(covariance).all()
-        and min(a, c) >= 0
-        and np.isclose(b, b2)
-        and b * b <= a * c + 1e-12 * max(a, c) ** 2
-    ):
+    finite = np.isfinite(covariance).all()
+    if not (finite and min(a, c) >= 0 and np.isclose(b, b2) and b * b <= a * c + 1e-12 * max(a, c) ** 2):
         raise ValueError(
             f"{covariance.tolist()} is not a covariance: it must be finite, symmetric and without negative variances"
         )
-    long, short, angle = _shapes(a, c, b)
-    return ConfidenceEllipse(
-        (float(center[0]), float(center[1])), (float(level * long), float(level * short)), float(angle)
-    )
+    short, long = n_std * np.sqrt(np.maximum(np.linalg.eigvalsh(covariance), 0))
+    angle = np.degrees(np.arctan2(2 * b, a - c)) / 2
+    return ConfidenceEllipse((float(center[0]), float(center[1])), (float(long), float(short)), float(angle))
 
 # %% ../nbs/09_ellipses.ipynb #49f8987e
 def pair_indices(latent_dim: int, n_pairs: int | None = None, random_state=0) -> np.ndarray:
-    """Pairs of different components; all of them where fewer than `n_pairs` exist.
+    """Pairs of different components, all of them or some at random.
 
     Parameters
     ----------
     latent_dim : int
         Number of components.
-    n_pairs : int | None
-        How many pairs, drawn at random without repetition; None for all.
-    random_state
-        Seed; the same seed gives the same pairs.
+    n_pairs : int, optional
+        How many pairs, drawn without repetition; None for all, as where fewer exist.
+    random_state : None, int or numpy Generator
+        The same int gives the same pairs.
 
     Returns
     -------
-    np.ndarray
-        Shape (n_pairs, 2), the smaller index first, in ascending order.
+    array of shape (n_pairs, 2)
+        The smaller index first, in ascending order.
     """
     check_count("latent_dim", latent_dim, 2)
     total = latent_dim * (latent_dim - 1) // 2
@@ -234,37 +258,38 @@ def _count_inside(scaled, pairs, r, levels):
 
 # %% ../nbs/09_ellipses.ipynb #5816cc50
 def share_in_ellipses(z, n_std=(1.0, 2.0, 3.0), pairs=None) -> np.ndarray:
-    """Share of the z-points inside the confidence ellipses of pairs of components; compare with `confidence_level(n_std)`.
+    """Share of the z-points inside the confidence ellipses of pairs of components.
 
-    NaN where a pair has no ellipse, because a component is constant or the two are perfectly correlated.
+    Compare with `confidence_level(n_std)`, the share of a Gaussian cloud.
 
     Parameters
     ----------
-    z
-        Z-points (or their principal-axis coordinates), shape (n_points, latent_dim).
-    n_std
+    z : array of shape (n_points, latent_dim)
+        Z-points, or their principal-axis coordinates.
+    n_std : float or array of shape (n_sizes,)
         Sizes of the ellipses, in standard deviations.
-    pairs
-        Pairs of components, shape (n_pairs, 2); None for all.
+    pairs : array of shape (n_pairs, 2), optional
+        Pairs of components; None for all.
 
     Returns
     -------
-    np.ndarray
-        Shape (n_pairs, len(n_std)).
+    array of shape (n_pairs, n_sizes)
+        Between 0 and 1; NaN where a pair has no ellipse, because a component is constant or the two are perfectly
+        correlated.
     """
-    points = check_latents(z)
+    points, sizes = check_latents(z), np.atleast_1d(n_std)
     pairs = pair_indices(points.shape[1]) if pairs is None else np.asarray(pairs)
     moments = as_moments(points)
     std, correlation, flat = _standard_form(moments.mean, moments.covariance)
     r, counts = correlation[pairs[:, 0], pairs[:, 1]], 0
     lost = flat[pairs].any(axis=1) | (1 - r * r < 1e-12)
     for _, block in centred_blocks(points, moments.mean):
-        counts = counts + _count_inside((block / std).T.copy(), pairs, np.where(lost, 0, r), np.atleast_1d(n_std))
+        counts = counts + _count_inside((block / std).T.copy(), pairs, np.where(lost, 0, r), sizes)
     return np.where(lost[:, None], np.nan, counts / len(points))
 
 # %% ../nbs/09_ellipses.ipynb #555a4709
 _STEPS_PER_BANDWIDTH = 4
-_REACH = 4.5
+_REACH = 4.5  # of the grid, in standard deviations to all sides
 
 
 def _white_pair(points, bandwidth):
@@ -282,31 +307,27 @@ def _smoothed_plane(white, h):
     "Grid positions (m,) and the smoothed density of whitened points on the grid, shape (m, m)."
     step = h / _STEPS_PER_BANDWIDTH
     half = int(np.ceil((_REACH + h) / step))
-    cell = np.rint(white / step).astype(np.intp) + half
-    cell = cell[((cell >= 0) & (cell <= 2 * half)).all(axis=1)]
-    counts = np.bincount(cell[:, 0] * (2 * half + 1) + cell[:, 1], minlength=(2 * half + 1) ** 2).reshape(
-        2 * half + 1, -1
-    )
-    return step * np.arange(-half, half + 1), gaussian_filter(
-        counts.astype(float), _STEPS_PER_BANDWIDTH, mode="constant"
-    ) / (len(white) * step**2)
+    edges = step * (np.arange(-half, half + 2) - 0.5)
+    counts = np.histogram2d(*white.T, bins=[edges, edges])[0] / (len(white) * step**2)
+    return edges[:-1] + step / 2, gaussian_filter(counts, _STEPS_PER_BANDWIDTH, mode="constant")
 
 # %% ../nbs/09_ellipses.ipynb #e3982d5c
 def pair_density(points, bandwidth: float | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Smoothed number density of a pair, as a share of the points per unit of area, on a grid along the axes of its
-    ellipse.
+    """Smoothed number density of a pair, as a share of the points per unit of area.
+
+    Raises ValueError where the points lie on a line.
 
     Parameters
     ----------
-    points
-        Values of two components, shape (n_points, 2).
-    bandwidth : float | None
+    points : array of shape (n_points, 2)
+        Values of two components.
+    bandwidth : float, optional
         Of the Gaussian smoothing, in standard deviations; None is Scott's rule n^(-1/6).
 
     Returns
     -------
-    tuple[np.ndarray, np.ndarray, np.ndarray]
-        X, y and density, each (m, m): what a contour plot takes.
+    x, y, density : arrays of shape (m, m)
+        A grid along the axes of the pair's ellipse, and the density on it: what a contour plot takes.
     """
     white, gaussian, h = _white_pair(points, bandwidth)
     grid, density = _smoothed_plane(white, h)
@@ -315,7 +336,7 @@ def pair_density(points, bandwidth: float | None = None) -> tuple[np.ndarray, np
 
 # %% ../nbs/09_ellipses.ipynb #443561a8
 def _level_set(grid, density, share):
-    "Centre and area covariance of the set with the highest density that holds this share, and its misfit to an ellipse."
+    "Centre and area covariance of the densest set that holds this share, and its misfit to an ellipse."
     heights = np.sort(density[density > 1e-3 * density.max()])[::-1]
     held = np.cumsum(heights) * (grid[1] - grid[0]) ** 2
     inside = density >= heights[min(np.searchsorted(held, share), len(heights) - 1)]
@@ -330,33 +351,33 @@ def _level_set(grid, density, share):
 def density_contours(
     points, n_std=(0.5, 1.0, 1.5, 2.0), bandwidth: float | None = None
 ) -> tuple[list[ConfidenceEllipse], np.ndarray]:
-    """Ellipses with centre, area and axes of the contours of a pair's smoothed number density, one for each level.
+    """Ellipses with centre, area and axes of the contours of a pair's smoothed number density.
 
-    The misfit is the share of area in which contour and ellipse differ: 0 for a perfect ellipse. For a Gaussian pair
-    the ellipses are those of `confidence_ellipse(points, n_std=...)`.
+    For a Gaussian pair they are those of `confidence_ellipse(points, n_std=...)`. Raises ValueError where the points lie
+    on a line.
 
     Parameters
     ----------
-    points
-        Values of two components, shape (n_points, 2).
-    n_std
+    points : array of shape (n_points, 2)
+        Values of two components.
+    n_std : float or array of shape (n_levels,)
         Levels, each by the share of the points that a Gaussian has inside so many standard deviations.
-    bandwidth : float | None
+    bandwidth : float, optional
         Of the smoothing, in standard deviations; None is Scott's rule n^(-1/6).
 
     Returns
     -------
-    tuple[list[ConfidenceEllipse], np.ndarray]
-        The ellipse of each contour, and its misfit (len(n_std),).
+    ellipses : list of ConfidenceEllipse
+        One for each level.
+    misfit : array of shape (n_levels,)
+        Share of area in which contour and ellipse differ: 0 for a perfect ellipse.
     """
     white, gaussian, h = _white_pair(points, bandwidth)
     grid, density = _smoothed_plane(white, h)
-    back = gaussian.axes_.T * gaussian.std_
+    back = gaussian.axes_.T * gaussian.std_ * np.sqrt(4 / (1 + h * h))
     found = [_level_set(grid, density, share) for share in np.atleast_1d(confidence_level(n_std))]
     ellipses = [
-        confidence_ellipse(
-            covariance=4 / (1 + h * h) * back @ covariance @ back.T, center=gaussian.unwhiten(center), n_std=1
-        )
+        confidence_ellipse(covariance=back @ covariance @ back.T, center=gaussian.unwhiten(center), n_std=1)
         for center, covariance, _ in found
     ]
     return ellipses, np.array([misfit for *_, misfit in found])
@@ -408,11 +429,8 @@ def _compare(points, n_std):
     return *tilts, error, covariance.axis_ratio, contour.axis_ratio / covariance.axis_ratio - 1, size, misfit
 
 # %% ../nbs/09_ellipses.ipynb #552cebc4
-_VECTORS_AT_ONCE = 128
-
-
 def _sweep(y, r, s, rng):
-    "Redraw every component of y (components, vectors) once, uniform where all its chords overlap; r and s as in `_gibbs`."
+    "Redraw every component of y (components, vectors) once, uniform where its chords in all ellipses overlap."
     other = np.sqrt(np.maximum(1 - y * y, 0))
     for j in range(len(y)):
         y[j], other[j] = 0, 1  # its chord with itself is [-1, 1], as r[j, j] = 0
@@ -422,56 +440,58 @@ def _sweep(y, r, s, rng):
         other[j] = np.sqrt(np.maximum(1 - y[j] ** 2, 0))
 
 
-def _gibbs(correlation, n_vectors, n_sweeps, rng):
-    "Scaled components, shape (n_vectors, n_components), of vectors with every pair inside its ellipse; all start at the mean."
+def _gibbs(correlation, n_samples, n_sweeps, rng):
+    "Scaled components (n_samples, n_components) of vectors with every pair inside its ellipse; all start at the mean."
     r = correlation - np.diag(np.diag(correlation))
     s = np.sqrt(1 - r * r)
-    drawn = []
-    for some in batches(n_vectors, _VECTORS_AT_ONCE):
-        y = np.zeros((len(r), some.stop - some.start))
+
+    def walk(start):
+        y = start.T.copy()
         for _ in range(n_sweeps):
             _sweep(y, r, s, rng)
-        drawn.append(y.T)
-    return np.concatenate(drawn)
+        return y.T
+
+    return in_batches(walk, np.zeros((n_samples, len(r))), 128)
 
 # %% ../nbs/09_ellipses.ipynb #d638beb2
-def sample_original_coordinates(z, n_samples: int, n_std: float = 1.645, n_sweeps: int = 30, random_state=None) -> np.ndarray:
-    """Vectors whose every pair of components lies in its tilted confidence ellipse of the original coordinates; no
-    PCA.
+def sample_original_coordinates(
+    z, n_samples: int, n_std: float = 1.645, n_sweeps: int = 30, random_state=None
+) -> np.ndarray:
+    """Vectors whose every pair of components lies in its tilted confidence ellipse of the original coordinates; no PCA.
 
     Law: uniform on that region, as the limit of a Gibbs sampler; every vector is a chain of its own that starts at the
-    mean, so vectors are independent of each other. A constant component keeps its value. Raises ValueError where two
-    components are perfectly correlated, as their ellipse has no area.
+    mean, so vectors are independent of each other. Raises ValueError where two components are perfectly correlated, as
+    their ellipse has no area.
 
     Parameters
     ----------
-    z
-        Z-points, shape (n_points, latent_dim), or their Moments.
+    z : array of shape (n_points, latent_dim), or Moments
+        Z-points.
     n_samples : int
         How many vectors.
     n_std : float
         Semi-axes of every ellipse, in standard deviations; 2.35 * 0.7 is the series' size.
     n_sweeps : int
         Redraws of every component; more are needed where components are correlated by more than about 0.95.
-    random_state
-        Seed; the same seed gives the same vectors.
+    random_state : None, int or numpy Generator
+        The same int gives the same vectors.
 
     Returns
     -------
-    np.ndarray
-        Shape (n_samples, latent_dim), float64.
+    array of shape (n_samples, latent_dim)
+        Float64; a constant component keeps its value.
     """
     check_count("n_samples", n_samples)
     check_count("n_sweeps", n_sweeps)
     n_std, moments = check_positive("n_std", n_std), as_moments(z)
     std, correlation, flat = _standard_form(moments.mean, moments.covariance)
-    varies = np.flatnonzero(~flat)
     close = np.argwhere(np.triu(abs(correlation), 1) > 1 - 1e-9)
     if len(close):
         raise ValueError(
-            f"components {close[0, 0]} and {close[0, 1]} are perfectly correlated, their ellipse is a line: leave one of them out"
+            f"components {close[0, 0]} and {close[0, 1]} are perfectly correlated, their ellipse is a line: "
+            "leave one of them out"
         )
     vectors = np.tile(moments.mean, (n_samples, 1))
-    y = _gibbs(correlation[np.ix_(varies, varies)], n_samples, n_sweeps, random_generator(random_state))
-    vectors[:, varies] += n_std * std[varies] * y
+    y = _gibbs(correlation[np.ix_(~flat, ~flat)], n_samples, n_sweeps, random_generator(random_state))
+    vectors[:, ~flat] += n_std * std[~flat] * y
     return vectors
