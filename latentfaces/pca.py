@@ -6,30 +6,50 @@
 __all__ = ['LatentPCA', 'walk_axis']
 
 # %% ../nbs/08_pca.ipynb #629448b7
-from numbers import Integral
-
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .core import as_numbers, check_latents
-from .moments import MomentsMixin, count_varying_axes, centred_blocks, checked_points, resolve_n_components, principal_axes
+from .core import as_numbers, check_count, check_latents
+from latentfaces.moments import (
+    MomentsMixin, centred_blocks, checked_points, count_varying_axes, principal_axes, resolve_n_components
+)
 
 # %% ../nbs/08_pca.ipynb #a5547dea
 class LatentPCA(MomentsMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Principal axes of z-points, in float64 and with fixed signs: `fit`, `partial_fit`, `transform`,
-    `inverse_transform`.
+    """Principal axes of z-points, in float64 and with fixed signs.
 
-    Learned: `mean_` (latent_dim,), `components_` (n_components_, latent_dim) with one unit axis per row,
-    `explained_variance_` (ddof=1) and `explained_variance_ratio_` (n_components_,), `n_components_`, and `rank_`, the
-    number of axes along which the points vary by more than rounding; `moments_`. Axes come in order of falling variance;
-    in each the entry of largest magnitude is positive. Results agree with scikit-learn's PCA, and stay exact for a mean far
-    from zero. Axes narrower than about 1e-8 of the widest are rounding. Raises ValueError or TypeError for bad input.
+    `fit(z)` learns from points or Moments, `partial_fit(z)` from batches. Axes come in order of falling variance; in each
+    the entry of largest magnitude is positive. Results agree with scikit-learn's PCA, and stay exact for a mean far from
+    zero. Axes narrower than about 1e-8 of the widest are rounding. Raises ValueError or TypeError for bad input.
 
     Parameters
     ----------
-    n_components
+    n_components : int, float or None
         A count, a share of the variance in (0, 1), or None for all.
+
+    Attributes
+    ----------
+    mean_ : array of shape (latent_dim,)
+    components_ : array of shape (n_components_, latent_dim)
+        One unit axis per row.
+    explained_variance_ : array of shape (n_components_,)
+        Along the axes (ddof=1).
+    explained_variance_ratio_ : array of shape (n_components_,)
+        As shares of the whole variance.
+    n_components_ : int
+        How many axes are kept.
+    rank_ : int
+        Number of axes along which the points vary by more than rounding.
+    moments_ : Moments
+        Of the points.
+
+    Examples
+    --------
+    >>> z = np.random.default_rng(0).standard_normal((1000, 3)) * [3, 1, 0.1]
+    >>> pca = LatentPCA(0.99).fit(z)
+    >>> pca.n_components_, pca.transform(z).shape
+    (2, (1000, 2))
     """
 
     def __init__(self, n_components=None):
@@ -45,7 +65,18 @@ class LatentPCA(MomentsMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         self.n_components_, self.rank_ = n, count_varying_axes(variance)
 
     def transform(self, z):
-        "Coordinates along the axes, shape (n_points, n_components_), float64."
+        """Coordinates along the axes.
+
+        Parameters
+        ----------
+        z : array of shape (n_points, latent_dim)
+            Z-points.
+
+        Returns
+        -------
+        array of shape (n_points, n_components_)
+            In the unit of z, float64.
+        """
         points = checked_points(self, z)
         scores = np.empty((len(points), self.n_components_))
         for rows, block in centred_blocks(points, self.mean_):
@@ -53,7 +84,18 @@ class LatentPCA(MomentsMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         return scores
 
     def inverse_transform(self, scores):
-        "z-vectors, shape (n_points, latent_dim), float64, from coordinates along the axes."
+        """z-vectors from coordinates along the axes: the way back.
+
+        Parameters
+        ----------
+        scores : array of shape (n_points, n_components_)
+            Coordinates along the axes.
+
+        Returns
+        -------
+        array of shape (n_points, latent_dim)
+            Z-vectors, float64.
+        """
         check_is_fitted(self, msg="this %(name)s has not been fitted yet: call fit(z) first")
         scores = check_latents(scores, min_points=1)
         if scores.shape[1] != self.n_components_:
@@ -77,18 +119,16 @@ def walk_axis(pca: LatentPCA, axis: int, sigmas) -> np.ndarray:
         Fitted to z-points.
     axis : int
         Which principal axis, 0 for the widest.
-    sigmas
-        Where to stop on it, in standard deviations from the mean, shape (n_stops,).
+    sigmas : array of shape (n_stops,)
+        Where to stop on it, in standard deviations from the mean.
 
     Returns
     -------
-    np.ndarray
-        Z-vectors, shape (n_stops, latent_dim), float64.
+    array of shape (n_stops, latent_dim)
+        Z-vectors, float64.
     """
     check_is_fitted(pca, msg="this %(name)s has not been fitted yet: call fit(z) first")
-    if isinstance(axis, bool) or not isinstance(axis, Integral):
-        raise TypeError(f"axis must be a whole number, got {axis!r}")
-    if not 0 <= axis < pca.n_components_:
+    if check_count("axis", axis, 0) >= pca.n_components_:
         raise ValueError(f"axis must lie between 0 and {pca.n_components_ - 1}, got {axis}")
     stops = as_numbers(sigmas, "sigmas")
     if stops.ndim != 1 or not len(stops) or not np.isfinite(stops).all():
