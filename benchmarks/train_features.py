@@ -15,7 +15,7 @@ import numpy as np
 
 from latentfaces import build_reference, load_bundle
 from latentfaces.bundle import sha256
-from latentfaces.core import expanded, replace_file
+from latentfaces.core import expand_path, replace_file
 from latentfaces.features import Features, train_attribute_network
 
 
@@ -29,7 +29,7 @@ def keras_bytes(network):
 
 def save_features(folder, network, reference, about):
     "Write attributes.keras, reference.npz and, last, config.json with their SHA-256 sums, each whole or not at all."
-    folder = expanded(folder)
+    folder = expand_path(folder)
     arrays = {
         "train": reference.train.astype(np.float16),
         "held_out": reference.held_out.astype(np.float16),
@@ -46,7 +46,8 @@ def save_features(folder, network, reference, about):
 
 
 def main():
-    from latentfaces.data import load_attributes, load_images
+    from latentfaces.images import load_images
+from latentfaces.labels import load_attributes
 
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--data", required=True, help="CelebA's zip or folder, with its attribute list")

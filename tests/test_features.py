@@ -21,7 +21,8 @@ def test_the_shipped_features_are_small_whole_and_of_the_pretrained_bundle():
 
 
 def test_the_shipped_reference_on_real_images(celeba):
-    from latentfaces.labels import load_attributes, load_images
+    from latentfaces.images import load_images
+    from latentfaces.labels import load_attributes
     images, names = load_images(celeba, limit=600, return_names=True, progress=False)
     reference, features = load_reference(), Features()
     kept = np.isin(names, reference.names)
