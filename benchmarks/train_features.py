@@ -47,7 +47,7 @@ def save_features(folder, network, reference, about):
 
 def main():
     from latentfaces.images import load_images
-from latentfaces.labels import load_attributes
+    from latentfaces.labels import load_attributes
 
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--data", required=True, help="CelebA's zip or folder, with its attribute list")
@@ -56,12 +56,12 @@ from latentfaces.labels import load_attributes
     a = p.parse_args()
     bundle = load_bundle(a.bundle)
     images, names = load_images(a.data, size=64, crop=bundle.config["crop"], return_names=True)
-    table, names = load_attributes(a.data).select(names), np.asarray(names)
-    truth, trained = table.values > 0, np.isin(names, bundle.names)
-    network = train_attribute_network(images[trained], truth[trained])
-    features = Features(network, attribute_names=table.attribute_names)
-    right = (features.attributes(images) > 0.5).to_numpy() == truth
-    commoner = np.maximum(truth[~trained].mean(axis=0), 1 - truth[~trained].mean(axis=0)).mean()
+    truth = load_attributes(a.data).loc[list(names)]
+    trained = np.isin(names, bundle.names)
+    network = train_attribute_network(images[trained], truth.to_numpy()[trained])
+    features = Features(network, attribute_names=truth.columns)
+    right = (features.attributes(images) > 0.5).to_numpy() == truth.to_numpy()
+    commoner = np.maximum(truth[~trained].mean(), 1 - truth[~trained].mean()).mean()
     accuracy = {"held_out": right[~trained].mean(), "train": right[trained].mean(), "commoner": commoner}
     recipe = {"function": "latentfaces.features.train_attribute_network", "random_state": 0}
     about = {"format": 1, "size": 64, "recipe": recipe, "accuracy": {name: float(x) for name, x in accuracy.items()}}
