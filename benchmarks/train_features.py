@@ -15,7 +15,7 @@ import numpy as np
 
 from latentfaces import build_reference, load_bundle
 from latentfaces.bundle import sha256
-from latentfaces.core import expanded, replace_file
+from latentfaces.core import expand_path, replace_file
 from latentfaces.features import Features, train_attribute_network
 
 
@@ -29,7 +29,7 @@ def keras_bytes(network):
 
 def save_features(folder, network, reference, about):
     "Write attributes.keras, reference.npz and, last, config.json with their SHA-256 sums, each whole or not at all."
-    folder = expanded(folder)
+    folder = expand_path(folder)
     arrays = {
         "train": reference.train.astype(np.float16),
         "held_out": reference.held_out.astype(np.float16),
@@ -46,7 +46,8 @@ def save_features(folder, network, reference, about):
 
 
 def main():
-    from latentfaces.data import load_attributes, load_images
+    from latentfaces.images import load_images
+    from latentfaces.labels import load_attributes
 
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--data", required=True, help="CelebA's zip or folder, with its attribute list")
@@ -55,10 +56,11 @@ def main():
     a = p.parse_args()
     bundle = load_bundle(a.bundle)
     images, names = load_images(a.data, size=64, crop=bundle.config["crop"], return_names=True)
-    table, names = load_attributes(a.data).select(names), np.asarray(names)
-    truth, trained = table.values > 0, np.isin(names, bundle.names)
+    names = np.asarray(names)
+    table = load_attributes(a.data).loc[names]
+    truth, trained = table.to_numpy(), np.isin(names, bundle.names)
     network = train_attribute_network(images[trained], truth[trained])
-    features = Features(network, attribute_names=table.attribute_names)
+    features = Features(network, attribute_names=list(table))
     right = (features.attributes(images) > 0.5).to_numpy() == truth
     commoner = np.maximum(truth[~trained].mean(axis=0), 1 - truth[~trained].mean(axis=0)).mean()
     accuracy = {"held_out": right[~trained].mean(), "train": right[trained].mean(), "commoner": commoner}

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from latentfaces.bundle import load_bundle
-from latentfaces.data import synthetic_faces
+from latentfaces.drawn import synthetic_faces
 from latentfaces.evaluation import load_reference
 from latentfaces.features import FEATURES, Features, build_attribute_network, load_features, shipped_config, train_attribute_network
 
@@ -21,7 +21,8 @@ def test_the_shipped_features_are_small_whole_and_of_the_pretrained_bundle():
 
 
 def test_the_shipped_reference_on_real_images(celeba):
-    from latentfaces.data import load_attributes, load_images
+    from latentfaces.images import load_images
+    from latentfaces.labels import load_attributes
     images, names = load_images(celeba, limit=600, return_names=True, progress=False)
     reference, features = load_reference(), Features()
     kept = np.isin(names, reference.names)
@@ -30,7 +31,7 @@ def test_the_shipped_reference_on_real_images(celeba):
     rows = [row[name] for name in np.asarray(names)[kept]]
     assert np.abs(found - reference.train[rows]).max() < 0.02
     assert ((probabilities > 0.5).to_numpy() == reference.attributes.to_numpy()[rows]).mean() > 0.999
-    truth = load_attributes(celeba).select(np.asarray(names)[~kept]).values > 0
+    truth = load_attributes(celeba).loc[np.asarray(names)[~kept]].values
     assert ((features.attributes(images[~kept]) > 0.5).to_numpy() == truth).mean() > 0.86
 
 

@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist, pdist
 
 from clouds import cloud
 from latentfaces.bundle import load_bundle
-from latentfaces.data import synthetic_faces
+from latentfaces.drawn import synthetic_faces
 from latentfaces.metrics import (
     attribute_shares, density_and_coverage, diversity, face_rate, frechet_distance, frechet_extrapolated, is_face, kernel_distance, memorisation,
     nearest_distances, pixel_spread, sharpness, standard_error)
