@@ -56,12 +56,13 @@ def main():
     a = p.parse_args()
     bundle = load_bundle(a.bundle)
     images, names = load_images(a.data, size=64, crop=bundle.config["crop"], return_names=True)
-    truth = load_attributes(a.data).loc[list(names)]
-    trained = np.isin(names, bundle.names)
-    network = train_attribute_network(images[trained], truth.to_numpy()[trained])
-    features = Features(network, attribute_names=truth.columns)
-    right = (features.attributes(images) > 0.5).to_numpy() == truth.to_numpy()
-    commoner = np.maximum(truth[~trained].mean(), 1 - truth[~trained].mean()).mean()
+    names = np.asarray(names)
+    table = load_attributes(a.data).loc[names]
+    truth, trained = table.to_numpy(), np.isin(names, bundle.names)
+    network = train_attribute_network(images[trained], truth[trained])
+    features = Features(network, attribute_names=list(table))
+    right = (features.attributes(images) > 0.5).to_numpy() == truth
+    commoner = np.maximum(truth[~trained].mean(axis=0), 1 - truth[~trained].mean(axis=0)).mean()
     accuracy = {"held_out": right[~trained].mean(), "train": right[trained].mean(), "commoner": commoner}
     recipe = {"function": "latentfaces.features.train_attribute_network", "random_state": 0}
     about = {"format": 1, "size": 64, "recipe": recipe, "accuracy": {name: float(x) for name, x in accuracy.items()}}

@@ -31,7 +31,7 @@ def test_the_shipped_reference_on_real_images(celeba):
     rows = [row[name] for name in np.asarray(names)[kept]]
     assert np.abs(found - reference.train[rows]).max() < 0.02
     assert ((probabilities > 0.5).to_numpy() == reference.attributes.to_numpy()[rows]).mean() > 0.999
-    truth = load_attributes(celeba).loc[np.asarray(names)[~kept]].to_numpy()
+    truth = load_attributes(celeba).loc[np.asarray(names)[~kept]].values
     assert ((features.attributes(images[~kept]) > 0.5).to_numpy() == truth).mean() > 0.86
 
 
