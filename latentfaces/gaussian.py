@@ -31,7 +31,7 @@ from latentfaces.moments import (
     eigen_axes,
     in_subspace,
     principal_axes,
-    varying_axes,
+    resolve_n_components,
 )
 
 # %% ../nbs/07_gaussian.ipynb #d0c44eb7
@@ -119,7 +119,7 @@ class LatentGaussian(MomentsMixin, BaseEstimator):
             raise ValueError(f"all {moments.count} z-points are the same point: they have no covariance")
         share = _shrinkage(self.shrinkage, moments)
         variance, axes = eigen_axes(_shrunk(moments.covariance, share)) if share else principal_axes(moments)
-        n = varying_axes(self.n_components, variance, (moments.count, moments.latent_dim))
+        n = resolve_n_components(self.n_components, variance, (moments.count, moments.latent_dim), only_varying=True)
         self.mean_, self.axes_, self.std_ = moments.mean, axes[:n], np.sqrt(variance[:n])
         self.shrinkage_, self.n_points_, self.rank_ = share, moments.count, n
 

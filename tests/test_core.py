@@ -18,7 +18,7 @@ from scipy import sparse
 
 from clouds import cloud
 from latentfaces.core import (
-    as_numbers, as_array, batches, check_choice, check_count, check_images, check_latents, check_output, check_positive, check_share, expanded,
+    as_numbers, as_array, batches, check_choice, check_count, check_images, check_latents, check_output, check_positive, check_share, expand_path,
     in_batches, progress_bar, random_generator, read_arrays, replace_file, to_float, warn)
 from latentfaces.correlations import correlation_matrix, distance_correlations, shuffle_components, strongest_pairs
 from latentfaces.densities import BlendSampler, TruncatedGaussianSampler
@@ -202,16 +202,16 @@ def test_bad_batch_sizes():
 
 def test_home_folders(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert expanded("~/x") == tmp_path / "x" and expanded("x") == Path("x") and expanded(Path("a") / "~") == Path("a/~")
-    with pytest.raises(FileNotFoundError, match="there is no home folder for the ~ in ~nosuchuser/x: write the path out"): expanded("~nosuchuser/x")
+    assert expand_path("~/x") == tmp_path / "x" and expand_path("x") == Path("x") and expand_path(Path("a") / "~") == Path("a/~")
+    with pytest.raises(FileNotFoundError, match="there is no home folder for the ~ in ~nosuchuser/x: write the path out"): expand_path("~nosuchuser/x")
     for bad in (None, 3, 1.5, [], object(), np.zeros(3)):
-        with pytest.raises(TypeError, match="expected a path, got") as caught: expanded(bad)
+        with pytest.raises(TypeError, match="expected a path, got") as caught: expand_path(bad)
         assert_clear(caught.value)
 
 
 def test_no_home_at_all():
     "Neither the variable nor an entry in the password file: as for a process in a container with a foreign user id."
-    code = "import pwd\npwd.getpwuid = lambda uid: (_ for _ in ()).throw(KeyError(uid))\nfrom latentfaces.core import expanded\nprint(expanded('x'))\ntry: expanded('~/x')\nexcept FileNotFoundError as error: print(error)"
+    code = "import pwd\npwd.getpwuid = lambda uid: (_ for _ in ()).throw(KeyError(uid))\nfrom latentfaces.core import expand_path\nprint(expand_path('x'))\ntry: expand_path('~/x')\nexcept FileNotFoundError as error: print(error)"
     environment = {name: value for name, value in os.environ.items() if name != "HOME"}
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert found.stdout.splitlines() == ["x", "there is no home folder for the ~ in ~/x: write the path out"], found.stderr

@@ -16,7 +16,7 @@ from latentfaces.distributions import DensityHistograms, half_widths
 from latentfaces.ellipses import confidence_ellipse, sample_original_coordinates
 from latentfaces.gaussian import LatentGaussian, oas_shrinkage
 from latentfaces.moments import (
-    Moments, as_moments, axes_that_vary, centred_blocks, count_axes, eigen_axes, in_subspace, principal_axes, varying_axes)
+    Moments, as_moments, count_varying_axes, centred_blocks, eigen_axes, in_subspace, principal_axes, resolve_n_components)
 from latentfaces.pca import LatentPCA
 from latentfaces.sampling import EllipticSampler, GaussianSampler, IndependentSampler
 
@@ -153,7 +153,7 @@ def test_constant_components_are_exactly_zero(value, n):
         assert moments.variance[2] == 0 and not moments.covariance[2].any() and not moments.covariance[:, 2].any()
         assert moments.mean[2] == value
         variance, axes = principal_axes(moments)
-        assert not axes[:axes_that_vary(variance), 2].any()
+        assert not axes[:count_varying_axes(variance), 2].any()
         assert np.allclose(axes @ axes.T, np.eye(len(axes)), atol=1e-12)
 
 
@@ -273,9 +273,9 @@ def test_eigen_axes(seed, d, dead):
 
 def test_how_many_axes():
     variance = np.array([6.0, 3.0, 1.0, 1e-20])
-    assert axes_that_vary(variance) == 3 and count_axes(None, variance, (9, 4)) == 4 and varying_axes(None, variance, (9, 4)) == 3
-    assert [count_axes(share, variance, (9, 4)) for share in (0.5, 0.6, 0.89, 0.95, 1 - 1e-16)] == [1, 2, 2, 3, 3]
-    with pytest.raises(ValueError, match="n_components=4 asks for more axes than the 3 along which"): varying_axes(4, variance, (9, 4))
+    assert count_varying_axes(variance) == 3 and resolve_n_components(None, variance, (9, 4)) == 4 and resolve_n_components(None, variance, (9, 4), only_varying=True) == 3
+    assert [resolve_n_components(share, variance, (9, 4)) for share in (0.5, 0.6, 0.89, 0.95, 1 - 1e-16)] == [1, 2, 2, 3, 3]
+    with pytest.raises(ValueError, match="n_components=4 asks for more axes than the 3 along which"): resolve_n_components(4, variance, (9, 4), only_varying=True)
 
 
 def test_points_beside_a_subspace():
