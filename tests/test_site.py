@@ -213,7 +213,7 @@ def test_api_is_documented(pages):
         assert re.search(rf"\b(def|class) {anchor}\b", "\n".join(lines), re.I), source
     box = pages["sampling.html"].find(id="ellipticsampler").find_parent(class_="entry")
     rows = [[cell.get_text() for cell in row.find_all("td")] for row in box.select("tbody tr")]
-    assert "n_components" in [row[0] for row in rows] and all(row[-1] for row in rows), rows
+    assert [row[0] for row in rows][:3] == ["n_components", "factor", "width"] and all(row[-1] for row in rows), rows
 
 
 def test_all_public_names_are_listed_with_a_line_each(pages):
@@ -313,17 +313,17 @@ def tools():
 
 
 PAGES = ["nbs/index.ipynb", {"section": "Story", "contents": ["nbs/02_autoencoder.ipynb", {"text": "Walks", "href": "nbs/02_autoencoder.ipynb#walks"}]},
-         {"section": "Behind", "contents": ["nbs/01_data.ipynb", "api.qmd", "model_cards.qmd", "changelog.qmd"]}]
+         {"section": "Behind", "contents": ["nbs/01_images.ipynb", "api.qmd", "model_cards.qmd", "changelog.qmd"]}]
 
 
 @pytest.mark.parametrize("more, less, message", [
     ([], ["nbs/02_autoencoder.ipynb"], "nbs/02_autoencoder.ipynb is not in the sidebar"),
     (["nbs/99_magic.ipynb"], [], "lists nbs/99_magic.ipynb, which nbs/ does not have"),
-    (["nbs/01_data.ipynb"], [], "nbs/01_data.ipynb must stand once"),
+    (["nbs/01_images.ipynb"], [], "nbs/01_images.ipynb must stand once"),
     ([{"section": "Two", "contents": ["nbs/04_bundle.ipynb", "nbs/03_training.ipynb"]}], [], "in the order of their numbers"),
 ])
 def test_sidebar_must_fit_the_notebooks(docs, more, less, message):
-    books = [Path(n) for n in ("index.ipynb", "01_data.ipynb", "02_autoencoder.ipynb")]
+    books = [Path(n) for n in ("index.ipynb", "01_images.ipynb", "02_autoencoder.ipynb")]
     docs.check_sidebar(PAGES, books)  # sections have an order of their own
     books += [Path(n) for n in ("03_training.ipynb", "04_bundle.ipynb") if "Two" in str(more)]
     listed = [p if isinstance(p, str) else p | {"contents": [c for c in p["contents"] if c not in less]} for p in PAGES]
