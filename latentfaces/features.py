@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['train_attribute_network', 'Features', 'load_features']
 
-# %% ../nbs/12a_features.ipynb #6ea862cc
+# %% ../nbs/12a_features.ipynb #cde07491
 import json
 from functools import cache
 from importlib.util import find_spec
@@ -20,10 +20,10 @@ from .bundle import sha256
 from latentfaces.core import (
     batches,
     check_images,
-    expanded,
+    expand_path,
     load_keras,
     silenced,
-    to_bytes,
+    to_uint8,
     to_float,
 )
 
@@ -60,7 +60,7 @@ def build_attribute_network(
     outputs = {"features": features, "attributes": probabilities}
     return keras.Model(encoder.input, outputs, name="attribute_network")
 
-# %% ../nbs/12a_features.ipynb #94618485
+# %% ../nbs/12a_features.ipynb #a783b549
 def train_attribute_network(
     images: np.ndarray,
     values: np.ndarray,
@@ -103,7 +103,7 @@ def train_attribute_network(
         From images in [0, 1] to {"features", "attributes"}.
     """
     keras = load_keras()
-    from latentfaces.training import face_batches, learning_rate_schedule, without_remapper
+    from latentfaces.training import face_batches, learning_rate_schedule, without_layer_fusion
 
     check_images(images)
     labels = (np.asarray(values) > 0).astype(np.float32)
@@ -120,7 +120,7 @@ def train_attribute_network(
     optimizer = keras.optimizers.AdamW(learning_rate_schedule(learning_rate, epochs * steps), weight_decay=0.05)
     model.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.04))
     drawn = face_batches(images, batch_size, random_state, shift=shift, targets=labels)
-    with without_remapper():
+    with without_layer_fusion():
         model.fit(drawn, steps_per_epoch=steps, epochs=epochs, shuffle=False, verbose=0, callbacks=list(callbacks))
     return network
 
@@ -141,10 +141,10 @@ def shipped_config() -> dict:
         )
     return config
 
-# %% ../nbs/12a_features.ipynb #330a4dec
+# %% ../nbs/12a_features.ipynb #8dc839f4
 def _load_network(path):
     "A Keras model from a file, in safe mode."
-    path = expanded(path)
+    path = expand_path(path)
     if not path.is_file():
         raise FileNotFoundError(
             f"expected a Keras model, got {path}, which is not there: pass the path of a .keras file"
@@ -284,7 +284,7 @@ class Features:
         found = found if isinstance(found, dict) else {"features": found}
         return {name: ops.convert_to_numpy(values) for name, values in found.items()}
 
-# %% ../nbs/12a_features.ipynb #d49cc3e9
+# %% ../nbs/12a_features.ipynb #0bec3c83
 def _dlib_models():
     "dlib, and the folder with its networks, found without importing their package: that fails with today's setuptools."
     found = find_spec("dlib") and find_spec("face_recognition_models")
@@ -319,7 +319,7 @@ class DlibFeatures(Features):
 
     def _outputs(self, images):
         "The embeddings of a batch."
-        return {"features": np.array([self._embed(image) for image in to_bytes(images)], np.float32)}
+        return {"features": np.array([self._embed(image) for image in to_uint8(images)], np.float32)}
 
 # %% ../nbs/12a_features.ipynb #5983c661
 def load_features(which=None, pixel_range=(0.0, 1.0)) -> Features:

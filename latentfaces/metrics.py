@@ -6,7 +6,7 @@
 __all__ = ['face_rate', 'standard_error', 'pixel_spread', 'sharpness', 'frechet_distance', 'frechet_extrapolated',
            'kernel_distance', 'density_and_coverage', 'diversity', 'memorisation', 'attribute_shares']
 
-# %% ../nbs/12_metrics.ipynb #759254e0
+# %% ../nbs/12_metrics.ipynb #f317a1a0
 from functools import cache
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from latentfaces.core import (
     check_count,
     check_images,
     random_generator,
-    to_bytes,
+    to_uint8,
     to_float,
 )
 from .moments import Moments
@@ -39,7 +39,7 @@ def _cascade():
         ) from error
     return Cascade(lbp_frontal_face_cascade_filename())
 
-# %% ../nbs/12_metrics.ipynb #397dbeb5
+# %% ../nbs/12_metrics.ipynb #22c1dcc3
 def is_face(images: np.ndarray) -> np.ndarray:
     """In which pictures does a face detector (local binary patterns) find a face of at least half their side?
 
@@ -52,7 +52,7 @@ def is_face(images: np.ndarray) -> np.ndarray:
     -------
     bool array of shape (n_images,)
     """
-    images = to_bytes(images)
+    images = to_uint8(images)
     side = images.shape[1] // 2
     edge = max(4, images.shape[1] // 4)
     bordered = np.pad(images, ((0, 0), (edge, edge), (edge, edge), (0, 0)), mode="edge")
@@ -122,7 +122,7 @@ def pixel_spread(images: np.ndarray) -> float:
     """
     return float(to_float(check_images(images)).std(axis=0, dtype=np.float64).mean())
 
-# %% ../nbs/12_metrics.ipynb #dcc5b3b7
+# %% ../nbs/12_metrics.ipynb #50dc6a8a
 def sharpness(images: np.ndarray) -> np.ndarray:
     """Variance of the Laplacian of the brightness of each picture: small where blurred.
 
@@ -138,7 +138,7 @@ def sharpness(images: np.ndarray) -> np.ndarray:
     array of shape (n_images,)
         For pixels in [0, 1].
     """
-    grey = to_bytes(images).mean(axis=-1, dtype=np.float32) / 255
+    grey = to_uint8(images).mean(axis=-1, dtype=np.float32) / 255
     if min(grey.shape[1:]) < 3:
         raise ValueError(f"expected images of at least 3 x 3 pixels, got {grey.shape[1:]}: take larger ones")
     inner = grey[:, 1:-1, 1:-1]
