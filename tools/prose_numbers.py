@@ -1,0 +1,375 @@
+"""Find the numbers of the prose among the numbers that were printed, and list those that are not there.
+
+`python tools/prose_numbers.py nbs/05_distributions.ipynb README.md` names, for every document, each number of its
+prose that no source prints; without arguments it goes through all notebooks and documents. `--random` adds how many
+numbers of the same form, but with random digits, would have been found as well: what the check is worth.
+
+Of a notebook the Interpretations are read (of `claims` every sentence), of a document everything outside code
+blocks. A number is found when a printed number of at least its precision rounds to it; "23 %" is found in 0.2312 as
+well as in 23.12%. A number of one or two digits must have been printed since the last Interpretation, in the chapter
+that its paragraph links to, or be written as a setting in the code; three digits and more may stand anywhere there.
+"""
+
+import argparse
+import ast
+import html
+import json
+import random
+import re
+import sys
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+NBS = ROOT / "nbs"
+
+# Which notebooks and files a document may quote. A document that is named itself quotes its own tables.
+SOURCES = {
+    "README.md": (
+        "nbs/12c_comparison.ipynb",
+        "latentfaces/pretrained/config.json",
+        "nbs/10_sampling.ipynb",
+        "nbs/11_generation.ipynb",
+    ),
+    "latentfaces/pretrained/model_card.md": (
+        "latentfaces/pretrained/config.json",
+        "nbs/12c_comparison.ipynb",
+        "nbs/04_bundle.ipynb",
+    ),
+    "latentfaces/features/model_card.md": (
+        "latentfaces/features/config.json",
+        "latentfaces/pretrained/config.json",
+        "nbs/12c_comparison.ipynb",
+    ),
+    "benchmarks/README.md": ("benchmarks/README.md",),
+}
+
+# Numbers that nobody prints here, as (pattern of the words around them, reason). A pattern is applied to the text with
+# the number in question between « and ».
+EXCEPTIONS = (
+    (r"«(19|20)\d\d»(?! *(%|times|of|z-points|points|images|vectors))", "a year"),
+    (r"\b[Cc]hapters? (\d+\w? (and|to) )?«\d+»", "the number of a chapter"),
+    (r"\b[Ss]ections? «\d+»", "the number of a section"),
+    (r"«\d»(?! *(%|per cent))(?!\.\d)", "a single digit without a unit is a word"),
+    (r"«2\.35»", "the full width of a Gaussian at half maximum, 2 sqrt(2 ln 2), as post X rounds it"),
+    (r"«99\.73 ?%?»", "what three standard deviations hold of a Gaussian"),
+    (r"«(170,000|120,000)»", "the number of images in the posts"),
+    (r"«(200,000|202,599)»", "the number of images of CelebA"),
+    (r"«(178|218|89|109)»( of «?\d+»?)? pixels|«178» to|of «178»", "the size of CelebA's images"),
+    (r"Python «3\.\d+»", "a version"),
+    (r"x86_«64»|«64» ?x|x ?«64»|at «64» pixels", "the size of our images"),
+)
+
+NUMBER = re.compile(
+    r"(?<![\w.,])(?P<sign>[-+−]?)(?P<digits>\d{1,3}(?:[,\u2009\u202f]\d{3})+(?!\d)|\d+)(?P<rest>(?:\.\d+)?(?:[eE][-+]?\d+)?)"
+    r"(?!\w|\.\d|,\d{3})(?P<unit>\s?(?:%|\\%|per ?cent\b)|\s(?:in|of) (?:every )?100\b)?"
+)
+HEDGE = re.compile(r"\b(about|around|nearly|some|almost|roughly|over|under|hardly|than|most|least|to) $")
+JOINED = re.compile(r"^\s?(?:±|to|and|or|–|-|,|against|instead of|where)\s?(?:of |at )?[-+−]?[\d.]+(?:\s?±\s?[\d.]+)?\s?(?:%|per ?cent|(?:in|of) 100\b)")
+
+
+@dataclass(frozen=True)
+class Number:
+    "A number as it was written: `place` is the exponent of its last digit, `share` says that it is per cent (or may be)."
+
+    text: str
+    value: Decimal
+    place: int
+    signed: bool = False
+    percent: bool = False
+    either: bool = False
+    around: str = ""
+
+    @property
+    def digits(self):
+        "How many digits carry meaning: 0.0031 has two, 8,500 has two, 100 has one."
+        return len(str(abs(int(self.value.scaleb(-self.place)))).strip("0")) or 1
+
+
+def plain(text):
+    "Prose without what is no number of it: addresses, images, formatting, exponents and indices of formulas."
+    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    text = re.sub(r"<!--.*?-->|https?://\S+", " ", text, flags=re.S)
+    text = text.replace("{,}", ",").replace("\\,", " ").replace("\\%", "%").replace("**", "")
+    text = re.sub(r"([\d.]+)\s*\\(?:cdot|times)\s*10\^\{?(-?\d+)\}?", r"\1e\2", text)
+    text = re.sub(r"(?<![\d.])10\^\{?(-?\d+)\}?", r"1e\1", text)
+    text = re.sub(r"\\sqrt\s*\{?\d*\}?|[\^_]\{[^}]*\}|[\^_]\w", " ", text) if "$" in text else text
+    return text.replace("$", "").replace("\u00a0", " ")
+
+
+def numbers(text, prose=True):
+    "All numbers of a text, in order."
+    text = plain(text) if prose else text
+    found = []
+    for match in NUMBER.finditer(text):
+        digits = re.sub(r"[,\u2009\u202f]", "", match["digits"])
+        value, place = Decimal(digits + match["rest"]), Decimal(digits + match["rest"]).as_tuple().exponent
+        before, after = text[: match.start()], text[match.end() :]
+        if prose and place == 0 and HEDGE.search(before):
+            place = len(digits) - len(digits.rstrip("0"))
+        negative = match["sign"] in ("-", "−") and match["sign"] != ""
+        around = before[-60:] + "«" + match[0] + "»" + after[:60]
+        number = Number(match[0].strip(), -value if negative else value, place, bool(match["sign"]), bool(match["unit"]))
+        joined = not number.percent and bool(JOINED.match(after))
+        found.append(replace(number, either=joined, around=" ".join(around.split())))
+    return found
+
+
+def agrees(prose, printed, loose=False):
+    "Whether a printed number rounds to the one in the prose; `loose`: a printed number without % may mean per cent."
+    if prose.either:
+        kinds = (replace(prose, either=False), replace(prose, either=False, percent=True))
+        return any(agrees(kind, printed, loose) for kind in kinds)
+    value, place, shift = prose.value, prose.place, 0
+    if prose.percent and not printed.percent:
+        if loose and _rounds(value, place, printed.value, printed.place, prose.signed):
+            return True
+        shift = -2 if abs(printed.value) <= 1 else None
+    elif printed.percent and not prose.percent:
+        shift = 2 if abs(value) <= 1 and place < 0 else None
+    if shift is None:
+        return False
+    return _rounds(value.scaleb(shift), place + shift, printed.value, printed.place, prose.signed)
+
+
+def _rounds(value, place, printed, printed_place, signed):
+    "Whether `printed`, at least as precise, rounds to `value`; without a sign only the size counts."
+    if printed_place > place:
+        return False
+    distance = abs(printed - value) if signed else abs(abs(printed) - abs(value))
+    return distance <= Decimal(5).scaleb(place - 1)
+
+
+@dataclass(frozen=True)
+class Printed:
+    "A printed number and the cell that printed it."
+
+    number: Number
+    cell: int
+    loose: bool = False
+    literal: bool = False
+
+
+def source_of(cell):
+    return "".join(cell["source"])
+
+
+def cells_of(path):
+    return json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
+
+
+def output_texts(cell):
+    "The texts that a code cell shows: streams, plain text, Markdown and HTML tables; none of `show_doc`."
+    if "show_doc(" in source_of(cell):
+        return
+    for output in cell.get("outputs", []):
+        if "text" in output:
+            yield "".join(output["text"])
+        for kind, data in output.get("data", {}).items():
+            text = "".join(data) if kind.startswith("text/") else ""
+            if kind == "text/html":
+                text = re.sub(r"<(style|script)\b.*?</\1>|<[^>]+>", " ", html.unescape(text), flags=re.S)
+            if text and not text.startswith(("<Figure", "<IPython", "<Axes")):
+                yield text
+
+
+STYLE = {"figsize", "dpi", "alpha", "lw", "linewidth", "ms", "markersize", "fontsize", "s", "xlim", "ylim", "width", "height"}
+
+
+def literals(code):
+    "The numbers that are written in code as settings: those of drawing left out."
+    try:
+        tree = ast.parse(re.sub(r"^\s*[%!].*$", "", code, flags=re.M))
+    except SyntaxError:
+        return
+    style = {id(x) for k in ast.walk(tree) if isinstance(k, ast.keyword) and k.arg in STYLE for x in ast.walk(k)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and type(node.value) in (int, float) and id(node) not in style:
+            value = Decimal(repr(node.value))
+            yield Number(repr(node.value), value, value.as_tuple().exponent)
+
+
+def exact(prose, literal):
+    "A setting is quoted as it is written, not rounded; a share may be quoted in per cent."
+    return abs(prose.value) in (literal.value, literal.value * 100 if prose.percent or prose.either else literal.value)
+
+
+def printed_by(path):
+    "Every number that a notebook, a JSON file or the tables of a document print."
+    path = Path(path)
+    if path.suffix == ".json":
+        return [Printed(n, 0) for n in _json_numbers(json.loads(path.read_text(encoding="utf-8")))]
+    if path.suffix == ".md":
+        rows = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+        return [Printed(n, 0, "%" in row) for row in rows for n in numbers(row)]
+    found = []
+    for i, cell in enumerate(cells_of(path)):
+        if cell["cell_type"] != "code":
+            continue
+        found += [Printed(n, i, literal=True) for n in literals(source_of(cell))]
+        for text in output_texts(cell):
+            found += [Printed(n, i, bool(re.search("%|per cent", text))) for n in numbers(text, prose=False)]
+    return found
+
+
+def _json_numbers(value):
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [n for item in value for n in _json_numbers(item)]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return []
+    return numbers(f"{value:.12f}".rstrip("0") if isinstance(value, float) else str(value), prose=False)
+
+
+@dataclass(frozen=True)
+class Passage:
+    "A paragraph of prose, the cell it stands in, and the cell after which printing counts as near."
+
+    text: str
+    cell: int
+    since: int
+    linked: tuple = ()
+
+
+def passages(path):
+    "The paragraphs to be checked: Interpretations of a notebook, everything of `claims` and of a document."
+    path = Path(path)
+    if path.suffix == ".md":
+        text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.S | re.M)
+        text = "\n\n".join(re.split(r"\n(?=[|-] |\|)", text))
+        return [Passage(p, 10**9, -1) for p in re.split(r"\n\s*\n", text) if p.strip()]
+    if path.stem == "claims":
+        return list(_sections(cells_of(path)))
+    found, since, section = [], -1, False
+    for i, cell in enumerate(cells_of(path)):
+        if cell["cell_type"] != "markdown":
+            continue
+        chosen, section = _chosen(source_of(cell), section)
+        found += [_passage(paragraph, i, since) for paragraph in chosen]
+        since = i if chosen else since
+    return found
+
+
+def _passage(paragraph, cell, since):
+    linked = re.findall(r"\]\((\w+)\.(?:html|ipynb)", paragraph)
+    return Passage(re.sub(r"^#.*", "", paragraph), cell, since, tuple(linked))
+
+
+def _sections(cells):
+    "Every paragraph of a notebook, with the section that it may quote; the last Interpretation quotes the whole."
+    heads = [i for i, cell in enumerate(cells) if cell["cell_type"] == "markdown" and source_of(cell).startswith("#")]
+    for i, cell in enumerate(cells):
+        if cell["cell_type"] == "markdown":
+            since = max([h for h in heads if h <= i], default=0) - 1
+            until = min([h for h in heads if h > i], default=len(cells))
+            for paragraph in re.split(r"\n\s*\n", source_of(cell)):
+                yield _passage(paragraph, until, -1 if "**Interpretation" in source_of(cell) else since)
+
+
+def _chosen(text, section):
+    "The paragraphs of an Interpretation in a cell, and whether a section of that name goes on after it."
+    chosen, here = [], False
+    for paragraph in re.split(r"\n\s*\n", text):
+        if paragraph.startswith("#"):
+            section, here = "Interpretation" in paragraph.splitlines()[0], False
+        here |= section or paragraph.startswith("**Interpretation")
+        if here:
+            chosen.append(paragraph)
+    return chosen, section
+
+
+def excused(number):
+    "The reason why a number need not be printed, or an empty text."
+    return next((reason for pattern, reason in EXCEPTIONS if re.search(pattern, number.around)), "")
+
+
+def is_found(number, passage, own, others):
+    "Whether the number was printed where its passage may quote it from."
+    near = number.digits < 3
+    for p in own:
+        if near and not passage.since < p.cell <= passage.cell:
+            continue
+        if exact(number, p.number) if p.literal else agrees(number, p.number, p.loose):
+            return True
+    return any(not p.literal and agrees(number, p.number, p.loose) for p in others)
+
+
+def document(path):
+    "The passages of a document, each with the numbers that it may quote: from itself, and from what it links to."
+    path = Path(path)
+    name = path.resolve().relative_to(ROOT).as_posix() if path.resolve().is_relative_to(ROOT) else path.name
+    if name in SOURCES:
+        own, cache = [p for s in SOURCES[name] for p in printed_by(ROOT / s)], {}
+        own = [replace(p, cell=0) for p in own]
+    else:
+        own, cache = printed_by(path), {}
+    for passage in passages(path):
+        links = [path.parent / f"{stem}.ipynb" for stem in passage.linked]
+        for link in links:
+            if link.exists() and link not in cache:
+                cache[link] = printed_by(link)
+        yield passage, own, [p for link in links for p in cache.get(link, [])]
+
+
+def missing(path):
+    "The numbers of a document's prose that are printed nowhere, and how many were looked for."
+    absent, total = [], 0
+    for passage, own, others in document(path):
+        for number in numbers(passage.text):
+            if excused(number):
+                continue
+            total += 1
+            if not is_found(number, passage, own, others):
+                absent.append(number)
+    return absent, total
+
+
+def scrambled(number, rng):
+    "A number of the same form with other digits."
+    size = len(str(abs(int(number.value.scaleb(-number.place)))))
+    digits = Decimal(rng.randint(10 ** (size - 1), 10**size - 1))
+    return replace(number, value=digits.scaleb(number.place).copy_sign(number.value))
+
+
+def by_chance(path, repeats=20, seed=0):
+    "Of numbers with random digits: how many were tried and how many found, for each count of digits."
+    rng, counts = random.Random(seed), {}
+    for passage, own, others in document(path):
+        for number in numbers(passage.text):
+            if excused(number):
+                continue
+            for _ in range(repeats):
+                trial = scrambled(number, rng)
+                tally = counts.setdefault(min(number.digits, 4), [0, 0])
+                tally[0] += 1
+                tally[1] += is_found(trial, passage, own, others)
+    return counts
+
+
+def everything():
+    "All notebooks and documents that are checked."
+    return [*sorted(NBS.glob("[!_.]*.ipynb")), *(ROOT / name for name in SOURCES)]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("paths", nargs="*", type=Path)
+    parser.add_argument("--random", action="store_true", help="how many random numbers would have been found")
+    args = parser.parse_args()
+    lost = 0
+    for path in args.paths or everything():
+        absent, total = missing(path)
+        lost += len(absent)
+        print(f"{path.name}: {len(absent)} of {total} numbers not found")
+        for number in absent:
+            print(f"    {number.text:>10}   ...{number.around}...")
+        if args.random:
+            for digits, (tried, hits) in sorted(by_chance(path).items()):
+                print(f"    by chance, {digits} digits{' or more' * (digits == 4)}: {hits / tried:.0%} of {tried}")
+    return bool(lost)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
