@@ -63,7 +63,8 @@ EXCEPTIONS = (
 )
 
 NUMBER = re.compile(
-    r"(?<![\w.,])(?P<sign>[-+−]?)(?P<digits>\d{1,3}(?:[,\u2009\u202f]\d{3})+(?!\d)|\d+)(?P<rest>(?:\.\d+)?(?:[eE][-+]?\d+)?)"
+    r"(?<![\w.,])(?P<sign>[-+−]?)(?P<digits>\d{1,3}(?:[,\u2009\u202f]\d{3})+(?!\d)|\d+)"
+    r"(?P<rest>(?:\.\d+)?(?:[eE][-+]?\d+)?)"
     r"(?!\w|\.\d|,\d{3})(?P<unit>\s?(?:%|\\%|per ?cent\b)|\s(?:in|of) (?:every )?100\b)?"
 )
 COMMAND = re.compile(r"(?<=`)(?:python |make |latentfaces |--)[^`\n]*(?=`)")
@@ -75,7 +76,7 @@ OUT_OF_100 = re.compile(r"\d (?:of|in) (?:every )?100\b")
 
 @dataclass(frozen=True)
 class Number:
-    "A number as it was written: `place` is the exponent of its last digit, `share` says that it is per cent (or may be)."
+    "A number as it was written; `place` is the exponent of its last digit, `either` says that it may be per cent."
 
     text: str
     value: Decimal
