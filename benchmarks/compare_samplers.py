@@ -6,7 +6,7 @@ Each measurement is kept in FOLDER as soon as it is there, so an interrupted run
 different parts share the work. When all parts are there, they are written to nbs/comparison.json. Parts:
 
 samplers  every sampler, three times 5,000 pictures with seeds of their own, all measures; about half an hour on one core
-curve     elliptic factor and components, truncation of the Gaussian and of the blend, 4,000 pictures each
+curve     elliptic factor and components, scale of the Gaussian and of the blend, 4,000 pictures each
 novelty   noise of the blends and bandwidth of the kernel density: how good, and how near to known faces
 points    the samplers fitted to 1,000 to all z-points
 bundles   the same samplers on other bundles (such as 64=DIR, 128=DIR), short trainings that differ in one thing
@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from latentfaces import evaluate, load_bundle
 from latentfaces.core import replace_file
-from latentfaces.data import load_images
+from latentfaces.images import load_images
 from latentfaces.densities import EigenfaceSampler
 from latentfaces.evaluation import Features, _look, _row, _yardstick, build_reference, nearest_distances
 from latentfaces.gaussian import normality
@@ -44,11 +44,11 @@ SAMPLERS = {  # row of the table, by the name it has there: sampler for a seed
     "empirical radius": lambda seed: make_sampler("radius"),
     "scale mixture": lambda seed: make_sampler("scale"),
     "Gaussian copula": lambda seed: make_sampler("copula"),
-    "mixture of 10": lambda seed: make_sampler("mixture", n_components=10, random_state=seed),
+    "mixture of 10": lambda seed: make_sampler("mixture", n_gaussians=10, random_state=seed),
     "flow": lambda seed: make_sampler("flow", random_state=seed),
     "iterative Gaussianisation": lambda seed: make_sampler("gaussianization", random_state=0),
     "two parents": lambda seed: make_sampler("blend"),
-    "three parents": lambda seed: make_sampler("blend", parents=3),
+    "three parents": lambda seed: make_sampler("blend", n_parents=3),
     "kernel density, h = 1": lambda seed: make_sampler("kernel", bandwidth=1.0),
     "kernel density, h = 0.5": lambda seed: make_sampler("kernel", bandwidth=0.5),
 }
@@ -123,7 +123,7 @@ def curve(bench):
     ways = {("elliptic", f): drawn_from(make_sampler("elliptic", factor=f), z) for f in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2)}
     ways |= {("components", k): drawn_from(make_sampler("elliptic", n_components=k), z) for k in (20, 50, 80, 120, 180, None)}
     ways |= {("Gaussian", t): drawn_from(make_sampler("gaussian", factor=t), z) for t in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)}
-    ways |= {("Gaussian, 90 %", t): drawn_from(make_sampler("gaussian", factor=t, components=0.9), z) for t in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)}
+    ways |= {("Gaussian, 90 %", t): drawn_from(make_sampler("gaussian", factor=t, n_components=0.9), z) for t in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)}
     ways |= {("two parents", t): shrunk(make_sampler("blend"), z, t) for t in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)}
     return [{"way": way, "value": value} | bench.measure(f"{way} {value}", draw, 4000) for (way, value), draw in ways.items()]
 
@@ -132,7 +132,7 @@ def novelty(bench):
     "Good against new: the noise of the blends, and the bandwidth of the kernel density."
     z = bench.bundle.z
     ways = {("two parents", h): make_sampler("blend", noise=h) for h in (0, 0.2, 0.3, 0.4, 0.6, 0.8)}
-    ways |= {("three parents", h): make_sampler("blend", parents=3, noise=h) for h in (0, 0.3, 0.6)}
+    ways |= {("three parents", h): make_sampler("blend", n_parents=3, noise=h) for h in (0, 0.3, 0.6)}
     ways |= {("kernel density", h): make_sampler("kernel", bandwidth=h) for h in (0.3, 0.5, 0.7, 1.0, 1.5)}
     return [{"way": way, "value": value} | bench.measure(f"{way} with {value}", drawn_from(sampler, z), 4000) for (way, value), sampler in ways.items()]
 
@@ -153,7 +153,7 @@ def describe(bench):
     "A bundle: its errors, its controls and the samplers."
     scores = bench.bundle.config["scores"]
     return {"latent_dim": bench.bundle.latent_dim, "recipe": bench.bundle.config["recipe"], "scores": scores,
-            "normal": {key: normality(bench.bundle.z)[key] for key in ("radius_ks", "radius_variance")},
+            "normal": {key: getattr(normality(bench.bundle.z), key) for key in ("radius_ks", "radius_variance")},
             "controls": bench.controls(4000), "samplers": few(bench, "on this", bench.bundle.z)}
 
 

@@ -53,7 +53,8 @@ def markdown(rows):
 
 def images_of(source, count):
     "Training and held-out images, split like those of the pretrained bundle; only the first `count` to train on, if given."
-    from latentfaces.data import load_images, split_indices
+    from latentfaces.images import load_images
+    from latentfaces.labels import split_indices
     images = load_images(source, size=64, crop=140, progress=False)
     train, held = split_indices(len(images), held_out=min(500, len(images) // 10), random_state=0)
     return images, train[:count], held
@@ -62,13 +63,13 @@ def images_of(source, count):
 def train_ours(images, train, held, epochs, dtype, optimizer):
     "Train with the other defaults of `train_autoencoder`, as `latentfaces train` does, checkpoints included."
     from latentfaces.bundle import Bundle, reconstruction_error
-    from latentfaces.training import Rows, train_autoencoder
-    train, held = Rows(images, train), Rows(images, held)
+    from latentfaces.training import ImageSubset, train_autoencoder
+    train, held = ImageSubset(images, train), ImageSubset(images, held)
     with tempfile.TemporaryDirectory() as folder:
         encoder, decoder, history = train_autoencoder(train, held, folder, epochs=epochs, dtype=dtype, optimizer=optimizer, progress=False)
-    error = reconstruction_error(Bundle(np.zeros((0, 256)), encoder=encoder, decoder=decoder), held)
-    return {"parameters": encoder.count_params() + decoder.count_params(), "seconds": [row["seconds"] for row in history],
-            "images": len(train) // 64 * 64, "error": error, "errors": [row["held_out_mse"] for row in history]}
+    error = reconstruction_error(Bundle(np.zeros((1, 256)), encoder=encoder, decoder=decoder), held)
+    return {"parameters": encoder.count_params() + decoder.count_params(), "seconds": history.seconds.tolist(),
+            "images": len(train) // 64 * 64, "error": error, "errors": history.held_out_mse.tolist()}
 
 
 def worker(side, source, count, epochs):
@@ -158,7 +159,7 @@ def our_samplers(seed):
     from latentfaces.sampling import make_sampler
     def ours(sampler): return lambda z: lambda n, fitted=sampler.fit(z): fitted.sample(n, random_state=seed)
     samplers = {"GaussianSampler()": make_sampler("gaussian"), "EllipticSampler()": make_sampler("elliptic"),
-                "MixtureSampler(10)": make_sampler("mixture", n_components=10, random_state=seed), "ScaleMixtureSampler()": make_sampler("scale"),
+                "MixtureSampler(10)": make_sampler("mixture", n_gaussians=10, random_state=seed), "ScaleMixtureSampler()": make_sampler("scale"),
                 "CopulaSampler()": make_sampler("copula"), "KernelSampler(0.5)": make_sampler("kernel", bandwidth=0.5),
                 "GaussianizationSampler()": make_sampler("gaussianization", random_state=0), "BlendSampler()": make_sampler("blend"),
                 "FlowSampler()": make_sampler("flow", random_state=0)}

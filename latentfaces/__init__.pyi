@@ -1,9 +1,9 @@
 # The public names of the package, and where they live: the one list, read by type checkers and editors, and by __init__.py.
-from .data import load_attributes as load_attributes
-from .data import load_images as load_images
-from .data import load_partition as load_partition
-from .data import split_indices as split_indices
-from .data import synthetic_faces as synthetic_faces
+from .labels import load_attributes as load_attributes
+from .images import load_images as load_images
+from .labels import load_partition as load_partition
+from .labels import split_indices as split_indices
+from .drawn import synthetic_faces as synthetic_faces
 
 from .autoencoder import build_autoencoder as build_autoencoder
 from .autoencoder import build_decoder as build_decoder

@@ -24,7 +24,7 @@ def generate(args: argparse.Namespace) -> None:
     from latentfaces.sampling import make_sampler
 
     check_face_folder(args.out)
-    sampler = make_sampler(args.sampler, components=args.components, factor=args.factor)
+    sampler = make_sampler(args.sampler, n_components=args.n_components, factor=args.factor)
     bundle = load_bundle(args.bundle)
     z = generate_vectors(bundle, sampler, args.count, args.seed, not args.quiet)
     paths = write_faces(args.out, bundle, z, _settings(args), progress=not args.quiet)
@@ -40,7 +40,7 @@ def _settings(args):
     from latentfaces.sampling import SAMPLERS
 
     entry, settings = SAMPLERS[args.sampler], {"sampler": args.sampler}
-    for knob in ("components", "factor"):
+    for knob in ("n_components", "factor"):
         value = getattr(args, knob)
         if value is None:
             value = entry.default(knob)
@@ -82,10 +82,10 @@ def _positive(text):
 
 def _path(text):
     "A path, ~ expanded."
-    from latentfaces.core import expanded
+    from latentfaces.core import expand_path
 
     try:
-        return expanded(text)
+        return expand_path(text)
     except FileNotFoundError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -96,7 +96,7 @@ def _sampler_list():
 
     indent = " " * 18
     lines = [
-        textwrap.fill(entry.sentence, 79, initial_indent=f"  {name:15} ", subsequent_indent=indent)
+        textwrap.fill(entry.description, 79, initial_indent=f"  {name:15} ", subsequent_indent=indent)
         for name, entry in SAMPLERS.items()
     ]
     return "samplers:\n" + "\n".join(lines)
@@ -129,10 +129,11 @@ def _add_generate(p):
     )
     p.add_argument(
         "--components",
+        dest="n_components",
         type=_share_or_count,
         metavar="K",
         help="principal axes that vary, the others stay at the mean: a count such as 105, or a share of the variance; "
-        f"without it, {_with_knob('components')}",
+        f"without it, {_with_knob('n_components')}",
     )
     p.add_argument(
         "--factor",
@@ -324,14 +325,14 @@ def _rows(args):
     "The samplers of the table by their labels, not fitted; raises ValueError for components that none of them has."
     from latentfaces.sampling import SAMPLERS, make_sampler
 
-    rows = args.sampler or [(name, name, None) for name, entry in SAMPLERS.items() if entry.in_tables]
-    have = {name for _, name, _ in rows if SAMPLERS[name].components}
-    if args.components is not None and not have:
+    rows = args.sampler or [(name, name, None) for name, entry in SAMPLERS.items() if entry.compared_by_default]
+    have = {name for _, name, _ in rows if SAMPLERS[name].n_components}
+    if args.n_components is not None and not have:
         raise ValueError(
             f"none of the samplers {', '.join(name for _, name, _ in rows)} has components: leave out --components"
         )
     return {
-        label: make_sampler(name, factor=factor, components=args.components if name in have else None)
+        label: make_sampler(name, factor=factor, n_components=args.n_components if name in have else None)
         for label, name, factor in rows
     }
 
@@ -359,14 +360,15 @@ def _add_evaluate(p):
         action="append",
         metavar="NAME[:FACTOR]",
         help=f"a row of the table, one of the names below, with a factor such as elliptic:0.6 (without one, {_with_knob('factor')}); "
-        f"may be given again; without it, {', '.join(name for name, entry in SAMPLERS.items() if entry.in_tables)}",
+        f"may be given again; without it, {', '.join(name for name, entry in SAMPLERS.items() if entry.compared_by_default)}",
     )
     p.add_argument(
         "--components",
+        dest="n_components",
         type=_share_or_count,
         metavar="K",
         help="principal axes that vary, in the samplers that know this: a count, or a share of the variance; "
-        f"without it, {_with_knob('components')}",
+        f"without it, {_with_knob('n_components')}",
     )
     p.add_argument("--n", type=_whole(20), default=2000, dest="count", metavar="N", help="pictures in each row")
     p.add_argument(

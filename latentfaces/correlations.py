@@ -4,9 +4,11 @@
 
 # %% auto #0
 __all__ = ['correlation_matrix', 'strongest_pairs', 'cluster_order', 'shuffle_components', 'distance_correlations',
-           'distance_correlation', 'normal_distance_correlation', 'equivalent_correlation', 'dependence', 'directions']
+           'equivalent_correlation', 'dependence', 'directions']
 
 # %% ../nbs/06_correlations.ipynb #92ad550a
+from typing import NamedTuple
+
 import numpy as np
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.optimize import brentq
@@ -51,36 +53,33 @@ def _check_square(correlation):
     return matrix
 
 # %% ../nbs/06_correlations.ipynb #a852d11d
-def strongest_pairs(correlation, n: int = 10) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs of components with the largest correlations in magnitude, strongest first; ties in the order of the
-    components.
+def strongest_pairs(correlation, n: int = 10):
+    """The pairs of components with the largest correlations in magnitude, strongest first.
 
     Parameters
     ----------
-    correlation
-        Correlation matrix, shape (latent_dim, latent_dim).
+    correlation : array of shape (latent_dim, latent_dim)
+        Correlation matrix.
     n : int
         How many pairs; all of them if there are fewer.
 
     Returns
     -------
-    tuple[np.ndarray, np.ndarray]
-        Components (n, 2), the lower number first, and their correlations (n,).
+    pandas.DataFrame
+        A row for each pair: its components "first" and "second", the lower number first, and their "correlation". Ties
+        stand in the order of the components.
     """
+    from pandas import DataFrame
+
     matrix, n = _check_square(correlation), check_count("n", n, 1)
-    pairs, values, least = np.empty((0, 2), int), np.empty(0), -1.0
-    step = max(1, 2**22 // len(matrix))  # rows at a time: a list of all pairs would be larger than the matrix
-    for piece in batches(len(matrix), step):
-        rows, start = matrix[piece], piece.start
-        # Later pairs as strong as the weakest of those found do not replace it, which keeps ties in order.
-        stronger = np.argwhere(np.triu(abs(rows) > least, start + 1)) + [start, 0]
-        pairs = np.concatenate([pairs, stronger])
-        values = matrix[pairs[:, 0], pairs[:, 1]]
-        best = np.argsort(-abs(values), kind="stable")[:n]
-        pairs, values = pairs[best], values[best]
-        if len(values) == n:
-            least = abs(values[-1])
-    return pairs, values
+    # A list of all pairs would be larger than the matrix. The strongest n are in the n rows with the largest maxima.
+    largest = [abs(row[i + 1 :]).max(initial=-1.0) for i, row in enumerate(matrix)]
+    rows = np.sort(np.argsort(np.negative(largest), kind="stable")[:n])
+    row, second = np.nonzero(np.arange(len(matrix)) > rows[:, None])
+    first = rows[row]
+    values = matrix[first, second]
+    best = np.argsort(-abs(values), kind="stable")[:n]
+    return DataFrame({"first": first[best], "second": second[best], "correlation": values[best]})
 
 # %% ../nbs/06_correlations.ipynb #9a210687
 def cluster_order(correlation) -> np.ndarray:
@@ -173,29 +172,8 @@ def distance_correlations(scores) -> np.ndarray:
     np.fill_diagonal(result, 1.0)
     return result
 
-# %% ../nbs/06_correlations.ipynb #1a018e5b
-def distance_correlation(x, y) -> float:
-    """Bias-corrected squared distance correlation of two components; see `distance_correlations` for many.
-
-    Parameters
-    ----------
-    x
-        Values, shape (n_points,), at least 4.
-    y
-        Values, shape (n_points,).
-
-    Returns
-    -------
-    float
-        1 if one is a straight line of the other, near 0 (and possibly below) if they are independent.
-    """
-    x, y = as_array(x, "values"), as_array(y, "values")
-    if x.ndim != 1 or x.shape != y.shape:
-        raise ValueError(f"expected two lists of as many values, got arrays of shape {x.shape} and {y.shape}")
-    return float(distance_correlations(np.column_stack([x, y]))[0, 1])
-
 # %% ../nbs/06_correlations.ipynb #b24c320f
-def normal_distance_correlation(r):
+def _normal_distance_correlation(r):
     """Squared distance correlation of a bivariate normal distribution with correlation r.
 
     Source: G. J. Székely, M. L. Rizzo, N. K. Bakirov, "Measuring and testing dependence by correlation of distances",
@@ -232,7 +210,7 @@ def equivalent_correlation(distance: float) -> float:
         raise ValueError(f"a squared distance correlation lies between -1 and 1, got {distance!r}")
     if distance <= 0 or distance >= 1:
         return float(distance > 0)
-    return brentq(lambda r: normal_distance_correlation(r) - distance, 0, 1, xtol=1e-12)
+    return brentq(lambda r: _normal_distance_correlation(r) - distance, 0, 1, xtol=1e-12)
 
 # %% ../nbs/06_correlations.ipynb #f217cda1
 def _both_measures(points):
@@ -241,35 +219,45 @@ def _both_measures(points):
     magnitudes = rankdata(abs(points - points.mean(axis=0)), axis=0)
     return np.stack([distance_correlations(points)[pairs], correlation_matrix(magnitudes)[pairs]])
 
-# %% ../nbs/06_correlations.ipynb #98a79f23
-def dependence(
-    scores, n_points: int = 2000, n_components: int = 20, random_state=0, n_shuffles: int = 5
-) -> dict[str, np.ndarray]:
-    """Dependence of all pairs among the leading columns, beyond the linear one if the columns are uncorrelated.
+# %% ../nbs/06_correlations.ipynb #93cb9a2b
+class Dependence(NamedTuple):
+    "What `dependence` returns; its docstring says what the fields are."
 
-    Keys: "pairs" (n_pairs, 2); "distance" (n_pairs,), bias-corrected squared distance correlations; "magnitude"
-    (n_pairs,), Spearman's correlations of the magnitudes; "distance_null" and "magnitude_null", both
-    (n_shuffles, n_pairs), the same after shuffling each column; "distance_level" and "magnitude_level", the 99 %
-    points of the null values and of their magnitudes; "distance_above" and "magnitude_above", the shares of pairs
-    above these levels (0.01 by chance).
+    pairs: np.ndarray
+    distance: np.ndarray
+    magnitude: np.ndarray
+    distance_null: np.ndarray
+    magnitude_null: np.ndarray
+    distance_level: float
+    magnitude_level: float
+    distance_above: float
+    magnitude_above: float
+
+# %% ../nbs/06_correlations.ipynb #98a79f23
+def dependence(scores, n_points: int = 2000, n_components: int = 20, random_state=0, n_shuffles: int = 5) -> Dependence:
+    """Dependence of all pairs among the leading columns, beyond the linear one if the columns are uncorrelated.
 
     Parameters
     ----------
-    scores
-        Coordinates along principal axes, or any components, shape (n_points, latent_dim).
+    scores : array of shape (n_points, latent_dim)
+        Coordinates along principal axes, or any components.
     n_points : int
         Size of the random subsample, or all if there are fewer; time and noise depend on it.
     n_components : int
         How many of the leading columns to look at, or all if there are fewer.
-    random_state
-        None, an int or a numpy Generator.
+    random_state : None, int or numpy Generator
+        Seed of the subsample and of the shuffling.
     n_shuffles : int
         How often to shuffle for the level of chance.
 
     Returns
     -------
-    dict[str, np.ndarray]
-        See the docstring.
+    Dependence
+        Named tuple. `pairs` (n_pairs, 2); `distance` (n_pairs,), bias-corrected squared distance correlations;
+        `magnitude` (n_pairs,), Spearman's correlations of the magnitudes; `distance_null` and `magnitude_null`, both
+        (n_shuffles, n_pairs), the same after shuffling each column; `distance_level` and `magnitude_level`, the 99 %
+        points of the null values and of their magnitudes; `distance_above` and `magnitude_above`, the shares of pairs
+        above these levels (0.01 by chance).
     """
     points, rng = check_latents(scores, min_points=4), random_generator(random_state)
     k = min(check_count("n_components", n_components, 2), points.shape[1])
@@ -277,17 +265,12 @@ def dependence(
         raise ValueError("dependence is a matter of two components: these points have only one")
     rows = rng.choice(len(points), min(check_count("n_points", n_points, 4), len(points)), replace=False)
     sample = points[np.sort(rows), :k].astype(np.float64)
-    found = _both_measures(sample)
-    null = np.stack(
-        [_both_measures(shuffle_components(sample, rng)) for _ in range(check_count("n_shuffles", n_shuffles, 1))],
-        axis=1,
-    )
-    result = {"pairs": np.transpose(np.triu_indices(k, 1))}
-    for name, values, chance in zip(("distance", "magnitude"), found, null):
-        level = np.quantile(chance if name == "distance" else abs(chance), 0.99)
-        above = np.mean((values if name == "distance" else abs(values)) > level)
-        result |= {name: values, f"{name}_null": chance, f"{name}_level": level, f"{name}_above": above}
-    return result
+    distance, magnitude = _both_measures(sample)
+    shuffled = [_both_measures(shuffle_components(sample, rng)) for _ in range(check_count("n_shuffles", n_shuffles, 1))]
+    null = np.stack(shuffled, axis=1)
+    level = [float(np.quantile(chance, 0.99)) for chance in (null[0], abs(null[1]))]
+    above = [float(np.mean(found > chance)) for found, chance in zip((distance, abs(magnitude)), level)]
+    return Dependence(np.transpose(np.triu_indices(k, 1)), distance, magnitude, *null, *level, *above)
 
 # %% ../nbs/06_correlations.ipynb #19f25208
 def directions(scores) -> np.ndarray:

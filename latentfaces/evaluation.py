@@ -24,7 +24,7 @@ import numpy as np
 from sklearn.metrics import euclidean_distances
 
 import latentfaces
-from .bundle import Bundle, changed_images, sha256
+from .bundle import Bundle, mismatched_images, sha256
 from latentfaces.core import (
     as_array,
     batches,
@@ -32,7 +32,7 @@ from latentfaces.core import (
     check_images,
     check_latents,
     check_output,
-    expanded,
+    expand_path,
     in_batches,
     progress_bar,
     random_generator,
@@ -40,7 +40,7 @@ from latentfaces.core import (
     read_arrays,
     replace_file,
     silenced,
-    to_bytes,
+    to_uint8,
     to_float,
     warn,
 )
@@ -74,7 +74,7 @@ def is_face(images: np.ndarray) -> np.ndarray:
     np.ndarray
         Bool, (n,).
     """
-    images = to_bytes(images)
+    images = to_uint8(images)
     side = images.shape[1] // 2
     edge = max(4, images.shape[1] // 4)
     bordered = np.pad(images, ((0, 0), (edge, edge), (edge, edge), (0, 0)), mode="edge")
@@ -151,7 +151,7 @@ def sharpness(images: np.ndarray) -> np.ndarray:
     np.ndarray
         (n,).
     """
-    grey = to_bytes(images).mean(axis=-1, dtype=np.float32) / 255
+    grey = to_uint8(images).mean(axis=-1, dtype=np.float32) / 255
     if min(grey.shape[1:]) < 3:
         raise ValueError(
             f"expected images of at least 3 pixels on each side, got {grey.shape[1]} x {grey.shape[2]}: take larger ones"
@@ -234,7 +234,7 @@ def train_attribute_network(
     keras.Model
     """
     keras = load_keras()
-    from latentfaces.training import face_batches, learning_rate_schedule, without_remapper
+    from latentfaces.training import face_batches, learning_rate_schedule, without_layer_fusion
 
     check_images(images)
     labels, steps = (np.asarray(values) > 0).astype(np.float32), len(images) // batch_size
@@ -249,7 +249,7 @@ def train_attribute_network(
     optimizer = keras.optimizers.AdamW(learning_rate_schedule(learning_rate, epochs * steps), weight_decay=0.05)
     model.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.04))
     drawn = face_batches(images, batch_size, random_state, shift=shift, targets=labels)
-    with without_remapper():
+    with without_layer_fusion():
         model.fit(drawn, steps_per_epoch=steps, epochs=epochs, shuffle=False, verbose=0, callbacks=list(callbacks))
     return network
 
@@ -275,7 +275,7 @@ def _shipped():
 # %% ../nbs/12_evaluation.ipynb #7d967494
 def _load_features_network(path):
     "A Keras model from a file, in safe mode."
-    path = expanded(path)
+    path = expand_path(path)
     if not path.is_file():
         raise FileNotFoundError(
             f"expected a Keras model, got {path}, which is not there: pass the path of a .keras file"
@@ -377,7 +377,7 @@ class DlibFeatures:
 
     def see(self, images: np.ndarray) -> tuple:
         "Embeddings, float32 (n, 128), and None, of images as `check_images` allows them; about 0.1 s for each."
-        return np.array([self._embed(image) for image in to_bytes(images)], np.float32), None
+        return np.array([self._embed(image) for image in to_uint8(images)], np.float32), None
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         "Embeddings alone."
@@ -851,7 +851,7 @@ def build_reference(images: np.ndarray, names, bundle: Bundle, features=None, pr
     progress : bool
         Show a progress bar?
     """
-    from latentfaces.training import Rows
+    from latentfaces.training import ImageSubset
 
     features, names = Features() if features is None else features, np.asarray(names)
     trained = np.isin(names, bundle.names)
@@ -860,7 +860,7 @@ def build_reference(images: np.ndarray, names, bundle: Bundle, features=None, pr
             f"expected the images that the bundle was trained on, got none of them among {len(names)} names such as {names[0]}: pass the source that the bundle was made from"
         )
     found, seen = _see_all(images, features, progress)
-    parts = tuple(Rows(images, np.flatnonzero(which)) for which in (trained, ~trained))
+    parts = tuple(ImageSubset(images, np.flatnonzero(which)) for which in (trained, ~trained))
     some = parts[0][np.sort(np.random.default_rng(0).permutation(len(parts[0]))[:1000])]
     return Reference(
         found[trained],
@@ -882,7 +882,7 @@ def _check_same_images(images, names, bundle):
     known = bundle.config.get("data", {}).get("fingerprint")
     if known is not None and known == data_fingerprint(images, names):
         return
-    changed = changed_images(bundle, images, names)
+    changed = mismatched_images(bundle, images, names)
     if changed is None:
         warn(
             "expected images that can be compared with those that the bundle was made from, got a bundle without an "
@@ -898,7 +898,7 @@ def _check_same_images(images, names, bundle):
 
 def _images_for(bundle, source, progress):
     "Images of a source and their names, of a bundle's size and crop; a config without a size leaves it to the decoder."
-    from latentfaces.data import load_images
+    from latentfaces.images import load_images
 
     size = bundle.config["size"] if "size" in bundle.config else bundle.decode(bundle.z[:1]).shape[1]
     return load_images(source, size=size, crop=bundle.config.get("crop"), progress=progress, return_names=True)
@@ -964,7 +964,7 @@ def save_features(folder, network, reference: Reference, attributes: tuple, abou
     about : dict
         Recipe, data, scores; goes into config.json.
     """
-    folder = expanded(folder)
+    folder = expand_path(folder)
     arrays = {
         "train": reference.train.astype(np.float16),
         "held_out": reference.held_out.astype(np.float16),
@@ -1000,7 +1000,7 @@ def _look(source, bundle, features, n_images, bar):
     found, seen, sharp, first = [], [], [], []
     for rows in batches(len(source)):
         part = source[rows]
-        images = to_bytes(part if part.ndim == 4 else bundle.decode(part))
+        images = to_uint8(part if part.ndim == 4 else bundle.decode(part))
         for kept, new in zip((found, seen), features.see(images)):
             kept.append(new)
         sharp.append(sharpness(images))
@@ -1121,7 +1121,7 @@ def _repeated(look, n):
 def _named(samplers):
     "The rows that a table shall have beside its four: name: sampler, name of a sampler, or array."
     if samplers is None:
-        samplers = [name for name, entry in SAMPLERS.items() if entry.in_tables]
+        samplers = [name for name, entry in SAMPLERS.items() if entry.compared_by_default]
     if isinstance(samplers, str):
         samplers = [samplers]
     if isinstance(samplers, dict):
@@ -1196,7 +1196,7 @@ def evaluate(
     bundle : Bundle
         Decoder and z-points.
     samplers
-        Names, a sampler, or a dict of names, samplers, z-vectors or images; None: the registry's `in_tables`.
+        Names, a sampler, or a dict of names, samplers, z-vectors or images; None: the registry's `compared_by_default`.
     reference : Reference
         What to compare with; None is the shipped one, where it fits.
     n : int

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 
 from .core import as_numbers, check_latents
-from .moments import MomentsMixin, axes_that_vary, centred_blocks, checked_points, count_axes, principal_axes
+from .moments import MomentsMixin, count_varying_axes, centred_blocks, checked_points, resolve_n_components, principal_axes
 
 # %% ../nbs/08_pca.ipynb #a5547dea
 class LatentPCA(MomentsMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -39,10 +39,10 @@ class LatentPCA(MomentsMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         variance, axes = principal_axes(moments)
         if not variance.any():
             raise ValueError(f"all {moments.count} z-points are the same point: they have no principal axes")
-        n = count_axes(self.n_components, variance, (moments.count, moments.latent_dim))
+        n = resolve_n_components(self.n_components, variance, (moments.count, moments.latent_dim))
         self.mean_, self.components_, self.explained_variance_ = moments.mean, axes[:n], variance[:n]
         self.explained_variance_ratio_ = variance[:n] / variance.sum()
-        self.n_components_, self.rank_ = n, axes_that_vary(variance)
+        self.n_components_, self.rank_ = n, count_varying_axes(variance)
 
     def transform(self, z):
         "Coordinates along the axes, shape (n_points, n_components_), float64."

@@ -554,7 +554,7 @@ def bundle(tmp_path_factory):
     "A bundle of untrained networks, and the images it comes from."
     from latentfaces.autoencoder import build_decoder, build_encoder
     from latentfaces.bundle import Bundle
-    from latentfaces.data import synthetic_faces
+    from latentfaces.drawn import synthetic_faces
     folder = tmp_path_factory.mktemp("bundle")
     images = synthetic_faces(60, size=16, random_state=0)[0]
     (folder / "images").mkdir()
