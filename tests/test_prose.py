@@ -38,6 +38,32 @@ def test_few_wrong_numbers_would_be_found_by_chance(capsys):
     assert shares[3] < 0.10 and shares[4] < 0.02
 
 
+SAMPLERS = {  # how the README's table calls the rows of nbs/comparison.json
+    "real photographs": "real images",
+    "reconstructions": "reconstructions",
+    "`BlendSampler()`": "two parents",
+    "`MixtureSampler(": "mixture of 10",
+    "`GaussianSampler()`": "Gaussian",
+    "`EigenfaceSampler()`": "eigenfaces",
+    "`EllipticSampler()`": "elliptic, factor 0.7",
+}
+
+
+def test_the_table_of_the_readme_is_that_of_the_comparison():
+    "In long tables any two digits are found by chance, so this one is compared cell by cell."
+    measured = json.loads((ROOT / "nbs" / "comparison.json").read_text(encoding="utf-8"))["samplers"]
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Which sampler?")[2].partition("## ")[0]
+    rows = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("|")][2:]
+    assert len(rows) == len(SAMPLERS)
+    for (label, *cells), (start, name) in zip(rows, SAMPLERS.items()):
+        assert label.startswith(start)
+        runs = measured[name]
+        covered = [run["coverage"] / base["coverage"] for run, base in zip(runs, measured["reconstructions"])]
+        means = [sum(run[key] for run in runs) / len(runs) for key in ("ratio", "faces")]
+        for cell, mean in zip(cells, (means[0], sum(covered) / len(covered), means[1])):
+            assert prose.agrees(one(cell), printed(f"{max(mean, 0):.6f}")), (label, cell, mean)
+
+
 def one(text):
     (number,) = prose.numbers(text)
     return number
