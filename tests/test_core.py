@@ -22,7 +22,7 @@ from latentfaces.core import (
     in_batches, progress_bar, random_generator, read_arrays, replace_file, to_float, warn)
 from latentfaces.correlations import correlation_matrix, distance_correlations, shuffle_components, strongest_pairs
 from latentfaces.densities import BlendSampler, TruncatedGaussianSampler
-from latentfaces.distributions import _fit_gaussian, number_density
+from latentfaces.distributions import number_density
 from latentfaces.ellipses import confidence_ellipse, pair_indices, sample_original_coordinates
 from latentfaces.gaussian import normality_tests
 from latentfaces.sampling import EllipticSampler, GaussianSampler, IndependentSampler, UniformSampler
@@ -445,7 +445,7 @@ def test_a_bar_that_is_left_raises_what_was_raised(capsys):
 
 
 @pytest.mark.parametrize("call", [
-    lambda x: number_density(x[:, 0]), lambda x: distance_correlations(x), lambda x: _fit_gaussian(x[:, 0], x[:, 1]),
+    lambda x: number_density(x[:, 0]), lambda x: distance_correlations(x),
     lambda x: check_latents(list(x)), lambda x: check_images(np.ma.masked_array(np.zeros((2, 4, 4, 3)), mask=np.ones((2, 4, 4, 3)))),
     lambda x: correlation_matrix(x), lambda x: confidence_ellipse(x[:, :2]), lambda x: strongest_pairs(x[:5, :5])])
 def test_masked_values_are_used_nowhere(call):

@@ -150,15 +150,6 @@ def test_effect_sizes_against_scipy():
     assert found.radius_ks == pytest.approx(stats.kstest(squared * 3_000 / 2_999**2, beta.cdf).statistic)
 
 
-@pytest.mark.parametrize("n", [20, 57, 1_000, 160_000])
-def test_test_per_axis_is_scipys(n):
-    from latentfaces.gaussian import _normal_test
-    x = np.random.default_rng(n).gamma(9, size=(n, 4))
-    statistic, p = _normal_test(stats.skew(x), stats.kurtosis(x), n)
-    expected = stats.normaltest(x)
-    assert np.allclose(statistic, expected.statistic, rtol=1e-9) and np.allclose(p, expected.pvalue)
-
-
 def test_more_rows_than_a_block():
     z = cloud(8192 + 77, 3)
     white = LatentGaussian().fit(z).whiten(z)
