@@ -51,6 +51,7 @@ EXCEPTIONS = (
     (r"«99\.73 ?%?»", "what three standard deviations hold of a Gaussian"),
     (r"«(170,000|120,000)»", "the number of images in the posts"),
     (r"«(200,000|202,599)»", "the number of images of CelebA"),
+    (r"«40» (questions|attributes)", "the number of attributes of CelebA"),
     (r"«140» of 178 pixels|of «178»|from «178» to|«178» pixels", "the size and the crop of CelebA's images"),
     (r"x86_«64»|«64» ?x|x ?«64»|at «64» pixels", "the size of our images"),
     (r"(Python|NumPy|SciPy|Pillow|TensorFlow|Keras|PyTorch|pythae|scikit-learn) «[\d.]+»", "a version"),
