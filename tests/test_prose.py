@@ -59,7 +59,7 @@ def test_the_table_of_the_readme_is_that_of_the_comparison():
         assert label.startswith(start)
         runs = measured[name]
         covered = [run["coverage"] / base["coverage"] for run, base in zip(runs, measured["reconstructions"])]
-        means = [sum(run[key] for run in runs) / len(runs) for key in ("ratio", "faces")]
+        means = [sum(run[key] for run in runs) / len(runs) for key in ("frechet_ratio", "face_rate")]
         for cell, mean in zip(cells, (means[0], sum(covered) / len(covered), means[1])):
             assert prose.agrees(one(cell), printed(f"{max(mean, 0):.6f}")), (label, cell, mean)
 
@@ -146,6 +146,12 @@ def test_two_digits_must_be_near_and_three_may_be_far(tmp_path):
     before, after = ("", "0.1234 and 41.27%"), "**Interpretation.** Now 0.123 and 41 %."
     assert absent(notebook(tmp_path, before, "**Interpretation.** Well.", ("", "0.5"), after)) == ["41 %"]
     assert not absent(notebook(tmp_path, before, "**Interpretation.** It is 41 %.", ("", "0.5"), after))
+
+
+def test_what_is_typed_between_computed_numbers_is_checked(tmp_path):
+    text = "Markdown(f'**Interpretation.** Computed {x:.12f}, typed 0.123 and 0.456 and {y if y else \\'7.89\\'}')"
+    cell = (text.replace("\\'", '"'), "0.98, 0.123, 0.456, 7.89")
+    assert absent(notebook(tmp_path, ("", "0.1234"), cell)) == ["0.456", "7.89"]
 
 
 def test_a_section_goes_on_to_the_next_heading(tmp_path):

@@ -8,8 +8,8 @@ Of a notebook the Interpretations are read (of `claims` every sentence), of a do
 blocks. A number is found when a printed number of at least its precision rounds to it ("23 %" is found in 0.2312 as
 well as in 23.12%), or when the code sets it just so. One or two digits are found by chance in any long table, so such
 a number must have been printed since the last Interpretation or in a chapter that its paragraph links to, or be quoted
-by an Interpretation before; three digits and more may stand anywhere in the chapter or in those it links to. Results
-that are computed into the text are outputs and need no check.
+by an Interpretation before; three digits and more may stand anywhere in the chapter or in those it links to. Numbers
+that a cell computes into its text are outputs and need no check; those typed between them do.
 """
 
 import argparse
@@ -187,21 +187,7 @@ def output_texts(cell):
                 yield text
 
 
-STYLE = {
-    "figsize",
-    "dpi",
-    "alpha",
-    "lw",
-    "linewidth",
-    "ms",
-    "markersize",
-    "fontsize",
-    "s",
-    "xlim",
-    "ylim",
-    "width",
-    "height",
-}
+STYLE = set("figsize dpi alpha lw linewidth ms markersize fontsize s xlim ylim width height".split())
 
 
 def literals(code):
@@ -259,12 +245,16 @@ def _json_numbers(value):
 
 @dataclass(frozen=True)
 class Passage:
-    "A paragraph of prose, the cell it stands in, and the cell after which printing counts as near."
+    """A paragraph of prose, the cell it stands in, and the cell after which printing counts as near.
+
+    `typed` is what somebody wrote between the numbers that a cell computes into its text.
+    """
 
     text: str
     cell: int
     since: int
     linked: tuple = ()
+    typed: bool = False
 
 
 def passages(path):
@@ -275,28 +265,57 @@ def passages(path):
         text = COMMAND.sub("", text)  # options of a command are no results
         text = "\n\n".join(re.split(r"\n(?=[|-] |\|)", text))
         return [Passage(p, 10**9, -1) for p in re.split(r"\n\s*\n", text) if p.strip()]
-    if path.stem == "claims":
-        return list(_sections(cells_of(path)))
-    found, since, section = [], -1, False
-    for i, cell in enumerate(cells_of(path)):
-        if cell["cell_type"] != "markdown":
-            continue
-        chosen, section = _chosen(source_of(cell), section)
-        found += [_passage(paragraph, i, since) for paragraph in chosen]
-        since = i if chosen else since
-    return found
+    cells = cells_of(path)
+    return list(_sections(cells) if path.stem == "claims" else _interpretations(cells))
 
 
-def _passage(paragraph, cell, since):
+def _interpretations(cells):
+    "The paragraphs of all Interpretations, and all that is typed into computed text."
+    since, section = -1, False
+    for i, cell in enumerate(cells):
+        if cell["cell_type"] == "code":
+            typed = _typed(source_of(cell))
+            yield from (_passage(paragraph, i, since, typed=True) for paragraph in typed)
+            since = i if any("**Interpretation" in paragraph for paragraph in typed) else since
+        else:
+            chosen, section = _chosen(source_of(cell), section)
+            yield from (_passage(paragraph, i, since) for paragraph in chosen)
+            since = i if chosen else since
+
+
+def _typed(code):
+    "The paragraphs that a cell writes as Markdown, each computed number replaced by a box."
+    if "Markdown(" not in code:
+        return []
+    texts = [text for text in _strings(ast.parse(code)) if len(text.split()) > 5]
+    return [paragraph for text in texts for paragraph in re.split(r"\n\s*\n", text)]
+
+
+def _strings(node):
+    "The texts in a syntax tree."
+    if isinstance(node, ast.JoinedStr):
+        yield "".join(part.value if isinstance(part, ast.Constant) else "\u25a1" for part in node.values)
+        for part in node.values:
+            yield from _strings(part.value) if isinstance(part, ast.FormattedValue) else ()
+    elif isinstance(node, ast.Constant):
+        yield from [node.value] if isinstance(node.value, str) else []
+    else:
+        for child in ast.iter_child_nodes(node):
+            yield from _strings(child)
+
+
+def _passage(paragraph, cell, since, typed=False):
     linked = re.findall(r"\]\((\w+)\.(?:html|ipynb)", paragraph)
-    return Passage(re.sub(r"^#.*", "", paragraph), cell, since, tuple(linked))
+    return Passage(re.sub(r"^#.*", "", paragraph), cell, since, tuple(linked), typed)
 
 
 def _sections(cells):
     "Every paragraph of a notebook, with the section that it may quote; the last Interpretation quotes the whole."
     heads = [i for i, cell in enumerate(cells) if cell["cell_type"] == "markdown" and source_of(cell).startswith("#")]
     for i, cell in enumerate(cells):
-        if cell["cell_type"] == "markdown":
+        if cell["cell_type"] == "code":
+            yield from (_passage(paragraph, i, -1, typed=True) for paragraph in _typed(source_of(cell)))
+        else:
             since = max([h for h in heads if h <= i], default=0) - 1
             until = min([h for h in heads if h > i], default=len(cells))
             for paragraph in re.split(r"\n\s*\n", source_of(cell)):
@@ -326,6 +345,8 @@ def is_found(number, passage, own, others, quoted=()):
         return True
     near = number.digits < 3
     for p in own:
+        if passage.typed and p.cell == passage.cell and not p.literal:
+            continue
         if near and not passage.since < p.cell <= passage.cell:
             continue
         if exact(number, p.number) if p.literal else agrees(number, p.number, p.loose):
