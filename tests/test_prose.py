@@ -149,8 +149,8 @@ def test_two_digits_must_be_near_and_three_may_be_far(tmp_path):
 
 
 def test_what_is_typed_between_computed_numbers_is_checked(tmp_path):
-    text = "Markdown(f'**Interpretation.** Computed {x:.12f}, typed 0.123 and 0.456 and {y if y else \\'7.89\\'}')"
-    cell = (text.replace("\\'", '"'), "0.98, 0.123, 0.456, 7.89")
+    choice = '{y if y else "another text of some words, with 7.89"}'
+    cell = (f"Markdown(f'**Interpretation.** Computed {{x:.12f}}, typed 0.123 and 0.456. {choice}')", "0.98, 0.123, 0.456, 7.89")
     assert absent(notebook(tmp_path, ("", "0.1234"), cell)) == ["0.456", "7.89"]
 
 
