@@ -130,7 +130,7 @@ def _check_values(points, spread):
             "float64: multiply them all by the same number"
         )
 
-# %% ../nbs/00_core.ipynb #a77b618e
+# %% ../nbs/00_core.ipynb #375549ee
 def as_numbers(x, name: str) -> np.ndarray:
     """Real numbers in float64; raises TypeError, in one sentence, for anything else.
 
@@ -157,7 +157,7 @@ def _check_kind_of_number(name, value, kind, wanted):
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, kind):
         raise TypeError(f"{name} must be {wanted}, got {value!r}")
 
-# %% ../nbs/00_core.ipynb #324f883a
+# %% ../nbs/00_core.ipynb #4991419b
 def check_count(name: str, value, least: int = 1) -> int:
     """A whole number that is large enough; raises TypeError or ValueError, in one sentence, for anything else.
 
@@ -540,12 +540,10 @@ def warn(message: str, category=UserWarning) -> None:
     category : type
         Kind of the warning.
     """
-    level = 2
-    frame = sys._getframe(1)
+    level, frame = 2, sys._getframe(1)
     inside = ("latentfaces", "contextlib", "sklearn", "joblib")
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in inside:
-        level += 1
-        frame = frame.f_back
+        level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
 
 # %% ../nbs/00_core.ipynb #4a676ed4
@@ -597,7 +595,7 @@ def progress_bar(
     look = dict(unit=unit, delay=delay, initial=initial, leave=False, mininterval=0.5, disable=not progress)
     return Bar(iterable, description or None, total, **look)
 
-# %% ../nbs/00_core.ipynb #a032348e
+# %% ../nbs/00_core.ipynb #a4342546
 _SILENCE = threading.RLock()  # two threads that turn the descriptor away side by side could leave it there
 
 
@@ -637,8 +635,6 @@ def load_keras():
     module
         `keras`.
     """
-    if "keras" not in sys.modules:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        with silenced():
-            import_module("keras")
-    return import_module("keras")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with contextlib.nullcontext() if "keras" in sys.modules else silenced():
+        return import_module("keras")
