@@ -1,9 +1,9 @@
 # The public names of the package, and where they live: the one list, read by type checkers and editors, and by __init__.py.
-from .data import load_attributes as load_attributes
-from .data import load_images as load_images
-from .data import load_partition as load_partition
-from .data import split_indices as split_indices
-from .data import synthetic_faces as synthetic_faces
+from .labels import load_attributes as load_attributes
+from .images import load_images as load_images
+from .labels import load_partition as load_partition
+from .labels import split_indices as split_indices
+from .drawn import synthetic_faces as synthetic_faces
 
 from .autoencoder import build_autoencoder as build_autoencoder
 from .autoencoder import build_decoder as build_decoder
@@ -57,22 +57,23 @@ from .generation import walk_between as walk_between
 from .generation import walk_plane as walk_plane
 from .plots import plot_faces as plot_faces
 
-from .evaluation import Features as Features
+from .metrics import density_and_coverage as density_and_coverage
+from .metrics import diversity as diversity
+from .metrics import face_rate as face_rate
+from .metrics import frechet_distance as frechet_distance
+from .metrics import kernel_distance as kernel_distance
+from .metrics import memorisation as memorisation
+from .metrics import pixel_spread as pixel_spread
+from .metrics import sharpness as sharpness
+from .features import Features as Features
+from .features import load_features as load_features
 from .evaluation import Reference as Reference
 from .evaluation import build_reference as build_reference
-from .evaluation import density_and_coverage as density_and_coverage
 from .evaluation import evaluate as evaluate
-from .evaluation import face_rate as face_rate
 from .evaluation import format_table as format_table
-from .evaluation import frechet_distance as frechet_distance
-from .evaluation import kernel_distance as kernel_distance
-from .evaluation import load_features as load_features
 from .evaluation import load_reference as load_reference
-from .evaluation import memorisation as memorisation
-from .evaluation import pixel_spread as pixel_spread
+from .evaluation import readable_table as readable_table
 from .evaluation import reference_for as reference_for
-from .evaluation import sharpness as sharpness
-from .evaluation import variety as variety
 from .evaluation import write_table as write_table
 from .report import analyse as analyse
 from .report import write_report as write_report

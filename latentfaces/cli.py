@@ -82,10 +82,10 @@ def _positive(text):
 
 def _path(text):
     "A path, ~ expanded."
-    from latentfaces.core import expanded
+    from latentfaces.core import expand_path
 
     try:
-        return expanded(text)
+        return expand_path(text)
     except FileNotFoundError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -279,14 +279,8 @@ def _add_report(p):
 def evaluate(args: argparse.Namespace) -> None:
     "Measure samplers, write the table and print it."
     from latentfaces.bundle import load_bundle
-    from latentfaces.evaluation import (
-        check_table_path,
-        evaluate,
-        format_table,
-        load_features,
-        reference_for,
-        write_table,
-    )
+    from latentfaces.evaluation import check_table_path, evaluate, format_table, reference_for, write_table
+    from latentfaces.features import load_features
 
     if args.out is not None:
         check_table_path(args.out)
@@ -298,11 +292,11 @@ def evaluate(args: argparse.Namespace) -> None:
     bundle = load_bundle(args.bundle)
     features = load_features(args.features, args.feature_range or (0.0, 1.0))
     reference = reference_for(bundle, args.data, features, progress=not args.quiet)
-    rows = evaluate(bundle, samplers, reference, args.count, args.seed, not args.quiet, features)
-    path = None if args.out is None else write_table(rows, args.out)
-    print(format_table(rows))
+    table = evaluate(bundle, samplers, reference, args.count, args.seed, not args.quiet, features)
+    path = None if args.out is None else write_table(table, args.out)
+    print(format_table(table))
     if args.count < 1000:
-        print('fewer than 1,000 pictures: "n to inf" and "x recon." are uncertain, --n 2000 gives steady numbers')
+        print("fewer than 1,000 pictures: the Fréchet ratio is uncertain, --n 2000 gives steady numbers")
     if path is not None:
         print(f"wrote {path}")
 
@@ -409,7 +403,7 @@ _COMMANDS = {  # name: function, its options, what it does in a few words and at
         evaluate,
         _add_evaluate,
         "measure how good drawn faces are",
-        "Draw faces with each sampler and measure them (distance to real images, density, coverage, variety, copies, share of faces), "
+        "Draw faces with each sampler and measure them (distance to real images, density, coverage, diversity, copies, share of faces), "
         "beside real images, reconstructions, the mean face and N(0, I).",
     ),
     "generate": (

@@ -12,7 +12,7 @@ from matplotlib import pyplot as plt
 from matplotlib.patches import Ellipse
 from PIL import Image, ImageDraw, ImageFont
 
-from .core import check_count, check_images, to_bytes
+from .core import check_count, check_images, to_uint8
 
 # %% ../nbs/plots.ipynb #f1905e02
 # Okabe and Ito's colours, which stay apart for the colour-blind, from the one that reads best on white to the lightest.
@@ -58,7 +58,7 @@ def face_grid(faces: np.ndarray, columns: int = 10, gap: int = 2) -> np.ndarray:
     np.ndarray
         uint8 (height, width, 3), white where there is no face.
     """
-    faces = to_bytes(faces)
+    faces = to_uint8(faces)
     rows, (height, width) = -(-len(faces) // check_count("columns", columns)), faces.shape[1:3]
     grid = np.full((rows * (height + gap) + gap, min(columns, len(faces)) * (width + gap) + gap, 3), 255, np.uint8)
     for i, face in enumerate(faces):

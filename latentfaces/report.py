@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter1d
 
 import latentfaces
 from .bundle import Bundle, load_bundle
-from .core import as_array, batches, expanded, in_batches, progress_bar, random_generator, replace_file
+from .core import as_array, batches, expand_path, in_batches, progress_bar, random_generator, replace_file
 from .correlations import correlation_matrix, dependence, directions, strongest_pairs
 from latentfaces.distributions import (
     component_statistics,
@@ -28,7 +28,7 @@ from latentfaces.distributions import (
     origin_position,
     radii,
 )
-from .ellipses import alignment, pair_indices, share_inside, share_within
+from .ellipses import confidence_level, contour_alignment, pair_indices, share_in_ellipses
 from .gaussian import LatentGaussian, equivalent_length, normality, normality_tests, radius_law
 from .moments import as_moments
 from .pca import LatentPCA, walk_axis
@@ -98,7 +98,7 @@ def read_points(source=None) -> tuple:
         return source.z, source
     if source is not None and not isinstance(source, (str, os.PathLike)):
         return as_array(source, "latent vectors"), None
-    path = None if source is None else expanded(source)
+    path = None if source is None else expand_path(source)
     if path is None or path.is_dir():
         bundle = load_bundle(path)
         return bundle.z, bundle
@@ -258,8 +258,8 @@ def _in_sigmas(origin):
 
 def _distributions(s):
     "How each component is distributed, where the origin lies, how long the vectors are."
-    table, origin, lengths = component_statistics(s.z), origin_position(s.z), radii(s.z)
-    humps = sum(map(_has_humps, ((s.few - table["mean"]) / table["std"]).T))
+    table, origin, lengths = component_statistics(s.z), origin_position(s.z)._asdict(), radii(s.z)
+    humps = sum(map(_has_humps, ((s.few - table["mean"].to_numpy()) / table["std"].to_numpy()).T))
     spread = ", all the same" if _all_alike(lengths) else f" ± {_short(lengths.std(), 2)}"
     rows = [
         ("means of the components", _spread(table["mean"])),
@@ -297,7 +297,7 @@ def _beyond_linear(s):
         found = dependence(coordinates, 1000, random_state=s.random_state, n_shuffles=2)
         yield (
             f"correlation of magnitudes between leading axes (mean){name}",
-            f"{found['magnitude'].mean():+.3f} (single pairs reach {found['magnitude_level']:.2f} by chance)",
+            f"{found.magnitude.mean():+.3f} (single pairs reach {found.magnitude_level:.2f} by chance)",
         )
 
 # %% ../nbs/report.ipynb #57a5cbf6
@@ -337,9 +337,9 @@ def _correlations(s, kept):
     "Which components go together, and what dependence is left where nothing is correlated."
     counts, mean, strongest = _sizes_of_pairs(s)
     likely = np.sort(np.argsort(-strongest, kind="stable")[:10])  # the five strongest pairs are pairs of these
-    pairs, values = strongest_pairs(correlation_matrix(s.z[:, likely]), 5)
-    pairs = likely[pairs]
-    named = ", ".join(f"{kept[i]} and {kept[j]} ({r:+.2f})" for (i, j), r in zip(pairs, values))
+    found = strongest_pairs(correlation_matrix(s.z[:, likely]), 5)
+    pairs = likely[found[["first", "second"]]]
+    named = ", ".join(f"{kept[i]} and {kept[j]} ({r:+.2f})" for (i, j), r in zip(pairs, found["correlation"]))
     chance = np.sqrt(2 / np.pi / len(s.z))
     above = counts[_SIZE_BINS * 3 // 10 :].sum() / counts.sum()
     rows = [
@@ -381,7 +381,7 @@ def _normal_rows(n, curves, tests):
         ("share of axes rejected (D'Agostino-Pearson, Benjamini-Hochberg 5 %)", _short(n["rejected"])),
     ]
     names = _TESTS | ({"mardia_skewness": "Mardia's skewness, on a subsample of 5,000"} if n["n_points"] > 5000 else {})
-    results = [(text, *tests[key]) for key, text in names.items()]
+    results = [(text, *tests.loc[key]) for key, text in names.items()]
     return rows + [(f"test: {text}", f"{_short(statistic)}, p {_p_value(p)}") for text, statistic, p in results]
 
 # %% ../nbs/report.ipynb #08962725
@@ -402,19 +402,19 @@ def _normal(s):
     # A rotation changes nothing, and there may be far fewer axes than components.
     points = s.scores if len(s.few) == len(s.z) else s.z
     found, tests = normality(points), normality_tests(points, random_state=s.random_state)
-    n, d, skewness, kurtosis = (found[key] for key in ("n_points", "n_axes", "skewness", "kurtosis"))
+    n, d, skewness, kurtosis = (getattr(found, key) for key in ("n_points", "n_axes", "skewness", "kurtosis"))
     law = radius_law(d, n)
     chance = 3 * np.sqrt(6 / n)  # the skewness that chance may give an axis, and half of the excess kurtosis
     same = ("n_points", "n_axes", "radius_ks", "max_skewness", "max_kurtosis", "skewed", "rejected")
-    numbers = {key: found[key] for key in same} | {
-        "radius_ratio": float(found["radius_variance"] * 2 * d / law.var()),  # that of few points is below 2d
+    numbers = {key: getattr(found, key) for key in same} | {
+        "radius_ratio": float(found.radius_variance * 2 * d / law.var()),  # that of few points is below 2d
         "core": float(np.mean(s.lengths(s.z) <= equivalent_length(3, d))),
         "axis_ks": float(component_statistics(s.scores)["ks"].max()),
         "humps": sum(map(_has_humps, (s.scores / s.std).T)),
         "heavy": int(np.sum(kurtosis > max(0.2, 2 * chance))),
         "flat": int(np.sum(kurtosis < -max(0.5, 2 * chance))),
         "askew": int(np.sum(abs(skewness) > max(0.5, chance))),
-        "p": min(1.0, len(tests) * min(p for _, p in tests.values())),
+        "p": min(1.0, len(tests) * float(tests["pvalue"].min())),
     }
     curves = {"lengths": s.lengths(s.few), "law": law, "skewness": skewness, "kurtosis": kurtosis}
     return {"rows": _normal_rows(numbers, curves, tests), "numbers": numbers, "curves": curves}
@@ -424,15 +424,15 @@ def _inside_and_shape(name, points, pairs):
     "Rows and numbers on the ellipses of some pairs of columns."
     used, places = np.unique(pairs, return_inverse=True)  # the covariance of all columns may not fit into memory
     points, places, levels = points[:, used], places.reshape(pairs.shape), (1.0, 2.0, 3.0)
-    inside = share_inside(points, levels, places)
+    inside = share_in_ellipses(points, levels, places)
     if np.isnan(inside).all():
         raise ValueError("every pair of components lies on a line, where there is no ellipse")
-    inside, shape = np.nanmean(inside, axis=0), alignment(points, places)
+    inside, shape = np.nanmean(inside, axis=0), contour_alignment(points, places)
     clear = shape["axis_ratio"] >= 1.5
     error, ratio = (
         np.nanmedian(np.abs(shape[key][clear])) if clear.any() else np.nan for key in ("angle_error", "ratio_error")
     )
-    expected = ", ".join(f"{share_within(k):.1%}" for k in levels)
+    expected = ", ".join(f"{confidence_level(k):.1%}" for k in levels)
     rows = [
         (
             f"{name}: inside 1, 2 and 3 sigma, mean over {len(pairs)} pairs",

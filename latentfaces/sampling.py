@@ -28,14 +28,14 @@ from latentfaces.core import (
     check_count,
     check_latents,
     check_positive,
-    expanded,
+    expand_path,
     random_generator,
     read_arrays,
     replace_file,
 )
 from .distributions import half_widths
 from .gaussian import LatentGaussian, normal_log_density
-from .moments import Moments, MomentsMixin, as_moments, checked_points, in_subspace, varying_axes
+from .moments import Moments, MomentsMixin, as_moments, checked_points, in_subspace, resolve_n_components
 from .pca import LatentPCA
 
 # %% ../nbs/10_sampling.ipynb #c529355b
@@ -188,7 +188,7 @@ def _part_from_tree(tree, arrays, prefix):
 # %% ../nbs/10_sampling.ipynb #a1aaecaf
 def _read_tree(path):
     "The tree and the arrays in a sampler's file, or one sentence."
-    path = expanded(path)
+    path = expand_path(path)
     if path.is_dir() or not path.exists():
         raise FileNotFoundError(f"there is no file {path}: expected one that a sampler's save wrote")
     try:
@@ -418,7 +418,7 @@ class _EllipseAxes(MomentsMixin, DensitySampler):
             Of all parts together.
         """
         pca = LatentPCA().fit(moments)
-        n = varying_axes(self.n_components, pca.explained_variance_, (moments.count, moments.latent_dim))
+        n = resolve_n_components(self.n_components, pca.explained_variance_, (moments.count, moments.latent_dim), only_varying=True)
         return pca if n == pca.n_components_ else LatentPCA(n).fit(moments)
 
     def _takes_moments(self):

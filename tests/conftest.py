@@ -21,7 +21,7 @@ def own_cache(tmp_path_factory):
 @pytest.fixture(scope="session")
 def face_folder(tmp_path_factory) -> Path:
     "120 drawn faces as PNG files."
-    from latentfaces.data import synthetic_faces
+    from latentfaces.drawn import synthetic_faces
     folder = tmp_path_factory.mktemp("faces")
     for i, face in enumerate(synthetic_faces(120, size=16, random_state=0)[0]): Image.fromarray(face).save(folder / f"{i:03d}.png")
     return folder

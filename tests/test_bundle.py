@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latentfaces.bundle import FILES, Bundle, changed_images, decoded, load_bundle, measure, reconstruction_error, save_bundle, sha256, train_bundle
+from latentfaces.bundle import FILES, Bundle, mismatched_images, decode_with, load_bundle, reconstruction_scores, reconstruction_error, save_bundle, sha256, train_bundle
 from latentfaces.core import in_batches
-from latentfaces.data import synthetic_faces
+from latentfaces.drawn import synthetic_faces
 
 from conftest import TINY
 
@@ -133,7 +133,7 @@ def test_any_function_from_z_to_images_is_a_decoder(decoder):
     faces = Bundle(Z, decoder=decoder).decode(Z, batch_size=7)
     assert faces.dtype == np.float32 and faces.min() >= 0 and faces.max() <= 1
     np.testing.assert_allclose(faces, right(Z.astype(np.float32)), atol=3e-3)
-    np.testing.assert_array_equal(decoded(decoder, Z, batch_size=7), faces)
+    np.testing.assert_array_equal(decode_with(decoder, Z, batch_size=7), faces)
 
 
 def keras_decoders():
@@ -165,7 +165,7 @@ def test_keras_models_that_do_not_know_their_sizes_decode(which):
     (lambda z: right(z)[:1], r"got \(1, 8, 8, 3\)"), (lambda z: {"faces": right(z)}, r"got \(\)"), (lambda z: None, r"got \(\)"),
     (lambda z: [right(z)[0], right(z)[0, 0]], "different lengths")])
 def test_what_a_decoder_paints_is_looked_at(decoder, message):
-    for decode in (Bundle(Z, decoder=decoder).decode, lambda z: decoded(decoder, z)):
+    for decode in (Bundle(Z, decoder=decoder).decode, lambda z: decode_with(decoder, z)):
         with pytest.raises(ValueError, match=message) as error: decode(Z)
         assert "\n" not in str(error.value)
 
@@ -195,18 +195,18 @@ def test_networks_that_could_not_be_read_again_are_not_saved(tiny_bundle, tmp_pa
 
 
 def test_other_images_under_the_same_names_are_found(tiny_bundle, face_folder):
-    from latentfaces.data import load_images
+    from latentfaces.images import load_images
     images, names = load_images(face_folder, size=16, progress=False, return_names=True)
-    assert len(changed_images(tiny_bundle, images, names)) == 0 and len(changed_images(tiny_bundle, images[:7], names[:7])) == 0
+    assert len(mismatched_images(tiny_bundle, images, names)) == 0 and len(mismatched_images(tiny_bundle, images[:7], names[:7])) == 0
     rounded = np.clip(images.astype(int) + np.random.default_rng(0).integers(-1, 2, images.shape), 0, 255).astype(np.uint8)
-    assert len(changed_images(tiny_bundle, rounded, names)) == 0
+    assert len(mismatched_images(tiny_bundle, rounded, names)) == 0
     others = images.copy()
     swapped = np.flatnonzero(np.isin(names, tiny_bundle.names))[:2]
     others[swapped] = others[swapped[::-1]]
-    assert list(changed_images(tiny_bundle, others, names)) == list(names[swapped])
-    assert len(changed_images(tiny_bundle, images[::-1], names)) > 100 and len(changed_images(tiny_bundle, images[::-1], names, max_images=20)) == 20
-    assert len(changed_images(tiny_bundle, images, [f"other{i}" for i in range(120)])) == 0
-    assert changed_images(Bundle(tiny_bundle.z, tiny_bundle.names), images, names) is None
+    assert list(mismatched_images(tiny_bundle, others, names)) == list(names[swapped])
+    assert len(mismatched_images(tiny_bundle, images[::-1], names)) > 100 and len(mismatched_images(tiny_bundle, images[::-1], names, max_images=20)) == 20
+    assert len(mismatched_images(tiny_bundle, images, [f"other{i}" for i in range(120)])) == 0
+    assert mismatched_images(Bundle(tiny_bundle.z, tiny_bundle.names), images, names) is None
 
 
 def test_a_notebook_shows_faces_and_sizes(tiny_bundle):
@@ -234,7 +234,7 @@ def test_scores_are_true(tiny_bundle):
 
 
 def test_config_names_what_was_done(tiny_bundle, face_folder):
-    from latentfaces.data import load_images
+    from latentfaces.images import load_images
     from latentfaces.training import data_fingerprint
     config = json.loads((tiny_bundle.path / "config.json").read_text())
     assert {"size", "crop", "latent_dim", "data", "recipe", "training", "versions", "scores", "sha256"} <= set(config)
@@ -330,8 +330,8 @@ def test_the_old_bundle_comes_back_when_the_new_one_cannot_take_its_place(copy, 
 
 
 def test_rows_of_a_large_array_are_encoded_batch_by_batch(tiny_bundle):
-    from latentfaces.training import Rows
-    class Counting(Rows):
+    from latentfaces.training import ImageSubset
+    class Counting(ImageSubset):
         most = 0
         def __getitem__(self, key):
             part = super().__getitem__(key)
@@ -381,9 +381,9 @@ def test_a_folder_with_a_name_as_long_as_a_folder_may_have(tiny_bundle, tmp_path
 
 def test_measuring_shows_that_it_goes_on(tiny_bundle, capsys):
     images = synthetic_faces(40, size=16, random_state=1)[0]
-    scores = [measure(tiny_bundle, images[:30], images[30:], progress) for progress in (True, False)]
+    scores = [reconstruction_scores(tiny_bundle, images[:30], images[30:], progress) for progress in (True, False)]
     assert scores[0] == scores[1] and capsys.readouterr().err.count("measuring") > 0
-    measure(tiny_bundle, images[:30], images[30:])
+    reconstruction_scores(tiny_bundle, images[:30], images[30:])
     assert capsys.readouterr().err == ""
 
 
@@ -408,18 +408,19 @@ def test_the_pretrained_bundle_is_whole_and_small_enough():
 
 
 def test_the_pretrained_bundle_on_real_images(celeba):
-    from latentfaces.data import load_images, split_indices
-    from latentfaces.training import Rows, pixel_pca_error
+    from latentfaces.images import load_images
+    from latentfaces.labels import split_indices
+    from latentfaces.training import ImageSubset, pixel_pca_error
     bundle = load_bundle()
     images, names = load_images(celeba, size=64, crop=140, return_names=True)
     train, held = split_indices(len(images), held_out=500, random_state=bundle.config["data"]["split_seed"])
     np.testing.assert_array_equal(np.asarray(names)[train], bundle.names)
     np.testing.assert_allclose(bundle.encode(images[train[:300]]), bundle.z[:300], atol=2e-2)
-    assert len(changed_images(bundle, images, names)) == 0
+    assert len(mismatched_images(bundle, images, names)) == 0
     some = train[:300]
     rounded = np.clip(images[some].astype(int) + np.random.default_rng(0).integers(-2, 3, images[some].shape), 0, 255).astype(np.uint8)
     for changed, images_now in [(0, rounded), (300, np.roll(images[some], 1, axis=2)), (300, images[some, :, ::-1]), (300, images[some[::-1]])]:
-        assert len(changed_images(bundle, images_now, np.asarray(names)[some])) == changed
+        assert len(mismatched_images(bundle, images_now, np.asarray(names)[some])) == changed
     error = reconstruction_error(bundle, images[held])
     assert error == pytest.approx(bundle.config["scores"]["held_out_mse"], rel=1e-2)
-    assert error <= 0.90 * pixel_pca_error(Rows(images, train), images[held])
+    assert error <= 0.90 * pixel_pca_error(ImageSubset(images, train), images[held])

@@ -25,7 +25,7 @@ from latentfaces.core import read_arrays
 from latentfaces.densities import EigenfaceSampler
 from latentfaces.generation import generate_faces, generate_vectors, reencoding_error, walk_between, walk_plane, write_faces
 from latentfaces.pca import LatentPCA
-from latentfaces.plots import face_grid, face_sheet, plot_cloud, plot_ellipse, plot_faces, to_bytes
+from latentfaces.plots import face_grid, face_sheet, plot_cloud, plot_ellipse, plot_faces, to_uint8
 from latentfaces.sampling import SAMPLERS, EllipticSampler, GaussianSampler
 
 
@@ -163,7 +163,7 @@ def test_faces_are_the_same_whether_they_are_decoded_before_or_page_by_page(tiny
     faces, z = generate_faces(tiny_bundle, n=900, random_state=2)
     *pages, vectors = write_faces(tmp_path, tiny_bundle, z, {"seed": 2})
     assert [p.name for p in pages] == ["faces-001.png", "faces-002.png", "faces-003.png"]
-    with np.load(vectors) as file: np.testing.assert_array_equal(file["faces"], to_bytes(faces))
+    with np.load(vectors) as file: np.testing.assert_array_equal(file["faces"], to_uint8(faces))
     for page, start in zip(pages, (0, 400, 800)):
         shown = np.asarray(Image.open(page))[20:]  # below the title
         np.testing.assert_array_equal(shown, face_grid(faces[start:start + 400], 20))
@@ -364,7 +364,7 @@ def test_arrays_that_are_no_faces_are_refused(shape):
 
 @pytest.mark.parametrize("value", [1.7, -0.1, np.nan])
 def test_values_that_are_no_pixels_are_refused(value):
-    for draw in (face_grid, face_sheet, plot_faces, to_bytes):
+    for draw in (face_grid, face_sheet, plot_faces, to_uint8):
         with pytest.raises(ValueError, match=r"expected values in \[0, 1\]"): draw(np.full((1, 2, 2, 3), value))
 
 

@@ -199,14 +199,14 @@ def docs():
 
 
 @pytest.mark.parametrize("listed, message", [
-    (["nbs/index.ipynb", "nbs/01_data.ipynb"], "nbs/02_autoencoder.ipynb is not in the sidebar"),
-    (["nbs/index.ipynb", "nbs/01_data.ipynb", "nbs/02_autoencoder.ipynb", "nbs/99_magic.ipynb"], "lists nbs/99_magic.ipynb, which nbs/ does not have"),
-    (["nbs/index.ipynb", "nbs/02_autoencoder.ipynb", "nbs/01_data.ipynb"], "in the order of their numbers"),
-    (["nbs/index.ipynb", "nbs/01_data.ipynb", "nbs/01_data.ipynb", "nbs/02_autoencoder.ipynb"], "must stand once"),
+    (["nbs/index.ipynb", "nbs/01_images.ipynb"], "nbs/02_autoencoder.ipynb is not in the sidebar"),
+    (["nbs/index.ipynb", "nbs/01_images.ipynb", "nbs/02_autoencoder.ipynb", "nbs/99_magic.ipynb"], "lists nbs/99_magic.ipynb, which nbs/ does not have"),
+    (["nbs/index.ipynb", "nbs/02_autoencoder.ipynb", "nbs/01_images.ipynb"], "in the order of their numbers"),
+    (["nbs/index.ipynb", "nbs/01_images.ipynb", "nbs/01_images.ipynb", "nbs/02_autoencoder.ipynb"], "must stand once"),
 ])
 def test_sidebar_must_fit_the_notebooks(docs, listed, message):
-    books = [Path(n) for n in ("index.ipynb", "01_data.ipynb", "02_autoencoder.ipynb")]
-    docs.check_sidebar(["nbs/index.ipynb", "nbs/01_data.ipynb", "nbs/02_autoencoder.ipynb"], books)
+    books = [Path(n) for n in ("index.ipynb", "01_images.ipynb", "02_autoencoder.ipynb")]
+    docs.check_sidebar(["nbs/index.ipynb", "nbs/01_images.ipynb", "nbs/02_autoencoder.ipynb"], books)
     with pytest.raises(SystemExit, match=re.escape(message)): docs.check_sidebar(listed, books)
 
 
