@@ -421,7 +421,7 @@ def nearest_distances(x: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 
 def _as_vectors(rows):
-    "Rows as vectors; images as the list of their pixels in [0, 1]."
+    "ImageSubset as vectors; images as the list of their pixels in [0, 1]."
     rows = as_array(rows, "pictures")
     return to_float(check_images(rows)).reshape(len(rows), -1) if rows.ndim == 4 else rows
 
