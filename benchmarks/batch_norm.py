@@ -16,7 +16,7 @@ from latentfaces.bundle import train_bundle
 from latentfaces.correlations import correlation_matrix
 from latentfaces.core import replace_file
 from latentfaces.distributions import component_statistics, matching_bound, origin_position
-from latentfaces.evaluation import face_rate, pixel_spread
+from latentfaces.metrics import face_rate, pixel_spread
 from latentfaces.gaussian import normality
 from latentfaces.pca import LatentPCA
 from latentfaces.sampling import make_sampler
@@ -37,10 +37,10 @@ def describe(bundle) -> dict:
     return {
         "n_points": len(z), "epochs": bundle.config["training"]["epochs"],
         "held_out_mse": bundle.config["scores"]["held_out_mse"], "ratio_to_pixel_pca": bundle.config["scores"]["ratio_to_pixel_pca"],
-        "origin_distance": origin["distance"], "origin_sigmas": origin["sigmas"], "spread": origin["spread"],
+        "origin_distance": origin.distance, "origin_sigmas": origin.sigmas, "spread": origin.spread,
         "median_ks": float(np.nanmedian(table["ks"])), "largest_ks": float(np.nanmax(table["ks"])),
         "axes_90": LatentPCA(0.9).fit(z).n_components_, "largest_r": float(off.max()), "mean_r": float(off.mean()),
-        **{key: normal[key] for key in ("radius_ks", "radius_variance", "max_skewness", "max_kurtosis")},
+        **{key: getattr(normal, key) for key in ("radius_ks", "radius_variance", "max_skewness", "max_kurtosis")},
         "face_rate": {name: face_rate(images) for name, images in faces.items()},
         "pixel_spread": {name: pixel_spread(images) for name, images in faces.items()},
     }

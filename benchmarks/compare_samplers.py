@@ -6,7 +6,7 @@ Each measurement is kept in FOLDER as soon as it is there, so an interrupted run
 different parts share the work. When all parts are there, they are written to nbs/comparison.json. Parts:
 
 samplers  every sampler, three times 5,000 pictures with seeds of their own, all measures; about half an hour on one core
-curve     elliptic factor and components, truncation of the Gaussian and of the blend, 4,000 pictures each
+curve     elliptic factor and components, scale of the Gaussian and of the blend, 4,000 pictures each
 novelty   noise of the blends and bandwidth of the kernel density: how good, and how near to known faces
 points    the samplers fitted to 1,000 to all z-points
 bundles   the same samplers on other bundles (such as 64=DIR, 128=DIR), short trainings that differ in one thing
@@ -17,14 +17,15 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.base import clone
-from tqdm import tqdm
 
 from latentfaces import evaluate, load_bundle
 from latentfaces.core import replace_file
 from latentfaces.images import load_images
 from latentfaces.densities import EigenfaceSampler
-from latentfaces.evaluation import Features, _look, _row, _yardstick, build_reference, nearest_distances
+from latentfaces.evaluation import Yardstick, build_reference, decoded
+from latentfaces.features import Features
 from latentfaces.gaussian import normality
+from latentfaces.metrics import nearest_distances
 from latentfaces.sampling import make_sampler
 
 OUT = Path(__file__).resolve().parents[1] / "nbs" / "comparison.json"
@@ -44,11 +45,11 @@ SAMPLERS = {  # row of the table, by the name it has there: sampler for a seed
     "empirical radius": lambda seed: make_sampler("radius"),
     "scale mixture": lambda seed: make_sampler("scale"),
     "Gaussian copula": lambda seed: make_sampler("copula"),
-    "mixture of 10": lambda seed: make_sampler("mixture", n_components=10, random_state=seed),
+    "mixture of 10": lambda seed: make_sampler("mixture", n_gaussians=10, random_state=seed),
     "flow": lambda seed: make_sampler("flow", random_state=seed),
     "iterative Gaussianisation": lambda seed: make_sampler("gaussianization", random_state=0),
     "two parents": lambda seed: make_sampler("blend"),
-    "three parents": lambda seed: make_sampler("blend", parents=3),
+    "three parents": lambda seed: make_sampler("blend", n_parents=3),
     "kernel density, h = 1": lambda seed: make_sampler("kernel", bandwidth=1.0),
     "kernel density, h = 0.5": lambda seed: make_sampler("kernel", bandwidth=0.5),
 }
@@ -75,19 +76,22 @@ class Bench:
     def measure(self, name, draw, n, seed=0, n_faces=500):
         "All measures of one way to draw; `draw(n, seed)` gives z-vectors or images."
         row, controls = self.kept(f"{name}-{n}-{seed}", lambda: self._measured(name, draw(n, seed), seed, n_faces)), self.controls(n, seed)
-        row["ratio"] = row["frechet_limit"] / controls[1]["frechet_limit"]
+        row["frechet_ratio"] = row["frechet_extrapolated"] / controls[1]["frechet_extrapolated"]
         row["sharpness"] *= controls[0]["sharpness"] / self.reference.sharpness  # over that of the reconstructions, as in the controls
         return row
 
     def _measured(self, name, source, seed, n_faces):
-        if seed not in self.by: self.by[seed] = _yardstick(self.reference, self.bundle, seed)
-        row = _row(name, _look(source, self.bundle, self.features, n_faces, tqdm(disable=True)), self.by[seed], seed)
+        if seed not in self.by: self.by[seed] = Yardstick(self.reference, self.bundle, self.features, seed, n_faces)
+        row = {"name": name} | self.by[seed].measure(decoded(source, self.bundle))
         if source.ndim == 2: row["nearest_z"] = float(np.median(nearest_distances(source[:1000].astype(np.float32), self.bundle.z)) / self.apart)
         return row
 
     def controls(self, n, seed=0):
         "The rows that every table has: real images, reconstructions, mean face, N(0, I)."
-        return self.kept(f"controls-{n}-{seed}", lambda: evaluate(self.bundle, {}, self.reference, n, seed, progress=False))
+        def rows():
+            table = evaluate(self.bundle, {}, self.reference, n, seed, False, self.features, n_faces=1000, n_seeds=1)
+            return json.loads(table.reset_index().to_json(orient="records", double_precision=15))
+        return self.kept(f"controls-{n}-{seed}", rows)
 
 
 def drawn_from(sampler, z):
@@ -118,12 +122,12 @@ def shrunk(sampler, z, factor):
 
 
 def curve(bench):
-    "Fidelity against variety: the knobs of three samplers."
+    "Fidelity against diversity: the knobs of three samplers."
     z = bench.bundle.z
     ways = {("elliptic", f): drawn_from(make_sampler("elliptic", factor=f), z) for f in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2)}
     ways |= {("components", k): drawn_from(make_sampler("elliptic", n_components=k), z) for k in (20, 50, 80, 120, 180, None)}
     ways |= {("Gaussian", t): drawn_from(make_sampler("gaussian", factor=t), z) for t in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)}
-    ways |= {("Gaussian, 90 %", t): drawn_from(make_sampler("gaussian", factor=t, components=0.9), z) for t in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)}
+    ways |= {("Gaussian, 90 %", t): drawn_from(make_sampler("gaussian", factor=t, n_components=0.9), z) for t in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)}
     ways |= {("two parents", t): shrunk(make_sampler("blend"), z, t) for t in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)}
     return [{"way": way, "value": value} | bench.measure(f"{way} {value}", draw, 4000) for (way, value), draw in ways.items()]
 
@@ -132,7 +136,7 @@ def novelty(bench):
     "Good against new: the noise of the blends, and the bandwidth of the kernel density."
     z = bench.bundle.z
     ways = {("two parents", h): make_sampler("blend", noise=h) for h in (0, 0.2, 0.3, 0.4, 0.6, 0.8)}
-    ways |= {("three parents", h): make_sampler("blend", parents=3, noise=h) for h in (0, 0.3, 0.6)}
+    ways |= {("three parents", h): make_sampler("blend", n_parents=3, noise=h) for h in (0, 0.3, 0.6)}
     ways |= {("kernel density", h): make_sampler("kernel", bandwidth=h) for h in (0.3, 0.5, 0.7, 1.0, 1.5)}
     return [{"way": way, "value": value} | bench.measure(f"{way} with {value}", drawn_from(sampler, z), 4000) for (way, value), sampler in ways.items()]
 
@@ -153,7 +157,7 @@ def describe(bench):
     "A bundle: its errors, its controls and the samplers."
     scores = bench.bundle.config["scores"]
     return {"latent_dim": bench.bundle.latent_dim, "recipe": bench.bundle.config["recipe"], "scores": scores,
-            "normal": {key: normality(bench.bundle.z)[key] for key in ("radius_ks", "radius_variance")},
+            "normal": {key: getattr(normality(bench.bundle.z), key) for key in ("radius_ks", "radius_variance")},
             "controls": bench.controls(4000), "samplers": few(bench, "on this", bench.bundle.z)}
 
 
@@ -169,7 +173,7 @@ def main():
     a = p.parse_args()
     bundle = load_bundle()
     images, names = load_images(a.data, size=64, crop=bundle.config["crop"], return_names=True)
-    found = {"about": {"seeds": SEEDS, "n": EACH, "numpy": np.__version__}}
+    found = {"about": {"seeds": SEEDS, "n_samples": EACH, "numpy": np.__version__}}
     bench = Bench(bundle, images, names, a.work / "shipped")
     for part, measure in PARTS.items():
         if part in a.part: found[part] = measure(bench)

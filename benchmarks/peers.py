@@ -63,13 +63,13 @@ def images_of(source, count):
 def train_ours(images, train, held, epochs, dtype, optimizer):
     "Train with the other defaults of `train_autoencoder`, as `latentfaces train` does, checkpoints included."
     from latentfaces.bundle import Bundle, reconstruction_error
-    from latentfaces.training import Rows, train_autoencoder
-    train, held = Rows(images, train), Rows(images, held)
+    from latentfaces.training import ImageSubset, train_autoencoder
+    train, held = ImageSubset(images, train), ImageSubset(images, held)
     with tempfile.TemporaryDirectory() as folder:
         encoder, decoder, history = train_autoencoder(train, held, folder, epochs=epochs, dtype=dtype, optimizer=optimizer, progress=False)
-    error = reconstruction_error(Bundle(np.zeros((0, 256)), encoder=encoder, decoder=decoder), held)
-    return {"parameters": encoder.count_params() + decoder.count_params(), "seconds": [row["seconds"] for row in history],
-            "images": len(train) // 64 * 64, "error": error, "errors": [row["held_out_mse"] for row in history]}
+    error = reconstruction_error(Bundle(np.zeros((1, 256)), encoder=encoder, decoder=decoder), held)
+    return {"parameters": encoder.count_params() + decoder.count_params(), "seconds": history.seconds.tolist(),
+            "images": len(train) // 64 * 64, "error": error, "errors": history.held_out_mse.tolist()}
 
 
 def worker(side, source, count, epochs):
@@ -159,7 +159,7 @@ def our_samplers(seed):
     from latentfaces.sampling import make_sampler
     def ours(sampler): return lambda z: lambda n, fitted=sampler.fit(z): fitted.sample(n, random_state=seed)
     samplers = {"GaussianSampler()": make_sampler("gaussian"), "EllipticSampler()": make_sampler("elliptic"),
-                "MixtureSampler(10)": make_sampler("mixture", n_components=10, random_state=seed), "ScaleMixtureSampler()": make_sampler("scale"),
+                "MixtureSampler(10)": make_sampler("mixture", n_gaussians=10, random_state=seed), "ScaleMixtureSampler()": make_sampler("scale"),
                 "CopulaSampler()": make_sampler("copula"), "KernelSampler(0.5)": make_sampler("kernel", bandwidth=0.5),
                 "GaussianizationSampler()": make_sampler("gaussianization", random_state=0), "BlendSampler()": make_sampler("blend"),
                 "FlowSampler()": make_sampler("flow", random_state=0)}
@@ -193,8 +193,8 @@ def measure_samplers(bundle, args):
 def sampler_row(library, name, times, row, n):
     "The row of a table."
     speed = {"fit, s": f"{times[0]:.3g}", "vectors a second": f"{n / times[1]:,.0f}"} if times else {"fit, s": "", "vectors a second": ""}
-    return {"library": library, "sampler": name} | speed | {"Fréchet": f"{row['frechet']:.2f}", "x recon.": f"{row['ratio']:.2f}", "coverage": f"{row['coverage']:.3f}",
-            "nearest": f"{row['nearest']:.3f}", "copies": f"{row['copies']:.3f}", "faces": f"{row['faces']:.3f}"}
+    return {"library": library, "sampler": name} | speed | {"Fréchet": f"{row['frechet']:.2f}", "x recon.": f"{row['frechet_ratio']:.2f}", "coverage": f"{row['coverage']:.3f}",
+            "nearest": f"{row['nearest']:.3f}", "copies": f"{row['copies']:.3f}", "faces": f"{row['face_rate']:.3f}"}
 
 
 def as_good(ours, theirs):
@@ -217,7 +217,8 @@ def compare_samplers(args):
     bundle = load_bundle()
     times = measure_samplers(bundle, args)
     from latentfaces.evaluation import evaluate
-    rows = evaluate(bundle, {" ".join(key): found[2] for key, found in times.items()}, n=args.n, n_faces=args.faces)
+    found = evaluate(bundle, {" ".join(key): found[2] for key, found in times.items()}, n_samples=args.n, n_faces=args.faces, n_seeds=1)
+    rows = found.reset_index().to_dict("records")
     quality = dict(zip([("", row["name"]) for row in rows[:4]] + list(times), rows))
     controls = [sampler_row("", name, None, quality["", name], args.n) for name in ("real images", "reconstructions")]
     table = controls + [sampler_row(*key, found, quality[key], args.n) for key, found in times.items()]

@@ -23,11 +23,11 @@ def z_points(rng, n_points=N_POINTS):
     return rng.standard_normal((n_points, LATENT_DIM)) * np.exp(-np.arange(LATENT_DIM) / 60) @ axes + rng.normal(0, 1, LATENT_DIM)
 
 
-def literal_pair_loop(sampler, n_vectors, rng):
+def literal_pair_loop(sampler, n_samples, rng):
     "The published algorithm, pair after pair, in the coordinates of the principal axes; then back."
     limits, k = sampler.factor * sampler.half_widths_, sampler.n_components_
     pairs = np.array(list(itertools.combinations(range(k), 2)))
-    vectors = rng.uniform(-limits, limits, (n_vectors, k))
+    vectors = rng.uniform(-limits, limits, (n_samples, k))
     for x in vectors:
         for i, j in rng.permuted(pairs[rng.permutation(len(pairs))], axis=1):
             if (x[i] / limits[i])**2 + (x[j] / limits[j])**2 > 1:
@@ -36,12 +36,12 @@ def literal_pair_loop(sampler, n_vectors, rng):
     return sampler.pca_.inverse_transform(vectors)
 
 
-def literal_pair_loop_in_plain_python(sampler, n_vectors, rng):
+def literal_pair_loop_in_plain_python(sampler, n_samples, rng):
     "The same with every trick that plain Python allows: scaled components, lists, floats."
     k = sampler.n_components_
     pairs = np.array(list(itertools.combinations(range(k), 2)))
     vectors = []
-    for _ in range(n_vectors):
+    for _ in range(n_samples):
         u = rng.uniform(-1, 1, k).tolist()
         first, second = rng.permuted(pairs[rng.permutation(len(pairs))], axis=1).T.tolist()
         for i, j in zip(first, second):

@@ -39,7 +39,7 @@ def ours(train, held, epochs, batch_size):
     "Seconds per epoch of train_autoencoder, checkpoints included."
     with tempfile.TemporaryDirectory() as folder:
         *_, history = train_autoencoder(train, held, folder, epochs=epochs, batch_size=batch_size)
-    return [row["seconds"] for row in history][1:]
+    return history.seconds.tolist()[1:]
 
 
 def main() -> None:

@@ -15,17 +15,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
-from .bundle import Bundle, decoded
+from .bundle import Bundle, decode_with
 from latentfaces.core import (
     batches,
     check_choice,
     check_count,
     check_latents,
     check_output,
-    expanded,
+    expand_path,
     progress_bar,
     replace_file,
-    to_bytes,
+    to_uint8,
 )
 from .ellipses import confidence_ellipse
 from .pca import LatentPCA
@@ -84,7 +84,7 @@ def generate_vectors(source, sampler=None, n: int = 10, random_state=None, progr
 # %% ../nbs/11_generation.ipynb #7285dfe0
 def _decode(source, z):
     "Images, float32 in [0, 1], of z-vectors, by a bundle or a bare decoder."
-    return source.decode(z) if isinstance(source, Bundle) else decoded(source, z)
+    return source.decode(z) if isinstance(source, Bundle) else decode_with(source, z)
 
 
 def generate_faces(source, sampler=None, n: int = 10, random_state=None) -> tuple:
@@ -162,7 +162,7 @@ def _decoded_bytes(source, z, progress):
     faces = None
     with progress_bar(None, "faces", len(z), "face", progress) as bar:
         for rows in batches(len(z)):
-            part = to_bytes(_decode(source, z[rows]))
+            part = to_uint8(_decode(source, z[rows]))
             if faces is None:
                 faces = np.empty((len(z), *part.shape[1:]), np.uint8)
             faces[rows] = part
@@ -184,7 +184,7 @@ def check_face_folder(folder) -> Path:
     Path
         The same, ~ expanded.
     """
-    folder = expanded(folder)
+    folder = expand_path(folder)
     for name in ("faces.npz", "faces.png"):
         check_output(folder / name)
     return folder
@@ -226,7 +226,7 @@ def write_faces(folder, faces, z, settings: dict, columns: int = None, progress:
         _decode(faces, z[:1])  # one that does not work at all shall leave nothing behind
         write_arrays()  # before the long work: from z the same faces can be made again
         faces = _decoded_bytes(faces, z, progress)
-    faces = to_bytes(faces)
+    faces = to_uint8(faces)
     if len(faces) != len(z):
         raise ValueError(
             f"expected as many faces as z-vectors, got {len(faces)} and {len(z)}: pass both for the same faces"

@@ -23,7 +23,7 @@ CELEBA_ATTRIBUTES = tuple(
 # %% ../nbs/01a_labels.ipynb #900a7ee9
 def _find_table(source, stem):
     "The .txt or .csv file of that name: the path itself, or in the folder, or beside CelebA's zip or folder of images."
-    path = expanded(source)
+    path = expand_path(source)
     if path.is_file() and path.suffix.lower() != ".zip":
         return path
     places = [path, path / "Anno", path / "Eval"]

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latentfaces.autoencoder import build_autoencoder, build_decoder, build_encoder, check_size
+from latentfaces.autoencoder import build_autoencoder, build_decoder, build_encoder, smallest_side
 from latentfaces.core import silenced
 
 
 @given(st.integers(1, 300), st.integers(1, 6))
-def test_check_size_accepts_multiples_only_and_advises_sizes_that_work(size, n_layers):
-    if size % 2 ** n_layers == 0: assert check_size(size, n_layers) * 2 ** n_layers == size
+def test_smallest_side_accepts_multiples_only_and_advises_sizes_that_work(size, n_layers):
+    if size % 2 ** n_layers == 0: assert smallest_side(size, n_layers) * 2 ** n_layers == size
     else:
-        with pytest.raises(ValueError, match="multiple of") as error: check_size(size, n_layers)
-        for advised in str(error.value).rsplit("use ", 1)[1].split(" or "): check_size(int(advised), n_layers)
+        with pytest.raises(ValueError, match="multiple of") as error: smallest_side(size, n_layers)
+        for advised in str(error.value).rsplit("use ", 1)[1].split(" or "): smallest_side(int(advised), n_layers)
 
 
 @settings(max_examples=8, deadline=None)

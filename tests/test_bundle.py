@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latentfaces.bundle import FILES, Bundle, changed_images, decoded, load_bundle, measure, reconstruction_error, save_bundle, sha256, train_bundle
+from latentfaces.bundle import (_FILES, Bundle, ReconstructionScores, decode_with, load_bundle, mismatched_images, reconstruction_error, reconstruction_scores,
+                                sha256, train_bundle)
 from latentfaces.core import in_batches
 from latentfaces.drawn import synthetic_faces
 
@@ -25,7 +26,7 @@ def test_saved_and_loaded_is_the_same(tiny_bundle, tmp_path):
     again = load_bundle(tiny_bundle.save(tmp_path / "again"))
     np.testing.assert_array_equal(again.z, tiny_bundle.z)
     np.testing.assert_array_equal(again.names, tiny_bundle.names)
-    assert again.history == tiny_bundle.history and again.config["scores"] == tiny_bundle.config["scores"]
+    assert again.history.equals(tiny_bundle.history) and len(again.history) == 3 and again.config["scores"] == tiny_bundle.config["scores"]
     images = synthetic_faces(9, size=16, random_state=9)[0]
     np.testing.assert_array_equal(again.encode(images), tiny_bundle.encode(images))
     np.testing.assert_array_equal(again.decode(again.z[:9]), tiny_bundle.decode(again.z[:9]))
@@ -133,7 +134,7 @@ def test_any_function_from_z_to_images_is_a_decoder(decoder):
     faces = Bundle(Z, decoder=decoder).decode(Z, batch_size=7)
     assert faces.dtype == np.float32 and faces.min() >= 0 and faces.max() <= 1
     np.testing.assert_allclose(faces, right(Z.astype(np.float32)), atol=3e-3)
-    np.testing.assert_array_equal(decoded(decoder, Z, batch_size=7), faces)
+    np.testing.assert_array_equal(decode_with(decoder, Z, batch_size=7), faces)
 
 
 def keras_decoders():
@@ -165,7 +166,7 @@ def test_keras_models_that_do_not_know_their_sizes_decode(which):
     (lambda z: right(z)[:1], r"got \(1, 8, 8, 3\)"), (lambda z: {"faces": right(z)}, r"got \(\)"), (lambda z: None, r"got \(\)"),
     (lambda z: [right(z)[0], right(z)[0, 0]], "different lengths")])
 def test_what_a_decoder_paints_is_looked_at(decoder, message):
-    for decode in (Bundle(Z, decoder=decoder).decode, lambda z: decoded(decoder, z)):
+    for decode in (Bundle(Z, decoder=decoder).decode, lambda z: decode_with(decoder, z)):
         with pytest.raises(ValueError, match=message) as error: decode(Z)
         assert "\n" not in str(error.value)
 
@@ -197,16 +198,16 @@ def test_networks_that_could_not_be_read_again_are_not_saved(tiny_bundle, tmp_pa
 def test_other_images_under_the_same_names_are_found(tiny_bundle, face_folder):
     from latentfaces.images import load_images
     images, names = load_images(face_folder, size=16, progress=False, return_names=True)
-    assert len(changed_images(tiny_bundle, images, names)) == 0 and len(changed_images(tiny_bundle, images[:7], names[:7])) == 0
+    assert len(mismatched_images(tiny_bundle, images, names)) == 0 and len(mismatched_images(tiny_bundle, images[:7], names[:7])) == 0
     rounded = np.clip(images.astype(int) + np.random.default_rng(0).integers(-1, 2, images.shape), 0, 255).astype(np.uint8)
-    assert len(changed_images(tiny_bundle, rounded, names)) == 0
+    assert len(mismatched_images(tiny_bundle, rounded, names)) == 0
     others = images.copy()
     swapped = np.flatnonzero(np.isin(names, tiny_bundle.names))[:2]
     others[swapped] = others[swapped[::-1]]
-    assert list(changed_images(tiny_bundle, others, names)) == list(names[swapped])
-    assert len(changed_images(tiny_bundle, images[::-1], names)) > 100 and len(changed_images(tiny_bundle, images[::-1], names, max_images=20)) == 20
-    assert len(changed_images(tiny_bundle, images, [f"other{i}" for i in range(120)])) == 0
-    assert changed_images(Bundle(tiny_bundle.z, tiny_bundle.names), images, names) is None
+    assert list(mismatched_images(tiny_bundle, others, names)) == list(names[swapped])
+    assert len(mismatched_images(tiny_bundle, images[::-1], names)) > 100 and len(mismatched_images(tiny_bundle, images[::-1], names, max_images=20)) == 20
+    assert len(mismatched_images(tiny_bundle, images, [f"other{i}" for i in range(120)])) == 0
+    assert mismatched_images(Bundle(tiny_bundle.z, tiny_bundle.names), images, names) is None
 
 
 def test_a_notebook_shows_faces_and_sizes(tiny_bundle):
@@ -238,7 +239,7 @@ def test_config_names_what_was_done(tiny_bundle, face_folder):
     from latentfaces.training import data_fingerprint
     config = json.loads((tiny_bundle.path / "config.json").read_text())
     assert {"size", "crop", "latent_dim", "data", "recipe", "training", "versions", "scores", "sha256"} <= set(config)
-    assert config["sha256"] == {name: sha256(tiny_bundle.path / name) for name in FILES}
+    assert config["sha256"] == {name: sha256(tiny_bundle.path / name) for name in _FILES}
     source, fingerprint = config["data"].pop("source"), config["data"].pop("fingerprint")
     assert config["data"] == {"n_train": 108, "n_held_out": 12, "split_seed": 0} and "/" not in source
     assert fingerprint == data_fingerprint(*load_images(face_folder, size=16, progress=False, return_names=True))
@@ -247,13 +248,13 @@ def test_config_names_what_was_done(tiny_bundle, face_folder):
                                 "loss": "mean squared error", "mirrored": True}
 
 
-@pytest.mark.parametrize("name", [*FILES, "config.json"])
+@pytest.mark.parametrize("name", [*_FILES, "config.json"])
 def test_a_missing_file_is_named(copy, name):
     (copy / name).unlink()
     with pytest.raises(FileNotFoundError, match=f"without {name}"): load_bundle(copy)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", _FILES)
 @pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b"", lambda b: bytes([b[0] ^ 1]) + b[1:], lambda b: b + b"x"])
 def test_a_damaged_file_is_named(copy, name, damage):
     (copy / name).write_bytes(damage((copy / name).read_bytes()))
@@ -269,7 +270,7 @@ def test_a_damaged_config_is_refused(copy, text):
 def rewritten(folder, **changes):
     "Change config.json and renew its checksums, as someone would who puts a bundle together by hand."
     config = json.loads((folder / "config.json").read_text()) | changes
-    config["sha256"] = {name: sha256(folder / name) for name in FILES}
+    config["sha256"] = {name: sha256(folder / name) for name in _FILES}
     (folder / "config.json").write_text(json.dumps(config))
 
 
@@ -314,7 +315,7 @@ def test_a_folder_with_other_files_is_left_alone(tiny_bundle, tmp_path):
 def test_a_failed_save_leaves_the_old_bundle_and_no_rest(copy, tiny_bundle, monkeypatch):
     def full(*args, **kwargs): raise OSError(28, "No space left on device")
     monkeypatch.setattr("latentfaces.bundle.np.savez_compressed", full)
-    with pytest.raises(OSError, match="No space left"): save_bundle(tiny_bundle, copy)
+    with pytest.raises(OSError, match="No space left"): tiny_bundle.save(copy)
     assert [p.name for p in copy.parent.iterdir()] == ["copy"]
     assert len(load_bundle(copy).z) == len(tiny_bundle.z)
 
@@ -325,13 +326,13 @@ def test_the_old_bundle_comes_back_when_the_new_one_cannot_take_its_place(copy, 
         if self.name.endswith(".part"): raise OSError("no")
         return rename(self, target)
     monkeypatch.setattr(type(copy), "rename", refuse)
-    with pytest.raises(OSError, match="no"): save_bundle(tiny_bundle, copy)
+    with pytest.raises(OSError, match="no"): tiny_bundle.save(copy)
     assert [p.name for p in copy.parent.iterdir()] == ["copy"] and len(load_bundle(copy).z) == len(tiny_bundle.z)
 
 
 def test_rows_of_a_large_array_are_encoded_batch_by_batch(tiny_bundle):
-    from latentfaces.training import Rows
-    class Counting(Rows):
+    from latentfaces.training import ImageSubset
+    class Counting(ImageSubset):
         most = 0
         def __getitem__(self, key):
             part = super().__getitem__(key)
@@ -370,7 +371,7 @@ def test_a_training_behind_a_link(there, face_folder, tmp_path):
     link = linked(tmp_path, "real")
     if there: (tmp_path / "there" / "real").mkdir()
     train_bundle(face_folder, link, **TINY | {"epochs": 1})
-    assert sorted(p.name for p in (tmp_path / "there" / "real").iterdir()) == sorted(["config.json", *FILES])
+    assert sorted(p.name for p in (tmp_path / "there" / "real").iterdir()) == sorted(["config.json", *_FILES])
     assert link.is_symlink() and [p.name for folder in ("here", "there") for p in (tmp_path / folder).iterdir()] == ["link", "real"]
     with pytest.raises(FileExistsError, match="finished one"): train_bundle(face_folder, link, **TINY)
 
@@ -381,9 +382,9 @@ def test_a_folder_with_a_name_as_long_as_a_folder_may_have(tiny_bundle, tmp_path
 
 def test_measuring_shows_that_it_goes_on(tiny_bundle, capsys):
     images = synthetic_faces(40, size=16, random_state=1)[0]
-    scores = [measure(tiny_bundle, images[:30], images[30:], progress) for progress in (True, False)]
+    scores = [reconstruction_scores(tiny_bundle, images[:30], images[30:], progress) for progress in (True, False)]
     assert scores[0] == scores[1] and capsys.readouterr().err.count("measuring") > 0
-    measure(tiny_bundle, images[:30], images[30:])
+    reconstruction_scores(tiny_bundle, images[:30], images[30:])
     assert capsys.readouterr().err == ""
 
 
@@ -410,17 +411,17 @@ def test_the_pretrained_bundle_is_whole_and_small_enough():
 def test_the_pretrained_bundle_on_real_images(celeba):
     from latentfaces.images import load_images
     from latentfaces.labels import split_indices
-    from latentfaces.training import Rows, pixel_pca_error
+    from latentfaces.training import ImageSubset, pixel_pca_error
     bundle = load_bundle()
     images, names = load_images(celeba, size=64, crop=140, return_names=True)
     train, held = split_indices(len(images), held_out=500, random_state=bundle.config["data"]["split_seed"])
     np.testing.assert_array_equal(np.asarray(names)[train], bundle.names)
     np.testing.assert_allclose(bundle.encode(images[train[:300]]), bundle.z[:300], atol=2e-2)
-    assert len(changed_images(bundle, images, names)) == 0
+    assert len(mismatched_images(bundle, images, names)) == 0
     some = train[:300]
     rounded = np.clip(images[some].astype(int) + np.random.default_rng(0).integers(-2, 3, images[some].shape), 0, 255).astype(np.uint8)
     for changed, images_now in [(0, rounded), (300, np.roll(images[some], 1, axis=2)), (300, images[some, :, ::-1]), (300, images[some[::-1]])]:
-        assert len(changed_images(bundle, images_now, np.asarray(names)[some])) == changed
+        assert len(mismatched_images(bundle, images_now, np.asarray(names)[some])) == changed
     error = reconstruction_error(bundle, images[held])
     assert error == pytest.approx(bundle.config["scores"]["held_out_mse"], rel=1e-2)
-    assert error <= 0.90 * pixel_pca_error(Rows(images, train), images[held])
+    assert error <= 0.90 * pixel_pca_error(ImageSubset(images, train), images[held])

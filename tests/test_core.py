@@ -18,12 +18,12 @@ from scipy import sparse
 
 from clouds import cloud
 from latentfaces.core import (
-    as_numbers, as_array, batches, check_choice, check_count, check_images, check_latents, check_output, check_positive, check_share, expanded,
+    as_numbers, as_array, batches, check_choice, check_count, check_images, check_latents, check_output, check_positive, check_share, expand_path,
     in_batches, progress_bar, random_generator, read_arrays, replace_file, to_float, warn)
-from latentfaces.correlations import correlation_matrix, distance_correlation, shuffle_components, strongest_pairs
+from latentfaces.correlations import correlation_matrix, distance_correlations, shuffle_components, strongest_pairs
 from latentfaces.densities import BlendSampler, TruncatedGaussianSampler
-from latentfaces.distributions import fit_gaussian, number_density
-from latentfaces.ellipses import confidence_ellipse, draw_original, pair_indices
+from latentfaces.distributions import number_density
+from latentfaces.ellipses import confidence_ellipse, pair_indices, sample_original_coordinates
 from latentfaces.gaussian import normality_tests
 from latentfaces.sampling import EllipticSampler, GaussianSampler, IndependentSampler, UniformSampler
 from strange import BAD_NUMBERS, BAD_POINTS, SAME_NUMBERS, assert_clear, attempt, gridded, refused, told
@@ -202,16 +202,16 @@ def test_bad_batch_sizes():
 
 def test_home_folders(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert expanded("~/x") == tmp_path / "x" and expanded("x") == Path("x") and expanded(Path("a") / "~") == Path("a/~")
-    with pytest.raises(FileNotFoundError, match="there is no home folder for the ~ in ~nosuchuser/x: write the path out"): expanded("~nosuchuser/x")
+    assert expand_path("~/x") == tmp_path / "x" and expand_path("x") == Path("x") and expand_path(Path("a") / "~") == Path("a/~")
+    with pytest.raises(FileNotFoundError, match="there is no home folder for the ~ in ~nosuchuser/x: write the path out"): expand_path("~nosuchuser/x")
     for bad in (None, 3, 1.5, [], object(), np.zeros(3)):
-        with pytest.raises(TypeError, match="expected a path, got") as caught: expanded(bad)
+        with pytest.raises(TypeError, match="expected a path, got") as caught: expand_path(bad)
         assert_clear(caught.value)
 
 
 def test_no_home_at_all():
     "Neither the variable nor an entry in the password file: as for a process in a container with a foreign user id."
-    code = "import pwd\npwd.getpwuid = lambda uid: (_ for _ in ()).throw(KeyError(uid))\nfrom latentfaces.core import expanded\nprint(expanded('x'))\ntry: expanded('~/x')\nexcept FileNotFoundError as error: print(error)"
+    code = "import pwd\npwd.getpwuid = lambda uid: (_ for _ in ()).throw(KeyError(uid))\nfrom latentfaces.core import expand_path\nprint(expand_path('x'))\ntry: expand_path('~/x')\nexcept FileNotFoundError as error: print(error)"
     environment = {name: value for name, value in os.environ.items() if name != "HOME"}
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert found.stdout.splitlines() == ["x", "there is no home folder for the ~ in ~/x: write the path out"], found.stderr
@@ -445,7 +445,7 @@ def test_a_bar_that_is_left_raises_what_was_raised(capsys):
 
 
 @pytest.mark.parametrize("call", [
-    lambda x: number_density(x[:, 0]), lambda x: distance_correlation(x[:, 0], x[:, 1]), lambda x: fit_gaussian(x[:, 0], x[:, 1]),
+    lambda x: number_density(x[:, 0]), lambda x: distance_correlations(x),
     lambda x: check_latents(list(x)), lambda x: check_images(np.ma.masked_array(np.zeros((2, 4, 4, 3)), mask=np.ones((2, 4, 4, 3)))),
     lambda x: correlation_matrix(x), lambda x: confidence_ellipse(x[:, :2]), lambda x: strongest_pairs(x[:5, :5])])
 def test_masked_values_are_used_nowhere(call):
@@ -462,7 +462,7 @@ def test_as_numbers_takes_real_numbers_only(bad):
 
 @pytest.mark.parametrize("call", [
     lambda seed: shuffle_components(np.eye(4), seed), lambda seed: normality_tests(np.random.default_rng(0).standard_normal((60, 3)), random_state=seed),
-    lambda seed: draw_original(np.random.default_rng(0).standard_normal((60, 3)), 2, random_state=seed), lambda seed: pair_indices(9, 3, seed),
+    lambda seed: sample_original_coordinates(np.random.default_rng(0).standard_normal((60, 3)), 2, random_state=seed), lambda seed: pair_indices(9, 3, seed),
     *(lambda seed, cls=cls: cls(random_state=seed).fit(np.random.default_rng(0).standard_normal((60, 3)))
       for cls in (GaussianSampler, IndependentSampler, EllipticSampler, UniformSampler, TruncatedGaussianSampler, BlendSampler))])
 @pytest.mark.parametrize("seed", [-1, "x", True, 0.5])

@@ -17,7 +17,7 @@ from clouds import cloud
 from latentfaces.densities import (
     BlendSampler, CopulaSampler, EigenfaceSampler, EmpiricalRadiusSampler, GaussianizationSampler, KernelSampler, MixtureSampler,
     ScaleMixtureSampler, TruncatedGaussianSampler, _different, _from_normal, _margins, _stretch_lengths, _through, _to_normal,
-    scaled_log_density)
+    scale_mixture_log_density)
 from latentfaces.sampling import DensitySampler, GaussianSampler, load_sampler
 
 SAMPLERS = [TruncatedGaussianSampler(), TruncatedGaussianSampler(0.5), EmpiricalRadiusSampler(), ScaleMixtureSampler(), CopulaSampler(),
@@ -90,7 +90,7 @@ def test_scaled_density_against_quadrature():
         peak = np.log(r / np.sqrt(d)) / sigma + sigma
         value = integrate.quad(integrand, -12, 12, points=sorted({max(-11.9, min(11.9, peak)), 0.0}), limit=500, epsabs=0)[0]
         truth = np.log(value) - r * r / 2 - d / 2 * np.log(2 * np.pi)
-        assert scaled_log_density(np.array([r * r]), sigma, d)[0] == pytest.approx(truth, abs=1e-6)
+        assert scale_mixture_log_density(np.array([r * r]), sigma, d)[0] == pytest.approx(truth, abs=1e-6)
 
 
 def test_mixture_is_scikit_learns():
@@ -420,15 +420,15 @@ def test_identical_points_and_bad_calls(sampler):
     (TruncatedGaussianSampler("all"), TypeError, "confidence must be a number above 0 and at most 1, got 'all'"),
     (CopulaSampler(1), ValueError, "n_knots must be a whole number of at least 2, got 1"),
     (CopulaSampler(3.5), TypeError, "n_knots must be a whole number of at least 2, got 3.5"),
-    (MixtureSampler(0), ValueError, "n_components must be a whole number of at least 1, got 0"),
+    (MixtureSampler(0), ValueError, "n_gaussians must be a whole number of at least 1, got 0"),
     (MixtureSampler(reg_covar=0), ValueError, "reg_covar must be a positive number, got 0"),
     (MixtureSampler(max_iter=0), ValueError, "max_iter must be a whole number of at least 1, got 0"),
     (KernelSampler(0), ValueError, "bandwidth must be a positive number, got 0"),
     (KernelSampler(np.inf), ValueError, "bandwidth must be a positive number, got inf"),
     (GaussianizationSampler(0), ValueError, "n_layers must be a whole number of at least 1, got 0"),
     (GaussianizationSampler(n_knots=1), ValueError, "n_knots must be a whole number of at least 2, got 1"),
-    (BlendSampler(0), ValueError, "parents must be a whole number of at least 1, got 0"),
-    (BlendSampler(True), TypeError, "parents must be a whole number of at least 1, got True"),
+    (BlendSampler(0), ValueError, "n_parents must be a whole number of at least 1, got 0"),
+    (BlendSampler(True), TypeError, "n_parents must be a whole number of at least 1, got True"),
     (BlendSampler(noise=1), ValueError, "noise must be at least 0 and below 1, got 1"),
     (BlendSampler(noise=-0.1), ValueError, "noise must be at least 0 and below 1, got -0.1"),
     (BlendSampler(300), ValueError, "300 parents need more than 300 z-points to choose from, got 300"),

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from scipy import stats
 
-from latentfaces.ellipses import (ConfidenceEllipse, alignment, confidence_ellipse, density_contours, draw_original, largest_pair_radius, n_std_within,
-                                  pair_density, pair_indices, share_inside, share_within)
+from latentfaces.ellipses import (ConfidenceEllipse, confidence_ellipse, contour_alignment, density_contours, sample_original_coordinates, n_std_for_level,
+                                  pair_density, pair_indices, share_in_ellipses, confidence_level)
 
 moderate = st.floats(0.05, 20)
 covariances = st.builds(lambda a, c, r: np.array([[a * a, r * a * c], [r * a * c, c * c]]), moderate, moderate, st.floats(-0.99, 0.99))
@@ -27,15 +27,15 @@ def spd(d, seed=0):
 
 def test_share_of_a_pair_is_the_closed_form():
     k = np.array([0.1, 1, 2, 2.2, 2.35, 3, 5])
-    np.testing.assert_allclose(share_within(k), 1 - np.exp(-k**2 / 2))
-    np.testing.assert_allclose(share_within([2, 2.2, 3]), [0.865, 0.911, 0.989], atol=5e-4)
-    np.testing.assert_allclose(share_within(1, 1), 0.6827, atol=1e-4)
-    np.testing.assert_allclose(n_std_within(share_within(k, 7), 7), k)
+    np.testing.assert_allclose(confidence_level(k), 1 - np.exp(-k**2 / 2))
+    np.testing.assert_allclose(confidence_level([2, 2.2, 3]), [0.865, 0.911, 0.989], atol=5e-4)
+    np.testing.assert_allclose(confidence_level(1, 1), 0.6827, atol=1e-4)
+    np.testing.assert_allclose(n_std_for_level(confidence_level(k, 7), 7), k)
 
 
 def test_share_in_many_dimensions_against_monte_carlo():
     lengths = np.linalg.norm(np.random.default_rng(0).standard_normal((20_000, 50)), axis=1)
-    np.testing.assert_allclose(share_within([6.5, 7, 7.5], 50), [(lengths <= k).mean() for k in (6.5, 7, 7.5)], atol=0.015)
+    np.testing.assert_allclose(confidence_level([6.5, 7, 7.5], 50), [(lengths <= k).mean() for k in (6.5, 7, 7.5)], atol=0.015)
 
 
 # --- one ellipse
@@ -78,7 +78,7 @@ def test_ellipse_moves_with_rotation_shift_and_scale(C, degrees, scale, seed):
 
 def test_confidence_and_number_of_standard_deviations_mean_the_same():
     C = [[2, 0.5], [0.5, 1]]
-    assert confidence_ellipse(covariance=C, confidence=1 - np.exp(-2)).semi_axes == pytest.approx(confidence_ellipse(covariance=C, n_std=2).semi_axes)
+    assert confidence_ellipse(covariance=C, n_std=n_std_for_level(1 - np.exp(-2))).semi_axes == pytest.approx(confidence_ellipse(covariance=C, n_std=2).semi_axes)
     assert confidence_ellipse(covariance=C) == confidence_ellipse(covariance=C, n_std=2)
     assert confidence_ellipse(covariance=C, n_std=1).center == (0, 0)
 
@@ -105,7 +105,6 @@ def test_frozen():
 @pytest.mark.parametrize("arguments, message", [
     ({}, "either the points of a pair or their covariance"), ({"points": np.ones((3, 2)), "covariance": np.eye(2)}, "one of the two"),
     ({"points": [[2.0, 1.0], [1.0, 3.0]]}, "at least 3 points, got 2: give a covariance matrix as covariance="),
-    ({"covariance": np.eye(2), "n_std": 1, "confidence": 0.5}, "not both"), ({"covariance": np.eye(2), "confidence": 1.0}, "between 0 and 1, got 1.0"),
     ({"covariance": np.eye(2), "n_std": 0}, "n_std must be a positive number"), ({"covariance": np.eye(3)}, r"shape \(2, 2\)"),
     ({"covariance": [[1, 2], [2, 1]]}, "is not a covariance"), ({"covariance": [[-1, 0], [0, 1]]}, "is not a covariance"),
     ({"covariance": [[1, 0.5], [0, 1]]}, "is not a covariance"), ({"covariance": [[np.nan, 0], [0, 1]]}, "is not a covariance"),
@@ -144,27 +143,27 @@ def test_few_pairs_of_many_components_need_no_list_of_all():
 @given(st.integers(0, 2**32 - 1), st.integers(2, 12), st.integers(5, 60))
 def test_share_inside_counts_what_each_ellipse_contains(seed, d, n):
     z = gaussian(n, spd(d, seed), seed) + 10
-    shares = share_inside(z, (0.7, 1.9))
+    shares = share_in_ellipses(z, (0.7, 1.9))
     for (i, j), row in zip(pair_indices(d), shares):
         expected = [confidence_ellipse(z[:, [i, j]], n_std=k).contains(z[:, [i, j]]).mean() for k in (0.7, 1.9)]
         assert row == pytest.approx(expected, abs=1.01 / n)  # a point on the border may round to either side
 
 
 def test_share_inside_of_a_gaussian_is_the_theory():
-    share = share_inside(gaussian(20_000, spd(8), mean=np.arange(8) * 100), (1, 2, 3))
-    np.testing.assert_allclose(share, np.tile(share_within([1, 2, 3]), (28, 1)), atol=0.012)
+    share = share_in_ellipses(gaussian(20_000, spd(8), mean=np.arange(8) * 100), (1, 2, 3))
+    np.testing.assert_allclose(share, np.tile(confidence_level([1, 2, 3]), (28, 1)), atol=0.012)
 
 
 def test_share_inside_takes_blocks_and_float32():
     z = gaussian(8192 + 300, spd(3)).astype(np.float32)
-    share = share_inside(z, 2)
+    share = share_in_ellipses(z, 2)
     assert share[0, 0] == pytest.approx(confidence_ellipse(z[:, :2]).contains(z[:, :2]).mean(), abs=2e-4)
 
 
 def test_pairs_without_an_ellipse_are_nan_and_leave_the_others_alone():
     z = np.c_[gaussian(500, spd(2)), np.full(500, 0.1), np.zeros(500)]
     z = np.c_[z, -3 * z[:, 0] + 1]
-    share = dict(zip(map(tuple, pair_indices(5)), share_inside(z, 2)[:, 0]))
+    share = dict(zip(map(tuple, pair_indices(5)), share_in_ellipses(z, 2)[:, 0]))
     assert np.isnan([share[pair] for pair in [(0, 2), (1, 3), (2, 3), (0, 4), (3, 4)]]).all()
     assert share[0, 1] == pytest.approx(confidence_ellipse(z[:, :2]).contains(z[:, :2]).mean(), abs=0.003) and np.isfinite(share[1, 4])
 
@@ -228,17 +227,17 @@ def test_bad_pairs():
 
 def test_alignment_of_known_clouds():
     spread = np.diag([5.0, 2.0, 0.7])
-    upright = alignment(gaussian(30_000, spread**2), pair_indices(3))
+    upright = contour_alignment(gaussian(30_000, spread**2), pair_indices(3))
     assert upright["tilt"].max() < 2.5 and upright["angle_error"].max() < 2.5 and abs(upright["ratio_error"]).max() < 0.08
-    assert upright["axis_ratio"] == pytest.approx([2.5, 50 / 7, 20 / 7], rel=0.03) and upright["size"] == pytest.approx(1, abs=0.05)
+    assert upright["axis_ratio"].tolist() == pytest.approx([2.5, 50 / 7, 20 / 7], rel=0.03) and abs(upright["size"] - 1).max() < 0.05
     cos, sin = np.cos(np.radians(30)), np.sin(np.radians(30))
-    turned = alignment(gaussian(30_000, spread[:2, :2]**2) @ np.array([[cos, sin], [-sin, cos]]))
-    assert turned["tilt"] == pytest.approx(30, abs=2.5) and turned["expected_tilt"] == pytest.approx(30, abs=1)
+    turned = contour_alignment(gaussian(30_000, spread[:2, :2]**2) @ np.array([[cos, sin], [-sin, cos]]))
+    assert turned["tilt"][0] == pytest.approx(30, abs=2.5) and turned["expected_tilt"][0] == pytest.approx(30, abs=1)
 
 
 def test_alignment_of_a_degenerate_pair_is_nan():
     z = np.c_[gaussian(2000, np.diag([1.0, 9])), np.full(2000, 0.3)]
-    a = alignment(z, pair_indices(3))
+    a = contour_alignment(z, pair_indices(3))
     assert np.isfinite(a["tilt"]).tolist() == [True, False, False]
 
 
@@ -253,10 +252,9 @@ def worst_by_hand(vectors, mean, C):
 @given(st.integers(0, 2**32 - 1), st.integers(2, 9), st.floats(0.1, 4))
 def test_every_pair_of_every_vector_is_inside(seed, d, n_std):
     z = gaussian(300, spd(d, seed), seed) - 4
-    vectors = draw_original(z, 20, n_std, n_sweeps=5, random_state=seed)
+    vectors = sample_original_coordinates(z, 20, n_std, n_sweeps=5, random_state=seed)
     mean, C = z.mean(0), np.cov(z.T)
     assert vectors.shape == (20, d) and worst_by_hand(vectors, mean, C).max() <= n_std * (1 + 1e-6)
-    assert largest_pair_radius(z, mean, C) == pytest.approx(worst_by_hand(z, mean, C), rel=1e-6)
 
 
 @pytest.mark.parametrize("C", [np.array([[1, 0.9], [0.9, 1]]), np.array([[1, 0.7, -0.3], [0.7, 2, 0.2], [-0.3, 0.2, 0.5]])])
@@ -266,7 +264,7 @@ def test_the_law_is_uniform_on_the_region(C):
     size = np.sqrt(np.diag(sample))
     box = mean + size * np.random.default_rng(1).uniform(-1, 1, (40_000, len(C)))
     truth = box[worst_by_hand(box, mean, sample) <= 1]
-    vectors = draw_original(z, 6000, n_std=1, n_sweeps=40, random_state=0)
+    vectors = sample_original_coordinates(z, 6000, n_std=1, n_sweeps=40, random_state=0)
     for direction in [*np.eye(len(C)), np.ones(len(C)), np.arange(len(C)) - 0.5]:
         assert stats.ks_2samp(truth @ direction, vectors @ direction).pvalue > 1e-3
     assert stats.ks_2samp(worst_by_hand(truth, mean, sample), worst_by_hand(vectors, mean, sample)).pvalue > 1e-3
@@ -274,36 +272,35 @@ def test_the_law_is_uniform_on_the_region(C):
 
 def test_seeds_and_independence():
     z = gaussian(500, spd(6))
-    assert np.array_equal(draw_original(z, 9, random_state=4), draw_original(z, 9, random_state=4))
-    vectors = draw_original(z, 300, random_state=4)
-    assert not np.array_equal(vectors[:9], draw_original(z, 9, random_state=5)) and len(np.unique(vectors, axis=0)) == 300
+    assert np.array_equal(sample_original_coordinates(z, 9, random_state=4), sample_original_coordinates(z, 9, random_state=4))
+    vectors = sample_original_coordinates(z, 300, random_state=4)
+    assert not np.array_equal(vectors[:9], sample_original_coordinates(z, 9, random_state=5)) and len(np.unique(vectors, axis=0)) == 300
     neighbours = np.corrcoef(vectors[:-1, 0], vectors[1:, 0])[0, 1]
     assert abs(neighbours) < 4 / np.sqrt(300)
 
 
 def test_vectors_move_with_shift_and_scale_of_each_component():
     z, scale = gaussian(500, spd(5)), np.array([0.01, 1, 50, 3, 7])
-    moved = draw_original(z * scale + 1000, 20, random_state=1)
-    np.testing.assert_allclose(moved, draw_original(z, 20, random_state=1) * scale + 1000, rtol=1e-6)
+    moved = sample_original_coordinates(z * scale + 1000, 20, random_state=1)
+    np.testing.assert_allclose(moved, sample_original_coordinates(z, 20, random_state=1) * scale + 1000, rtol=1e-6)
 
 
 def test_a_constant_component_keeps_its_value():
     z = np.insert(gaussian(300, spd(3)), 1, 0.1, axis=1)
-    vectors = draw_original(z, 50, n_std=2, random_state=0)
+    vectors = sample_original_coordinates(z, 50, n_std=2, random_state=0)
     assert np.allclose(vectors[:, 1], 0.1) and vectors[:, [0, 2, 3]].std(0).min() > 0.1
-    np.testing.assert_allclose(vectors[:, [0, 2, 3]], draw_original(z[:, [0, 2, 3]], 50, n_std=2, random_state=0))
-    assert np.isfinite(largest_pair_radius(vectors, z.mean(0), np.cov(z.T))).all()
+    np.testing.assert_allclose(vectors[:, [0, 2, 3]], sample_original_coordinates(z[:, [0, 2, 3]], 50, n_std=2, random_state=0))
 
 
 def test_fewer_points_than_dimensions():
     z = gaussian(12, spd(30))
-    vectors = draw_original(z, 10, n_std=1, random_state=0)
-    assert largest_pair_radius(vectors, z.mean(0), np.cov(z.T)).max() <= 1 + 1e-6
+    vectors = sample_original_coordinates(z, 10, n_std=1, random_state=0)
+    assert worst_by_hand(vectors, z.mean(0), np.cov(z.T)).max() <= 1 + 1e-6
 
 
 @pytest.mark.parametrize("change, message", [
-    ({"n_vectors": 0}, "n_vectors must be a whole number of at least 1, got 0"), ({"n_vectors": 2.5}, "n_vectors must be a whole number of at least 1, got 2.5"), ({"n_sweeps": 0}, "n_sweeps must be a whole number of at least 1"),
+    ({"n_samples": 0}, "n_samples must be a whole number of at least 1, got 0"), ({"n_samples": 2.5}, "n_samples must be a whole number of at least 1, got 2.5"), ({"n_sweeps": 0}, "n_sweeps must be a whole number of at least 1"),
     ({"n_std": -1}, "n_std must be a positive number"), ({"z": np.ones(4)}, "Reshape your data"), ({"z": np.full((4, 2), np.nan)}, "NaN or infinite"),
     ({"z": np.arange(8.0).reshape(4, 2)}, "components 0 and 1 are perfectly correlated")])
 def test_bad_draws(change, message):
-    with pytest.raises((TypeError, ValueError), match=message): draw_original(**({"z": gaussian(50, spd(3)), "n_vectors": 3} | change))
+    with pytest.raises((TypeError, ValueError), match=message): sample_original_coordinates(**({"z": gaussian(50, spd(3)), "n_samples": 3} | change))

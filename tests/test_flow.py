@@ -9,13 +9,13 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils.estimator_checks import check_estimator
 
-from latentfaces.flow import FlowSampler, _backwards, _flat_weights, _forwards, _shapes, _unpacked, build_flow
+from latentfaces.flow import FlowSampler, _backwards, _flat_weights, _forwards, _shapes, _unpacked, _build_flow
 from latentfaces.sampling import GaussianSampler, load_sampler, make_sampler
 from strange import BAD_POINTS, assert_right_draws, attempt, fit_and_draw, frozen, gridded, refused, same
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # asked for by few epochs, but where it is what is tested
 
-QUICK = FlowSampler(n_couplings=3, hidden=16, dropout=0.0, max_epochs=3, learning_rate=5e-3, progress=False, random_state=0)
+QUICK = FlowSampler(n_couplings=3, n_hidden=16, dropout=0.0, max_epochs=3, learning_rate=5e-3, progress=False, random_state=0)
 
 
 def banana(n, seed=0):
@@ -27,7 +27,7 @@ def banana(n, seed=0):
 @pytest.fixture(scope="module")
 def bent():
     "A flow that has learned the banana."
-    return FlowSampler(hidden=32, dropout=0.0, max_epochs=25, learning_rate=3e-3, random_state=0).fit(banana(3000))
+    return FlowSampler(n_hidden=32, dropout=0.0, max_epochs=25, learning_rate=3e-3, random_state=0).fit(banana(3000))
 
 
 @settings(max_examples=60, deadline=None)
@@ -49,9 +49,9 @@ def test_there_and_back_and_the_determinant(seed, d, hidden, n_couplings):
 def test_keras_and_numpy_agree():
     rng = np.random.default_rng(0)
     orders = np.array([rng.permutation(7) for _ in range(4)])
-    model = build_flow(orders, 10, sigma=0.4)
+    model = _build_flow(orders, 10, sigma=0.4)
     for weight in model.trainable_weights: weight.assign(rng.normal(0, 0.4, weight.shape))
-    sampler = FlowSampler(n_couplings=4, hidden=10)
+    sampler = FlowSampler(n_couplings=4, n_hidden=10)
     sampler.orders_, sampler.weights_, sampler.sigma_ = orders, _flat_weights(model), 0.4
     x = rng.standard_normal((50, 7)).astype(np.float32)
     assert np.allclose(np.asarray(model(x))[:, 0], sampler._score_white(x.astype(np.float64)), atol=1e-3)
@@ -59,7 +59,7 @@ def test_keras_and_numpy_agree():
 
 def test_an_untrained_flow_is_the_scale_mixture():
     x = np.random.default_rng(0).standard_normal((20, 4)).astype(np.float32)
-    model = build_flow(np.array([[0, 2, 1, 3], [3, 1, 0, 2]]), 8, sigma=0.0)
+    model = _build_flow(np.array([[0, 2, 1, 3], [3, 1, 0, 2]]), 8, sigma=0.0)
     assert np.allclose(np.asarray(model(x))[:, 0], stats.multivariate_normal(np.zeros(4)).logpdf(x), atol=1e-4)
 
 
@@ -81,7 +81,7 @@ def test_it_learns_what_no_gaussian_has(bent):
 
 def test_the_best_epoch_is_kept(bent):
     assert bent.history_.shape[1] == 2 and len(bent.history_) <= 25
-    stopped = FlowSampler(hidden=64, dropout=0.0, max_epochs=60, patience=2, learning_rate=5e-3, random_state=0).fit(np.random.default_rng(0).standard_normal((120, 6)))
+    stopped = FlowSampler(n_hidden=64, dropout=0.0, max_epochs=60, patience=2, learning_rate=5e-3, random_state=0).fit(np.random.default_rng(0).standard_normal((120, 6)))
     assert len(stopped.history_) < 60, "no gain on points kept aside ends it"
     assert stopped.history_[:, 1].argmax() >= len(stopped.history_) - 3
 
@@ -97,7 +97,7 @@ def test_same_seed_same_vectors_and_file(tmp_path):
 
 
 def test_is_a_scikit_learn_estimator():
-    results = check_estimator(FlowSampler(n_couplings=1, hidden=2, max_epochs=1), on_fail=None)
+    results = check_estimator(FlowSampler(n_couplings=1, n_hidden=2, max_epochs=1), on_fail=None)
     # one check fits 1 feature, which a coupling cannot halve; it accepts the message that says so
     assert {r["status"] for r in results} <= {"passed", "skipped"}, [r for r in results if r["status"] == "failed"]
     assert sum(r["status"] == "passed" for r in results) > 30
@@ -113,7 +113,7 @@ def test_a_constant_component_and_a_long_scale():
     (QUICK, np.zeros((20, 1)) + np.arange(20)[:, None], ValueError, "needs at least two axes"),
     (QUICK, np.random.default_rng(0).random((9, 3)), ValueError, "needs at least 10 z-points, got 9"),
     (FlowSampler(n_couplings=0), banana(50), ValueError, "n_couplings must be a whole number of at least 1, got 0"),
-    (FlowSampler(hidden=2.5), banana(50), TypeError, "hidden must be a whole number of at least 1, got 2.5"),
+    (FlowSampler(n_hidden=2.5), banana(50), TypeError, "n_hidden must be a whole number of at least 1, got 2.5"),
     (FlowSampler(dropout=1), banana(50), ValueError, "dropout must be at least 0 and below 1, got 1"),
     (FlowSampler(held_out=0), banana(50), ValueError, "held_out must be above 0 and below 1, got 0"),
     (FlowSampler(learning_rate=np.nan), banana(50), ValueError, "learning_rate must be a positive number, got nan"),
@@ -130,23 +130,23 @@ def test_bad_input(sampler, points, error, message):
 def test_convergence_is_said(bent):
     z = banana(60)
     with pytest.warns(ConvergenceWarning, match="the flow had not settled after 2 epochs: raise max_epochs"):
-        short = FlowSampler(n_couplings=1, hidden=4, max_epochs=2, progress=False, random_state=0).fit(z)
+        short = FlowSampler(n_couplings=1, n_hidden=4, max_epochs=2, progress=False, random_state=0).fit(z)
     assert short.n_iter_ == len(short.history_) == 2 and not short.converged_
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
-        settled = FlowSampler(n_couplings=1, hidden=4, dropout=0.0, max_epochs=60, patience=1, learning_rate=0.1, progress=False, random_state=0).fit(z)
+        settled = FlowSampler(n_couplings=1, n_hidden=4, dropout=0.0, max_epochs=60, patience=1, learning_rate=0.1, progress=False, random_state=0).fit(z)
     assert settled.converged_ and settled.n_iter_ == len(settled.history_) < 60
     assert not bent.converged_ or bent.n_iter_ < 25
 
 
 def test_by_its_name_it_follows_its_seed():
     from test_sampling import check_seeds
-    short = dict(n_couplings=1, hidden=4, max_epochs=1, progress=False)
+    short = dict(n_couplings=1, n_hidden=4, max_epochs=1, progress=False)
     check_seeds(lambda seed: make_sampler("flow", random_state=seed, **short).fit(gridded(20)))
 
 
 def test_strange_points_files_and_parameters(tmp_path):
-    quick, z = FlowSampler(n_couplings=1, hidden=4, dropout=0, max_epochs=1, progress=False), gridded()
+    quick, z = FlowSampler(n_couplings=1, n_hidden=4, dropout=0, max_epochs=1, progress=False), gridded()
     for form in (frozen(z)[::-1], z * 2.0**-100, np.asfortranarray((z + 2.0**10).astype(np.float32))):
         before = form.copy()
         fitted, drawn = attempt(lambda: fit_and_draw(quick, form))
@@ -158,7 +158,7 @@ def test_strange_points_files_and_parameters(tmp_path):
         (tmp_path / "s.npz").write_bytes(one)
         refused(lambda: load_sampler(tmp_path / "s.npz"))
     for name in ("NaN", "masked", "one point", "a row", "texts", "ragged", "empty"): refused(lambda: clone(quick).fit(BAD_POINTS[name]))
-    bad = {"hidden": (0, 1.5, None), "dropout": (1, -1, np.nan, np.array([0, 1])), "held_out": (0, 1, "x"), "batch_size": (0,), "learning_rate": (0, np.inf),
+    bad = {"n_hidden": (0, 1.5, None), "dropout": (1, -1, np.nan, np.array([0, 1])), "held_out": (0, 1, "x"), "batch_size": (0,), "learning_rate": (0, np.inf),
            "max_epochs": (True,), "random_state": ("x", -1)}
     for parameter, values in bad.items():
         for value in values: refused(lambda: clone(quick).set_params(**{parameter: value}).fit(z))

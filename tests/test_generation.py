@@ -25,7 +25,7 @@ from latentfaces.core import read_arrays
 from latentfaces.densities import EigenfaceSampler
 from latentfaces.generation import generate_faces, generate_vectors, reencoding_error, walk_between, walk_plane, write_faces
 from latentfaces.pca import LatentPCA
-from latentfaces.plots import face_grid, face_sheet, plot_cloud, plot_ellipse, plot_faces, to_bytes
+from latentfaces.plots import face_grid, face_sheet, plot_cloud, plot_ellipse, plot_faces, to_uint8
 from latentfaces.sampling import SAMPLERS, EllipticSampler, GaussianSampler
 
 
@@ -116,7 +116,7 @@ def test_a_bare_decoder_paints_as_in_a_bundle(decoder, tmp_path):
 
 
 def test_a_sampler_of_images_needs_no_decoder(tiny_bundle):
-    class Eigenfaces(EigenfaceSampler): fits = "images"
+    class Eigenfaces(EigenfaceSampler): learns_from = "images"
     with pytest.raises(TypeError, match="images"): generate_faces(tiny_bundle, Eigenfaces())
     fitted = Eigenfaces(3).fit(np.random.default_rng(0).random((9, 4, 4, 3)))
     with pytest.raises(TypeError, match="draws images: they need no decoder"): generate_faces(tiny_bundle, fitted)
@@ -163,7 +163,7 @@ def test_faces_are_the_same_whether_they_are_decoded_before_or_page_by_page(tiny
     faces, z = generate_faces(tiny_bundle, n=900, random_state=2)
     *pages, vectors = write_faces(tmp_path, tiny_bundle, z, {"seed": 2})
     assert [p.name for p in pages] == ["faces-001.png", "faces-002.png", "faces-003.png"]
-    with np.load(vectors) as file: np.testing.assert_array_equal(file["faces"], to_bytes(faces))
+    with np.load(vectors) as file: np.testing.assert_array_equal(file["faces"], to_uint8(faces))
     for page, start in zip(pages, (0, 400, 800)):
         shown = np.asarray(Image.open(page))[20:]  # below the title
         np.testing.assert_array_equal(shown, face_grid(faces[start:start + 400], 20))
@@ -364,7 +364,7 @@ def test_arrays_that_are_no_faces_are_refused(shape):
 
 @pytest.mark.parametrize("value", [1.7, -0.1, np.nan])
 def test_values_that_are_no_pixels_are_refused(value):
-    for draw in (face_grid, face_sheet, plot_faces, to_bytes):
+    for draw in (face_grid, face_sheet, plot_faces, to_uint8):
         with pytest.raises(ValueError, match=r"expected values in \[0, 1\]"): draw(np.full((1, 2, 2, 3), value))
 
 
@@ -407,17 +407,17 @@ def test_command_writes_the_same_vectors_as_the_function(tiny_bundle, tmp_path):
     assert str(tmp_path / "faces.png") in done.stdout and str(tmp_path / "faces.npz") in done.stdout
     with np.load(tmp_path / "faces.npz") as file: written, settings = file["z"], json.loads(str(file["settings"]))
     np.testing.assert_array_equal(written, generate_vectors(tiny_bundle, EllipticSampler(n_components=2, factor=0.6), 6, 4))
-    assert settings == {"sampler": "elliptic", "components": 2, "factor": 0.6, "seed": 4}
+    assert settings == {"sampler": "elliptic", "n_components": 2, "factor": 0.6, "seed": 4}
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_the_command_offers_every_sampler_with_what_its_class_takes(name, capsys, monkeypatch):
     """The options of each sampler are those that the registry says it has."""
     args = cli.parser(["generate"]).parse_args(["generate", "--sampler", name])
-    assert {"sampler": name, "seed": 0} | {knob: value for knob in ("components", "factor") if (value := SAMPLERS[name].default(knob)) is not None} == cli._settings(args)
-    for knob in ("components", "factor"):
+    assert {"sampler": name, "seed": 0} | {knob: value for knob in ("n_components", "factor") if (value := SAMPLERS[name].default(knob)) is not None} == cli._settings(args)
+    for knob in ("n_components", "factor"):
         if getattr(SAMPLERS[name], knob): continue
-        assert main(["generate", "--sampler", name, f"--{knob}", "0.5"]) == 2
+        assert main(["generate", "--sampler", name, f"--{knob.removeprefix('n_')}", "0.5"]) == 2
         assert f"the sampler {name} has no {knob}" in capsys.readouterr().err
 
 
@@ -425,7 +425,7 @@ def test_the_help_says_what_the_registry_says(capsys):
     for command in ("generate", "evaluate"):
         with pytest.raises(SystemExit): main([command, "--help"])
         said = " ".join(capsys.readouterr().out.split())
-        for name, entry in SAMPLERS.items(): assert f"{name} {entry.sentence}" in said
+        for name, entry in SAMPLERS.items(): assert f"{name} {entry.description}" in said
         assert f"{SAMPLERS['elliptic'].default('factor')} for elliptic" in said and "(default: None)" not in said
 
 

@@ -13,10 +13,10 @@ from clouds import cloud
 from latentfaces.correlations import correlation_matrix
 from latentfaces.densities import TruncatedGaussianSampler
 from latentfaces.distributions import DensityHistograms, half_widths
-from latentfaces.ellipses import confidence_ellipse, draw_original
+from latentfaces.ellipses import confidence_ellipse, sample_original_coordinates
 from latentfaces.gaussian import LatentGaussian, oas_shrinkage
 from latentfaces.moments import (
-    Moments, as_moments, axes_that_vary, centred_blocks, count_axes, eigen_axes, in_subspace, principal_axes, varying_axes)
+    Moments, as_moments, count_varying_axes, centred_blocks, eigen_axes, in_subspace, principal_axes, resolve_n_components)
 from latentfaces.pca import LatentPCA
 from latentfaces.sampling import EllipticSampler, GaussianSampler, IndependentSampler
 
@@ -153,7 +153,7 @@ def test_constant_components_are_exactly_zero(value, n):
         assert moments.variance[2] == 0 and not moments.covariance[2].any() and not moments.covariance[:, 2].any()
         assert moments.mean[2] == value
         variance, axes = principal_axes(moments)
-        assert not axes[:axes_that_vary(variance), 2].any()
+        assert not axes[:count_varying_axes(variance), 2].any()
         assert np.allclose(axes @ axes.T, np.eye(len(axes)), atol=1e-12)
 
 
@@ -273,9 +273,9 @@ def test_eigen_axes(seed, d, dead):
 
 def test_how_many_axes():
     variance = np.array([6.0, 3.0, 1.0, 1e-20])
-    assert axes_that_vary(variance) == 3 and count_axes(None, variance, (9, 4)) == 4 and varying_axes(None, variance, (9, 4)) == 3
-    assert [count_axes(share, variance, (9, 4)) for share in (0.5, 0.6, 0.89, 0.95, 1 - 1e-16)] == [1, 2, 2, 3, 3]
-    with pytest.raises(ValueError, match="n_components=4 asks for more axes than the 3 along which"): varying_axes(4, variance, (9, 4))
+    assert count_varying_axes(variance) == 3 and resolve_n_components(None, variance, (9, 4)) == 4 and resolve_n_components(None, variance, (9, 4), only_varying=True) == 3
+    assert [resolve_n_components(share, variance, (9, 4)) for share in (0.5, 0.6, 0.89, 0.95, 1 - 1e-16)] == [1, 2, 2, 3, 3]
+    with pytest.raises(ValueError, match="n_components=4 asks for more axes than the 3 along which"): resolve_n_components(4, variance, (9, 4), only_varying=True)
 
 
 def test_points_beside_a_subspace():
@@ -370,8 +370,8 @@ def test_functions_of_moments(shift, dtype):
     assert np.allclose(correlation_matrix(moments), correlation_matrix(z), rtol=0, atol=1e-10)
     one, other = confidence_ellipse(z[:, [1, 4]], n_std=1.5), confidence_ellipse(pair, n_std=1.5)
     assert one.center == pytest.approx(other.center, rel=1e-13) and one.semi_axes == pytest.approx(other.semi_axes, rel=1e-9) and one.angle == pytest.approx(other.angle, abs=1e-6)
-    drawn = draw_original(z, 50, random_state=3)
-    assert abs(draw_original(moments, 50, random_state=3) - drawn).max() <= 1e-8 * (np.ptp(drawn) + 1e-7 * abs(shift))
+    drawn = sample_original_coordinates(z, 50, random_state=3)
+    assert abs(sample_original_coordinates(moments, 50, random_state=3) - drawn).max() <= 1e-8 * (np.ptp(drawn) + 1e-7 * abs(shift))
     assert np.allclose(half_widths(moments, "std"), half_widths(z, "std"), rtol=1e-10)
     assert oas_shrinkage(moments) == pytest.approx(oas_shrinkage(as_moments(z)), rel=1e-9)
     assert as_moments(moments) is moments

@@ -36,7 +36,25 @@ def is_import_cell(text): return all(isinstance(node, (ast.Import, ast.ImportFro
 
 def test_the_chapters_are_there():
     assert {"index", "01_images", "01a_labels", "01b_drawn", "02_autoencoder", "03_training", "04_bundle", "05_distributions", "06_correlations", "07_gaussian", "08_pca", "09_ellipses",
-            "10_sampling", "10a_densities", "10b_flow", "11_generation", "12_evaluation", "12c_comparison", "claims", "report", "plots", "cli"} <= {p.stem for p in NOTEBOOKS}
+            "10_sampling", "10a_densities", "10b_flow", "11_generation", "12_metrics", "12a_features", "12b_evaluation", "12c_comparison", "claims", "report", "plots", "cli"} <= {p.stem for p in NOTEBOOKS}
+
+
+def speaks(cell):
+    "Is it prose, a rendered table or a picture: something for the reader between two pieces of code?"
+    if cell["cell_type"] == "markdown": return True
+    kinds = {kind for o in cell.get("outputs", []) for kind in o.get("data", {})}
+    return any(kind in ("text/markdown", "text/html") or kind.startswith("image/") for kind in kinds)
+
+
+def longest_stretch(path):
+    "The most lines of code in a row, hidden ones too, without a word or a picture; and how the last cell of them begins."
+    longest, run = (0, ""), 0
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "code":
+            run += code_lines(source(cell))
+            longest = max(longest, (run, source(cell)[:80]))
+        if speaks(cell): run = 0
+    return longest
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
@@ -72,6 +90,10 @@ class TestNotebook:
     def test_every_figure_says_what_it_shows(self, path):
         pictures = [source(c) for c in code_cells(path) if any(m.startswith("image/") for o in c["outputs"] for m in o.get("data", {}))]
         assert not [text[:200] for text in pictures if not re.search(r"^#\| fig-alt: .{20}", text, re.M)]
+
+    def test_no_long_stretch_of_code_without_a_word_or_a_picture(self, path):
+        lines, where = longest_stretch(path)
+        assert lines <= 40, where
 
     def test_one_variable_names_the_bundle(self, path):
         code = "\n".join(source(c) for c in code_cells(path))

@@ -156,8 +156,8 @@ def test_a_walk_by_hand():
 
 
 @pytest.mark.parametrize("axis, sigmas, error, message", [
-    (3, [1], ValueError, "axis must lie between 0 and 2, got 3"), (-1, [1], ValueError, "axis must lie between 0 and 2, got -1"),
-    (0.0, [1], TypeError, "axis must be a whole number, got 0.0"), (True, [1], TypeError, "axis must be a whole number, got True"),
+    (3, [1], ValueError, "axis must lie between 0 and 2, got 3"), (-1, [1], ValueError, "axis must be a whole number of at least 0, got -1"),
+    (0.0, [1], TypeError, "axis must be a whole number of at least 0, got 0.0"), (True, [1], TypeError, "axis must be a whole number of at least 0, got True"),
     (0, 2.0, ValueError, "sigmas must be a list of finite numbers, got 2.0"), (0, [], ValueError, "sigmas must be a list of finite numbers"),
     (0, [0, np.nan], ValueError, "sigmas must be a list of finite numbers"), (0, [[1]], ValueError, "sigmas must be a list of finite numbers")])
 def test_bad_walks(axis, sigmas, error, message):

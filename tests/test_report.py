@@ -58,7 +58,7 @@ class TestNumbers:
     def test_few_normal_points_have_the_variance_of_few_normal_points(self):
         clouds = [np.random.default_rng(seed).standard_normal((100, 60)) for seed in range(4)]
         found = [analyse(z)["sections"]["normal"]["numbers"]["radius_ratio"] for z in clouds]
-        assert np.mean(found) == pytest.approx(1, abs=0.25) and np.mean([normality(z)["radius_variance"] for z in clouds]) < 0.6
+        assert np.mean(found) == pytest.approx(1, abs=0.25) and np.mean([normality(z).radius_variance for z in clouds]) < 0.6
 
     def test_a_quantity_has_one_value_on_the_page(self, found):
         said = re.search("lengths vary ([0-9.]+) times as much", " ".join(found["summary"]))[1]
@@ -81,7 +81,7 @@ class TestNumbers:
                 assert np.shape(z)[1] <= 600, name
                 return function(z, *args, **options)
             monkeypatch.setattr(report, name, checked)
-        for name in ("correlation_matrix", "share_inside", "normality"): narrow(name)
+        for name in ("correlation_matrix", "share_in_ellipses", "normality"): narrow(name)
         z = np.random.default_rng(0).standard_normal((40, 1500)).astype(np.float32)
         z[:, 1400] = z[:, 3]
         found = analyse(z)

@@ -21,8 +21,8 @@ from latentfaces.distributions import DensityHistograms, half_widths
 from latentfaces.moments import Moments
 from latentfaces.pca import LatentPCA
 from latentfaces.sampling import (
-    SAMPLERS as REGISTRY, DensitySampler, EllipticSampler, GaussianSampler, IndependentSampler, UniformSampler, _random_pairs, _repair, _spike_share, _spike_weights,
-    _violated_pairs, draw_sequential, draw_uniform, fitted_sampler, load_sampler, make_sampler)
+    SAMPLERS as REGISTRY, DensitySampler, EllipticSampler, GaussianSampler, IndependentSampler, UniformSampler, _random_pairs, _repair_pairs, _spike_share, _spike_weights,
+    _violated_pairs, _sequential_pair_region, _uniform_pair_region, fitted_sampler, load_sampler, make_sampler)
 from strange import Bomb, attempt, gridded, refused
 
 SAMPLERS = [EllipticSampler(), EllipticSampler(method="sequential"), UniformSampler(), UniformSampler(bound=None), IndependentSampler(), GaussianSampler()]
@@ -34,13 +34,13 @@ def worst_pair(u):
     return np.max([u[:, i]**2 + u[:, j]**2 for i, j in itertools.combinations(range(u.shape[1]), 2)], axis=0)
 
 
-def literal_pair_loop(n_vectors, k, rng):
+def literal_pair_loop(n_samples, k, rng):
     """The published algorithm, word for word: uniform start, all pairs in a random order of its own for every vector,
 
     a coin for which of the two is second, and the second drawn anew in [-c, c] where the pair is outside its ellipse.
     """
     pairs = np.array(list(itertools.combinations(range(k), 2)))
-    vectors = np.empty((n_vectors, k))
+    vectors = np.empty((n_samples, k))
     for u in vectors:
         u[:] = rng.uniform(-1, 1, k)
         for i, j in rng.permuted(pairs[rng.permutation(len(pairs))], axis=1):
@@ -99,7 +99,7 @@ def test_volumes_against_the_hypergeometric_form():
 @pytest.mark.parametrize("k", [1, 2, 3, 20, 105, 1_000])
 def test_heights_of_spikes_follow_their_density(k):
     # 1 - m^2 is a Beta((k + 1) / 2, 1/2) variable, given that it is below 1/2.
-    u = draw_uniform(6_000, k, np.random.default_rng(k))
+    u = _uniform_pair_region(6_000, k, np.random.default_rng(k))
     s = 1 - (u**2).max(axis=1)
     s, law = s[s < 0.5], stats.beta((k + 1) / 2, 0.5)
     assert stats.kstest(s, lambda x: law.cdf(x) / law.cdf(0.5)).pvalue > 1e-4
@@ -107,15 +107,15 @@ def test_heights_of_spikes_follow_their_density(k):
 
 def test_share_of_spikes_drawn():
     for k in [2, 105]:
-        u = draw_uniform(50_000, k, np.random.default_rng(k))
+        u = _uniform_pair_region(50_000, k, np.random.default_rng(k))
         spikes = np.sum((u**2).max(axis=1) > 0.5)
         assert stats.binomtest(int(spikes), len(u), _spike_share(k)).pvalue > 1e-4
 
 
 def test_one_component_is_uniform_and_two_are_the_disc():
-    for draw in (draw_uniform, draw_sequential):
+    for draw in (_uniform_pair_region, _sequential_pair_region):
         assert stats.kstest(draw(20_000, 1, np.random.default_rng(0))[:, 0], stats.uniform(-1, 2).cdf).pvalue > 1e-4
-    u = draw_uniform(40_000, 2, np.random.default_rng(1))
+    u = _uniform_pair_region(40_000, 2, np.random.default_rng(1))
     assert stats.kstest((u**2).sum(axis=1), "uniform").pvalue > 1e-4, "squared radius of the uniform disc"
     assert stats.kstest(np.arctan2(*u.T), stats.uniform(-np.pi, 2 * np.pi).cdf).pvalue > 1e-4
 
@@ -125,7 +125,7 @@ def test_uniform_agrees_with_rejection(k):
     rng = np.random.default_rng(100 + k)
     candidates = rng.uniform(-1, 1, (150_000, k))
     truth = candidates[worst_pair(candidates) <= 1]
-    ours = draw_uniform(len(truth), k, rng)
+    ours = _uniform_pair_region(len(truth), k, rng)
     assert_same_law(truth, ours)
     assert_same_joint_law(truth[:600], ours[:600], rng)
     cells = [np.histogramdd(np.abs(u), bins=4, range=[(0, 1)] * k)[0].ravel() for u in (truth, ours)]
@@ -137,7 +137,7 @@ def test_uniform_agrees_with_rejection(k):
 @pytest.mark.parametrize("k, n", [(2, 6_000), (3, 6_000), (5, 4_000), (12, 1_500), (40, 250)])
 def test_sequential_has_the_law_of_the_literal_loop(k, n):
     rng = np.random.default_rng(200 + k)
-    truth, ours = literal_pair_loop(n, k, rng), draw_sequential(20_000, k, rng)
+    truth, ours = literal_pair_loop(n, k, rng), _sequential_pair_region(20_000, k, rng)
     assert_same_law(truth, ours)
     assert_same_joint_law(truth[:600], ours[:600], rng)
 
@@ -145,14 +145,14 @@ def test_sequential_has_the_law_of_the_literal_loop(k, n):
 def test_the_tests_of_law_can_fail():
     "Uniform and sequential are different laws, and so is a loop without the coin."
     rng = np.random.default_rng(5)
-    with pytest.raises(AssertionError): assert_same_law(draw_uniform(6_000, 5, rng), draw_sequential(20_000, 5, rng))
-    with pytest.raises(AssertionError): assert_same_joint_law(draw_uniform(600, 12, rng), draw_sequential(600, 12, rng), rng)
+    with pytest.raises(AssertionError): assert_same_law(_uniform_pair_region(6_000, 5, rng), _sequential_pair_region(20_000, 5, rng))
+    with pytest.raises(AssertionError): assert_same_joint_law(_uniform_pair_region(600, 12, rng), _sequential_pair_region(600, 12, rng), rng)
     no_coin = rng.uniform(-1, 1, (4_000, 5))
     for u in no_coin:
         for p in rng.permutation(10):
             i, j = list(itertools.combinations(range(5), 2))[p]
             if u[i]**2 + u[j]**2 > 1: u[j] = rng.uniform(-1, 1) * math.sqrt(1 - u[i]**2)
-    with pytest.raises(AssertionError): assert_same_law(no_coin, draw_sequential(20_000, 5, rng))
+    with pytest.raises(AssertionError): assert_same_law(no_coin, _sequential_pair_region(20_000, 5, rng))
 
 
 def test_any_number_of_random_visits_gives_the_same_law():
@@ -160,8 +160,8 @@ def test_any_number_of_random_visits_gives_the_same_law():
     def draw(n_batches, rng):
         u = rng.uniform(-1, 1, (15_000, 6))
         w = u**2
-        for _ in range(n_batches): _repair(w, *_random_pairs(*w.shape, 6, rng), rng)
-        _repair(w, *_violated_pairs(w, rng), rng)
+        for _ in range(n_batches): _repair_pairs(w, *_random_pairs(*w.shape, 6, rng), rng)
+        _repair_pairs(w, *_violated_pairs(w, rng), rng)
         return np.copysign(np.sqrt(w), u)
     rng = np.random.default_rng(6)
     at_once = draw(0, rng)
@@ -169,7 +169,7 @@ def test_any_number_of_random_visits_gives_the_same_law():
 
 
 def test_components_are_exchangeable_and_symmetric():
-    for draw in (draw_uniform, draw_sequential):
+    for draw in (_uniform_pair_region, _sequential_pair_region):
         u = draw(30_000, 7, np.random.default_rng(7))
         assert stats.kstest(u[:, 0], -u[:, 0]).pvalue > 1e-4
         assert min(stats.ks_2samp(u[:15_000, 0], u[15_000:, j]).pvalue for j in range(7)) > 1e-4
@@ -181,19 +181,19 @@ def test_every_vector_has_an_order_of_its_own():
 
     (Correlation 0.04 between the sizes of two vectors for four components, so about nine standard errors here.)
     """
-    p = [stats.ttest_rel(w[:, 0], w[:, 1]).pvalue for w in (draw_sequential(2_000, 4, np.random.default_rng(seed))**2 for seed in range(20))]
+    p = [stats.ttest_rel(w[:, 0], w[:, 1]).pvalue for w in (_sequential_pair_region(2_000, 4, np.random.default_rng(seed))**2 for seed in range(20))]
     assert stats.kstest(p, "uniform").pvalue > 1e-4
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 40), k=st.integers(1, 60), method=st.sampled_from([draw_uniform, draw_sequential]))
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 40), k=st.integers(1, 60), method=st.sampled_from([_uniform_pair_region, _sequential_pair_region]))
 def test_every_pair_of_scaled_components_is_in_the_disc(seed, n, k, method):
     u = method(n, k, np.random.default_rng(seed))
     assert u.shape == (n, k) and u.dtype == np.float64
     assert np.all(worst_pair(u) <= 1 + 1e-12)
 
 
-@pytest.mark.parametrize("draw, k", [(draw_uniform, 5_000), (draw_sequential, 600)])
+@pytest.mark.parametrize("draw, k", [(_uniform_pair_region, 5_000), (_sequential_pair_region, 600)])
 def test_thousands_of_components(draw, k):
     u = draw(40, k, np.random.default_rng(0))
     largest = np.sort(u**2, axis=1)[:, -2:].sum(axis=1)
@@ -212,14 +212,14 @@ def test_is_a_scikit_learn_estimator(sampler):
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), n_components=st.one_of(st.integers(1, 12), st.sampled_from([0.5, 0.9, None])),
-       factor=st.floats(1e-6, 1e6), level=st.floats(1e-6, 1e6), width=st.sampled_from(["fwhm", "std"]), method=st.sampled_from(["uniform", "sequential"]))
-def test_every_pair_of_every_vector_is_in_its_ellipse(seed, n_components, factor, level, width, method):
+       factor=st.floats(1e-9, 1e9), width=st.sampled_from(["fwhm", "std"]), method=st.sampled_from(["uniform", "sequential"]))
+def test_every_pair_of_every_vector_is_in_its_ellipse(seed, n_components, factor, width, method):
     z = cloud(200, 12, seed)
-    sampler = EllipticSampler(n_components, level=level, factor=factor, width=width, method=method, random_state=seed).fit(z)
+    sampler = EllipticSampler(n_components, factor=factor, width=width, method=method, random_state=seed).fit(z)
     vectors = sampler.sample(30)
     pca = LatentPCA(12).fit(z)
     scores, k = pca.transform(vectors), sampler.n_components_
-    a = half_widths(pca.transform(z), width, level)[:k]
+    a = half_widths(pca.transform(z), width)[:k]
     # Rounding on the way to z and back is relative to the mean, so tiny ellipses get that much room.
     slack = 1e-12 * (1 + np.abs(pca.mean_).max())
     x = np.maximum(np.abs(scores[:, :k]) - slack, 0)
@@ -230,8 +230,8 @@ def test_every_pair_of_every_vector_is_in_its_ellipse(seed, n_components, factor
 
 def test_the_half_widths_are_those_of_the_principal_axes():
     z = cloud(5_000)
-    sampler = EllipticSampler(5, level=2, width="std").fit(z)
-    assert np.allclose(sampler.half_widths_, 2 * np.sqrt(LatentPCA(5).fit(z).explained_variance_))
+    sampler = EllipticSampler(5, width="std").fit(z)
+    assert np.allclose(sampler.half_widths_, 2.35 * np.sqrt(LatentPCA(5).fit(z).explained_variance_))
     reached = np.abs(sampler.pca_.transform(sampler.sample(60_000, random_state=0))).max(axis=0)
     assert np.all(reached <= 0.7 * sampler.half_widths_) and np.all(reached > 0.65 * sampler.half_widths_)
 
@@ -300,13 +300,13 @@ def test_refitting_forgets():
 
 def test_gaussian_has_mean_and_covariance():
     z = cloud(400, 12)
-    for truncation in (0.5, 1.0, 1.3):
-        sampler = GaussianSampler(truncation).fit(z)
+    for scale in (0.5, 1.0, 1.3):
+        sampler = GaussianSampler(scale).fit(z)
         vectors = sampler.sample(100_000, random_state=0)
         assert np.allclose(sampler.covariance_, np.cov(z.T)) and np.allclose(sampler.mean_, z.mean(axis=0))
-        assert np.allclose(np.cov(vectors.T), truncation**2 * np.cov(z.T), atol=0.02 * truncation**2 * np.cov(z.T).max())
+        assert np.allclose(np.cov(vectors.T), scale**2 * np.cov(z.T), atol=0.02 * scale**2 * np.cov(z.T).max())
         assert np.allclose(vectors.mean(axis=0), z.mean(axis=0), atol=0.02)
-        whitened = np.linalg.solve(np.linalg.cholesky(np.cov(z.T)), (vectors[:20_000] - z.mean(axis=0)).T) / truncation
+        whitened = np.linalg.solve(np.linalg.cholesky(np.cov(z.T)), (vectors[:20_000] - z.mean(axis=0)).T) / scale
         assert stats.kstest((whitened**2).sum(axis=0), stats.chi2(12).cdf).pvalue > 1e-4
 
 
@@ -383,16 +383,14 @@ def test_sampling_before_fitting(sampler):
     (EllipticSampler(factor=-0.7), ValueError, "factor must be a positive number, got -0.7"),
     (EllipticSampler(factor=np.nan), ValueError, "factor must be a positive number, got nan"),
     (EllipticSampler(factor="0.7"), TypeError, "factor must be a positive number, got '0.7'"),
-    (EllipticSampler(level=0), ValueError, "level must be a positive number, got 0"),
-    (EllipticSampler(level=-2), ValueError, "level must be a positive number, got -2"),
     (EllipticSampler(width="hwhm"), ValueError, 'width must be "fwhm" or "std", got \'hwhm\''),
     (EllipticSampler(method="loop"), ValueError, 'method must be "uniform" or "sequential", got \'loop\''),
     (EllipticSampler(n_components=13), ValueError, "n_components=13 is not between 1 and 12, the most that 400 z-points in 12 dimensions can have"),
     (EllipticSampler(n_components=0), ValueError, "n_components=0 is not between 1 and 12"),
     (EllipticSampler(n_components=1.5), ValueError, "between 0 and 1, got 1.5"),
     (GaussianSampler(n_components=13), ValueError, "n_components=13 is not between 1 and 12"),
-    (GaussianSampler(truncation=0), ValueError, "truncation must be a positive number, got 0"),
-    (GaussianSampler(truncation=-1), ValueError, "truncation must be a positive number, got -1"),
+    (GaussianSampler(scale=0), ValueError, "scale must be a positive number, got 0"),
+    (GaussianSampler(scale=-1), ValueError, "scale must be a positive number, got -1"),
     (UniformSampler(bound=0), ValueError, "bound must be a positive number, got 0"),
     (UniformSampler(bound="range"), TypeError, "bound must be a positive number, got 'range'"),
 ], ids=str)
@@ -600,8 +598,8 @@ def check_seeds(fit):
 def test_knobs_of_a_name(name):
     entry, plain = REGISTRY[name], make_sampler(name).get_params()
     assert type(make_sampler(name)) is entry.cls and entry.fixed.items() <= plain.items()
-    assert entry.sentence[0].islower() and not entry.sentence.endswith(".")
-    for knob, value in {"components": 3, "factor": 0.625}.items():
+    assert entry.description[0].islower() and not entry.description.endswith(".")
+    for knob, value in {"n_components": 3, "factor": 0.625}.items():
         if getattr(entry, knob):
             assert make_sampler(name, **{knob: value}).get_params() == plain | {getattr(entry, knob): value}
             assert entry.default(knob) == plain[getattr(entry, knob)]
