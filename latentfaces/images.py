@@ -237,7 +237,7 @@ def _folder_entries(path):
     for error in unreadable:
         yield os.path.relpath(error.filename, path), 0, 0, error.strerror.lower()
 
-
+# %% ../nbs/01_images.ipynb #86662d1a
 def _look_at(path):
     "Size, time of change in ns and problem of a file."
     try:
@@ -257,7 +257,7 @@ def _contents(path):
             found[name] = size, stamp
     return dict(sorted(found.items())), rejected
 
-# %% ../nbs/01_images.ipynb #348bfee6
+# %% ../nbs/01_images.ipynb #538e89ea
 _TAIL = 2**25  # bytes of a zip that are looked at
 _SAMPLED = 64  # files of a folder that are looked into
 
@@ -279,7 +279,7 @@ def _fingerprint(path):
                 digest.update(file.read(4096))
     return f"folder {len(files)} {digest.hexdigest()}"
 
-# %% ../nbs/01_images.ipynb #c193a5bb
+# %% ../nbs/01_images.ipynb #f5f664ac
 _WANTED = (
     "expected CelebA's img_align_celeba.zip, its folder img_align_celeba, a folder that holds one of them, "
     "any folder or zip of images, or 'synthetic:1000' for drawn faces"
@@ -302,7 +302,7 @@ def _find_source(source):
         raise ValueError(f"{path} is neither a zip nor a folder: {_WANTED}")
     return path
 
-# %% ../nbs/01_images.ipynb #92879908
+# %% ../nbs/01_images.ipynb #e18e4c3f
 _CELEBA_NAME = re.compile(r"(?:^|[/\\])(\d{6}\.(?:jpe?g|png))$", re.IGNORECASE)
 
 
@@ -354,7 +354,7 @@ def _read(source, item):
         raise ValueError(f"too large: {size / 1e6:.0f} MB")
     return read()
 
-# %% ../nbs/01_images.ipynb #c83df65e
+# %% ../nbs/01_images.ipynb #1963daa5
 def _decode_chunk(path, items, size, crop, file, start):
     "Pixels (unless a file is named into which they go), checksums, and {item: reason} of what cannot be read."
     source, pixels, failed = _opened(path), [], {}
@@ -372,7 +372,7 @@ def _decode_chunk(path, items, size, crop, file, start):
         opened.write(pixels)
     return b"", checksums, failed
 
-# %% ../nbs/01_images.ipynb #b1fe937f
+# %% ../nbs/01_images.ipynb #f000f586
 _CHUNK = 256  # images that a process decodes at a time
 _WORTH_PROCESSES = 10_000_000  # bytes of files
 
@@ -400,7 +400,7 @@ def _decode_all(path, items, size, crop, file, n_jobs):
         stopped.append(True)
         deque(results, maxlen=0)
 
-# %% ../nbs/01_images.ipynb #63ba0560
+# %% ../nbs/01_images.ipynb #c73d5234
 _HEADER = 128  # bytes before the first pixel; a .npy header is padded to a multiple of 64
 _FOOTER = struct.Struct("<QI8s")  # length and checksum of the text before it, and a mark
 _MARK = b"lfaces3\n"
@@ -428,7 +428,7 @@ def _cache_path(folder, source, *recipe):
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
     return folder / f"{source.stem[:40]}-{digest[:20]}.npy"
 
-# %% ../nbs/01_images.ipynb #0a48e4bb
+# %% ../nbs/01_images.ipynb #772ddb9a
 def _write_images(file, results, items, rejected, size, bar):
     "Complete a file of decoded pixels, as .npy with a text behind it; the names read, and {name: reason} of those not."
     failed, checksums = {}, []
@@ -454,7 +454,7 @@ def _write_images(file, results, items, rejected, size, bar):
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
     return names, skipped
 
-# %% ../nbs/01_images.ipynb #35a1709e
+# %% ../nbs/01_images.ipynb #401244a3
 _CHECKED_BYTES = 2**27
 
 
@@ -485,7 +485,7 @@ def _open_cache(path):
     except (OSError, OverflowError, ValueError, LookupError, TypeError, struct.error):
         warn(f"the cached images in {path} are damaged or incomplete: they are made again")
 
-# %% ../nbs/01_images.ipynb #2bcca1af
+# %% ../nbs/01_images.ipynb #0735088e
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _IN_MEMORY = "the images stay in memory; set LATENTFACES_CACHE to a folder that can be written to"
 
@@ -509,7 +509,7 @@ def _remove_abandoned(folder, seconds=3600):
             if time.time() - path.stat().st_mtime > seconds:
                 path.unlink()
 
-# %% ../nbs/01_images.ipynb #e6d03bda
+# %% ../nbs/01_images.ipynb #b5b53cf4
 def _decode_into(file, path, size, crop, limit, n_jobs, progress):
     "Decode a zip or folder into a file; the names read, and {name: reason} of those not."
     listing = _listing(path)
@@ -537,9 +537,9 @@ def _decode_into(file, path, size, crop, limit, n_jobs, progress):
 def _nothing_found(path, rejected):
     "What was looked for, and what was found instead."
     found = sorted(os.listdir(path)) if path.is_dir() else _opened(path).namelist()
-    suffixes = f"{', '.join(_SUFFIXES[:4])} or another suffix of images"
+    wanted = f"files that end in {', '.join(_SUFFIXES[:4])} or another suffix of images"
     left_out = rejected and f"; left out: {_reasons(rejected)}"
-    return f"no images found: looked for files that end in {suffixes} in {path}, which holds {_first(found)}{left_out or ''}"
+    return f"no images found: looked for {wanted} in {path}, which holds {_first(found)}{left_out or ''}"
 
 
 def _first(names):
@@ -552,7 +552,7 @@ def _reasons(skipped):
     "Some files that were left out, and why."
     return _first([f"{name} ({reason})" for name, reason in skipped.items()])
 
-# %% ../nbs/01_images.ipynb #e6265a34
+# %% ../nbs/01_images.ipynb #11bfe2f2
 def _decode_to_memory(*how):
     "Images, names and what was skipped; the arguments are those of `_decode_into` without the file."
     file = io.BytesIO()
@@ -561,7 +561,7 @@ def _decode_to_memory(*how):
     pixels = np.frombuffer(file.getbuffer().toreadonly(), np.uint8, count=int(np.prod(shape)), offset=_HEADER)
     return pixels.reshape(shape), names, skipped
 
-
+# %% ../nbs/01_images.ipynb #97f9c439
 def _decode_to_cache(path, *how):
     "The same, in a file that takes the name `path` when it is whole, and else is removed."
     file = None
@@ -586,7 +586,7 @@ def _decode_to_cache(path, *how):
         if file:
             Path(file.name).unlink(missing_ok=True)
 
-# %% ../nbs/01_images.ipynb #14aaa916
+# %% ../nbs/01_images.ipynb #e6cf27ed
 def _load(path, size, crop, limit, cache, n_jobs, progress):
     "Images, names and what was skipped of a zip or folder, from the cache or decoded."
     how = (path, size, crop, limit, n_jobs, progress)
@@ -606,7 +606,7 @@ def _warn_about(images, names, skipped, source):
     if len(images) > 1 and all(np.array_equal(image, images[0]) for image in images[1:]):  # usually ends at once
         warn(f"all {len(images):,} images in {source} are one and the same picture: nothing can be learned from them")
 
-# %% ../nbs/01_images.ipynb #05b07494
+# %% ../nbs/01_images.ipynb #13356f02
 def drawn_count(source):
     "How many faces 'synthetic' (1,000) or 'synthetic:2000' asks for; None for any other source."
     drawn = re.fullmatch(r"synthetic(?::(\d+))?", str(source))
@@ -623,7 +623,7 @@ def _drawn(count, size, crop):
     images.flags.writeable = False
     return images, attributes.index.tolist(), {}
 
-# %% ../nbs/01_images.ipynb #0a8de9a3
+# %% ../nbs/01_images.ipynb #70753d2b
 def load_images(
     source,
     size: int = 64,
@@ -682,7 +682,7 @@ def load_images(
     _warn_about(*found, source)
     return (found[0], np.array(found[1])) if return_names else found[0]
 
-# %% ../nbs/01_images.ipynb #8a1ab29a
+# %% ../nbs/01_images.ipynb #434efa5f
 def default_crop(source) -> float:
     """The crop that `load_images` takes when none is given: 140 for CelebA and drawn faces, 178 for others.
 
