@@ -350,26 +350,14 @@ def _one_draw(bundle, samplers, by, n_samples, bar):
     table["sharpness"] /= sharp or np.nan
     return table
 
-# %% ../nbs/12b_evaluation.ipynb #eb48587b
-_NOISY = (
-    "frechet",
-    "frechet_extrapolated",
-    "frechet_ratio",
-    "kernel_distance",
-    "density",
-    "coverage",
-    "diversity",
-    "copies",
-)
-
-
+# %% ../nbs/12b_evaluation.ipynb #7d91d4ed
 def _summary(tables):
-    "Means over the seeds, and standard deviations of what is noisy."
+    "Means over the seeds, and their standard deviations."
     rows = pd.concat(tables).groupby(level=0, sort=False)
     table = rows.mean()
     table["face_rate_se"] /= np.sqrt(len(tables))
     if len(tables) > 1:
-        for name in [name for name in _NOISY if name in table]:
+        for name in table.columns.difference(["n_samples", "face_rate", "face_rate_se"]):
             table.insert(table.columns.get_loc(name) + 1, f"{name}_sd", rows[name].std())
     return table.astype({"n_samples": int}).dropna(axis=1, how="all")
 
@@ -416,7 +404,7 @@ def evaluate(
     Returns
     -------
     DataFrame
-        Indexed by the rows' names. Means over the draws, each with its standard deviation `*_sd` where it is noisy:
+        Indexed by the rows' names. Means over the draws, each with its standard deviation in a column `*_sd`:
 
         - `n_samples`: pictures in each draw;
         - `frechet`, `frechet_extrapolated`, `frechet_ratio`: Fréchet distance at this n, for endless pictures, and that
