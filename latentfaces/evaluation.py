@@ -426,9 +426,8 @@ def evaluate(
         yardsticks = (Yardstick(reference, bundle, features, seed, n_faces) for seed in seeds)
         return _summary([_one_draw(bundle, samplers, by, n_samples, bar) for by in yardsticks])
 
-# %% ../nbs/12b_evaluation.ipynb #363fd791
+# %% ../nbs/12b_evaluation.ipynb #4e1493ae
 _DEFAULT_COLUMNS = ("frechet_ratio", "coverage", "diversity", "face_rate", "copies")
-_THREE_DECIMALS = ("kernel_distance", "copies", "copies_pixels", "attribute_gap")
 
 
 def _check_table(table):
@@ -442,7 +441,7 @@ def _check_table(table):
 
 def _texts(table, name):
     "A column as texts, with ± where its spread is known."
-    decimals = 0 if name == "n_samples" else 3 if name in _THREE_DECIMALS else 2
+    decimals = 0 if name == "n_samples" else 2 if name.startswith(("frechet", "sharpness")) else 3
     spread = next((table[name + end] for end in ("_sd", "_se") if name + end in table), pd.Series(np.nan, table.index))
     plain = [("-" if np.isnan(value) else f"{value:.{decimals}f}") for value in table[name]]
     errors = ["" if np.isnan(error) else f" ± {error:.{decimals}f}" for error in spread]
