@@ -201,9 +201,9 @@ class Features:
 
     Examples
     --------
-    >>> from latentfaces import Features, load_bundle
-    >>> bundle = load_bundle()
-    >>> Features()(bundle.decode(bundle.z[:3])).shape
+    >>> import numpy as np
+    >>> from latentfaces import Features
+    >>> Features()(np.zeros((3, 64, 64, 3))).shape
     (3, 128)
     """
 
