@@ -481,9 +481,6 @@ def _ellipses(c, n_pairs=300):
     return rows, panels
 
 # %% ../nbs/report.ipynb #ec108b1a
-_NAIVE = ("independent", "range", "uniform")  # they ignore the correlations
-
-
 def _samplers(bound):
     "The samplers of the tables, and two cubes, by name."
     names = [name for name, entry in SAMPLERS.items() if entry.compared_by_default and name != "uniform"]
@@ -624,6 +621,10 @@ _SECTIONS = {  # title, what is to be seen, what measures it, what the summary s
         _normal,
         _about_normality,
     ),
+}
+
+# %% ../nbs/report.ipynb #5652b72c
+_SECTIONS |= {
     "correlations": (
         "Correlations",
         "Which components go together. Vectors with independent components ignore all of this.",

@@ -568,7 +568,7 @@ def test_report_of_any_array(name, z, tmp_path, capsys, monkeypatch):
 
 
 def test_report_of_bad_files_and_paths(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("latentfaces.plots.Panel.png", drawn_only)
+    monkeypatch.setattr("latentfaces.plots.Panel.png", lambda panel: b"")
     np.save(tmp_path / "z.npy", gridded(60, 4))
     np.savez(tmp_path / "z.npz", z=gridded(60, 4))
     plain, packed_points = ((tmp_path / name).read_bytes() for name in ("z.npy", "z.npz"))
@@ -646,7 +646,7 @@ def test_damaged_bundles(name, bundle, tmp_path, capsys):
 @pytest.mark.parametrize("stop", STOPS)
 def test_commands_that_cannot_write(stop, bundle, tmp_path, capsys, monkeypatch):
     np.save(tmp_path / "z.npy", gridded(60, 4))
-    monkeypatch.setattr("latentfaces.plots.Panel.png", drawn_only)
+    monkeypatch.setattr("latentfaces.plots.Panel.png", lambda panel: b"")
     commands = {"generate": ["--bundle", bundle / "bundle", "--count", 1, "--out", tmp_path / "out"], "report": ["--bundle", tmp_path / "z.npy", "--out", tmp_path / "out" / "a.html", "--quiet"]}
     for command, options in commands.items():
         with monkeypatch.context() as patch:
