@@ -156,6 +156,25 @@ def test_landmarks_links_and_icons_have_names(pages):
         if name != "404.html": assert page.find(id=page.body.a["href"][1:]) is page.find("main"), name
 
 
+def test_tables_of_pandas_have_one_row_of_heads():
+    from finish import fit_tables
+    table = ("<main><table border='1' class='dataframe'><thead><tr><th></th><th>a</th></tr><tr><th>name</th><th></th></tr></thead>"
+             "<tbody><tr><th>x</th><td>1</td></tr></tbody></table></main>")
+    soup = BeautifulSoup(table, "html.parser")
+    fit_tables(soup)
+    assert [cell.get_text() for cell in soup.select("thead tr th")] == ["name", "a"] and not soup.table.get("border")
+    assert soup.select_one("div.table-box[tabindex='0'] > table")
+
+
+@pytest.mark.parametrize("printed, wrapped", [
+    ("8,500 z-points with 256 components; held-out error 0.00268", True), ("name   value\nx      1", False), ("a  b " + "x" * 130, True)])
+def test_sentences_that_are_printed_are_wrapped(printed, wrapped):
+    from finish import fit_code
+    soup = BeautifulSoup(f"<main><div class='cell-output'><pre><code>{printed}</code></pre></div></main>", "html.parser")
+    fit_code(soup)
+    assert ("wrapped" in soup.pre.get("class", [])) == wrapped
+
+
 def test_a_lost_reader_is_shown_the_way(pages):
     lost = pages["404.html"]
     assert lost.base["href"] == "/latentfaces/" and {"index.html", "api.html"} <= {a["href"] for a in lost.find("main").find_all("a")}

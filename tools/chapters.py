@@ -1,4 +1,5 @@
 "From a notebook to a page: what is shown, what is folded, which words describe a figure, where links lead."
+
 import ast
 import importlib
 import json

@@ -1,4 +1,5 @@
 "Build the site into _docs/ from nbs/ and _quarto.yml: with Quarto where it is installed, with smalldocs otherwise."
+
 import argparse
 import os
 import re
@@ -51,7 +52,9 @@ def check_sidebar(contents: list, books: list) -> None:
         verb = "is" if len(lost) == 1 else "are"
         sys.exit(f"docs: {', '.join(lost)} {verb} not in the sidebar of _quarto.yml: add a line there")
     if gone:
-        sys.exit(f"docs: the sidebar of _quarto.yml lists {', '.join(gone)}, which nbs/ does not have: take the line out")
+        sys.exit(
+            f"docs: the sidebar of _quarto.yml lists {', '.join(gone)}, which nbs/ does not have: take the line out"
+        )
     twice = sorted({name for name in listed if listed.count(name) > 1})
     if twice:
         sys.exit(f"docs: {', '.join(twice)} must stand once in the sidebar of _quarto.yml")

@@ -16,6 +16,7 @@ from PIL import Image
 HERE = Path(__file__).resolve().parent
 DATA_URI = re.compile(r"data:image/(\w+);base64,(.+)", re.S)
 NARROW = 40  # columns of code that a phone shows
+COLUMNS = re.compile(r"\S {2,}\S")  # more than one space between words sets them apart as columns
 WIDEST = 124  # columns that fit beside both sidebars, in the smallest letters
 
 
@@ -119,12 +120,14 @@ def reachable(element, label: str) -> None:
 def fit_code(soup) -> None:
     """Tell the style sheet how many columns a block has, so that it fits where it can, and let the keyboard scroll it.
 
-    What is printed in very long lines is no table: it is wrapped.
+    What is printed without columns, or in very long lines, is no table: it is wrapped.
     """
     for pre in soup.select("main pre"):
-        columns = max((len(line) for line in pre.get_text().expandtabs(4).splitlines()), default=0)
+        text = pre.get_text().expandtabs(4)
+        columns = max((len(line) for line in text.splitlines()), default=0)
         printed = pre.find_parent(class_="cell-output") is not None
-        if columns > WIDEST and "python" not in pre.get("class", []):
+        sentences = printed and not COLUMNS.search(text)
+        if sentences or (columns > WIDEST and "python" not in pre.get("class", [])):
             pre["class"] = [*pre.get("class", []), "wrapped"]
             continue
         pre["style"] = f"--columns: {columns}"
@@ -132,11 +135,23 @@ def fit_code(soup) -> None:
             reachable(pre, "Output" if printed else "Code")
 
 
+def join_heads(table) -> None:
+    "pandas writes the name of the index in a row of its own: move it into the empty corner above."
+    rows = table.select("thead tr")
+    if len(rows) == 2:
+        corner, *_ = rows[0].find_all(["th", "td"])
+        name, *others = rows[1].find_all(["th", "td"])
+        if not corner.get_text(strip=True) and not any(cell.get_text(strip=True) for cell in others):
+            corner.string = name.get_text(strip=True)
+            rows[1].decompose()
+
+
 def fit_tables(soup) -> None:
     "A table scrolls in a box of its own."
     for old in soup.select("main table[border]"):
         del old["border"]
     for table in soup.select("main table"):
+        join_heads(table)
         box = table.parent
         if "sd-table" not in box.get("class", []):
             box = table.wrap(soup.new_tag("div"))
