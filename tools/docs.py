@@ -62,7 +62,7 @@ def check_sidebar(contents: list, books: list) -> None:
         numbered = [name for name in files if NUMBER.match(Path(name).name)]
         if numbered != sorted(numbered):
             sys.exit(
-                "docs: within a section of the sidebar of _quarto.yml chapters must stand in the order of their numbers, "
+                "docs: in a section of the sidebar of _quarto.yml chapters must stand in the order of their numbers, "
                 f"got {', '.join(numbered)}"
             )
 

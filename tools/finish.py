@@ -39,23 +39,28 @@ def formula(tex: str, display: bool) -> str:
     return katex().call("katex.renderToString", tex, {"displayMode": display})
 
 
-def render_formulas(soup) -> None:
-    "Replace TeX by what it means; the page needs KaTeX's style sheet, and no script."
+def take_formulas(soup) -> list:
+    "Leave a mark where a formula stands, and return them all; the page needs KaTeX's style sheet, and no script."
     for script in soup.find_all("script"):
         if "katex" in script.get("src", "") or "katex" in script.text:
             script.decompose()
-    sheets = [e for e in soup.find_all("link", rel="stylesheet") if "katex" in e["href"]]
-    for sheet in sheets:
-        sheet.decompose()
-    spans = soup.select("span.math")
-    for span in spans:
-        display = "display" in span["class"]
+    for sheet in soup.find_all("link", rel="stylesheet"):
+        if "katex" in sheet["href"]:
+            sheet.decompose()
+    found = []
+    for span in soup.find_all("span", class_="math"):
         tex = re.sub(r"^\\[(\[]|\\[)\]]$", "", span.text.strip())
-        span.clear()
-        span.append(BeautifulSoup(formula(tex, display), "html.parser"))
-    if spans:
+        found.append(formula(tex, "display" in span["class"]))
+        span.string = f"@@formula {len(found) - 1}@@"
+    if found:
         own = soup.new_tag("link", rel="stylesheet", href="assets/katex/katex.min.css")
         soup.head.find_all("link", rel="stylesheet")[-1].insert_after(own)
+    return found
+
+
+def put_formulas(page: str, formulas: list) -> str:
+    "The text of a page with its formulas where the marks are; parsing them first would take longer than all the rest."
+    return re.sub(r"@@formula (\d+)@@", lambda m: formulas[int(m[1])], page)
 
 
 # ---------------------------------------------------------------- pictures
@@ -193,24 +198,29 @@ def name_landmarks(soup) -> None:
     for selector, label in LANDMARKS.items():
         for nav in soup.select(selector):
             nav["aria-label"] = label
-    for margin in soup.select("#quarto-margin-sidebar"):
+    for margin in soup.find_all(id="quarto-margin-sidebar"):
         margin["role"] = "complementary"
         margin["aria-label"] = "About this page"
-    for icon in soup.select("i.bi"):
+    for icon in soup.find_all("i", class_="bi"):
         icon["aria-hidden"] = "true"
         icon.attrs.pop("role", None)
-    for link in soup.select("a[role=navigation]"):
-        link["role"] = "button"
-        link["tabindex"] = "0"
+    for link in soup.find_all("a"):
+        name_link(link)
+
+
+def name_link(link) -> None:
+    "A link that does something on the page is a button; one that is only an icon has a name."
+    classes = link.get("class", [])
+    if link.get("role") == "navigation":
         link["aria-controls"] = link.get("data-bs-target", "").lstrip("#")
-    for link in soup.select("a.quarto-color-scheme-toggle, a#quarto-back-to-top"):
-        link["role"] = "button"
-        link["tabindex"] = "0"
-    for link in soup.select("a.quarto-color-scheme-toggle"):
+    elif "quarto-color-scheme-toggle" in classes:
         link["aria-label"] = "Dark or light"
-    for link in soup.select('a[aria-label="Toggle section"]'):
-        section = link.parent.select_one(".menu-text")
-        link["aria-label"] = f"Fold {section.get_text(strip=True)}"
+    elif link.get("id") != "quarto-back-to-top":
+        return
+    link["role"] = "button"
+    link["tabindex"] = "0"
+    if link.get("aria-label") == "Toggle section":
+        link["aria-label"] = f"Fold {link.parent.find(class_='menu-text').get_text(strip=True)}"
 
 
 def break_names(soup) -> None:
@@ -273,7 +283,7 @@ def draw_card(faces: Path, target: Path) -> None:
 def finish_page(file: Path, out: Path, site_url: str) -> None:
     "One page."
     soup = BeautifulSoup(file.read_text(encoding="utf-8"), "html.parser")
-    render_formulas(soup)
+    formulas = take_formulas(soup)
     place_pictures(soup, out)
     plain_output(soup)
     fit_code(soup)
@@ -284,7 +294,7 @@ def finish_page(file: Path, out: Path, site_url: str) -> None:
     add_skip_link(soup)
     add_fallbacks(soup)
     add_card(soup, site_url)
-    file.write_text(str(soup), encoding="utf-8")
+    file.write_text(put_formulas(str(soup), formulas), encoding="utf-8")
 
 
 def no_web_fonts(out: Path) -> None:
