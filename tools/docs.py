@@ -158,7 +158,7 @@ def build(out: Path, quarto: bool) -> None:
         order = prepare(work, quarto)
         subprocess.run(["quarto", "render", work, "--no-execute"] if quarto else [*smalldocs, work], check=True)
         site = work / "_docs"
-        finish(site, order, f"{cfg.doc_host}{cfg.doc_baseurl}", f"{cfg.doc_baseurl}/", ROOT / "nbs/images/faces.png")
+        finish(site, order, f"{cfg.doc_host}{cfg.doc_baseurl}", f"{cfg.doc_baseurl}/")
         shutil.rmtree(out, ignore_errors=True)
         shutil.copytree(site, out)
 

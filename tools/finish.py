@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from bs4 import BeautifulSoup
-from PIL import Image
+from PIL import Image, ImageOps
 
 HERE = Path(__file__).resolve().parent
 DATA_URI = re.compile(r"data:image/(\w+);base64,(.+)", re.S)
@@ -266,15 +266,13 @@ def add_card(soup, site_url: str) -> None:
         soup.head.append(soup.new_tag("meta", attrs={kind: name, "content": content}))
 
 
-def draw_card(faces: Path, target: Path) -> None:
-    "A picture of faces, cropped to the shape that other sites show."
-    with Image.open(faces) as image:
-        picture = image.convert("RGB")
-    scale = max(1200 / picture.width, 630 / picture.height)
-    picture = picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.LANCZOS)
-    left = (picture.width - 1200) // 2
-    top = (picture.height - 630) // 2
-    picture.crop((left, top, left + 1200, top + 630)).save(target, quality=85)
+def draw_card(out: Path) -> None:
+    "The first picture of the landing page, in the shape that other sites show."
+    soup = BeautifulSoup((out / "index.html").read_text(encoding="utf-8"), "html.parser")
+    with Image.open(out / soup.main.img["src"]) as image:
+        ImageOps.pad(image.convert("RGB"), (1200, 630), Image.Resampling.LANCZOS, "white").save(
+            out / "og.jpg", quality=85
+        )
 
 
 # ---------------------------------------------------------------- the whole site
@@ -335,13 +333,13 @@ def in_order(llms: Path, names: list) -> None:
     llms.write_text(head + "".join(sorted(entries, key=place)), encoding="utf-8")
 
 
-def finish(out: Path, order: list, site_url: str, base: str, faces: Path) -> None:
+def finish(out: Path, order: list, site_url: str, base: str) -> None:
     "Everything that the renderer leaves to do."
     for file in sorted(out.glob("*.html")):
         finish_page(file, out, site_url)
     share_pictures(out)
     no_web_fonts(out)
     add_not_found(out, base)
-    draw_card(faces, out / "og.jpg")
+    draw_card(out)
     if (out / "llms.txt").exists():
         in_order(out / "llms.txt", order)
