@@ -153,7 +153,7 @@ def half_widths(z, width: str = "fwhm", level: float = 2.35) -> np.ndarray:
     --------
     >>> z = np.random.default_rng(0).normal(5, [1, 10], (9000, 2))
     >>> half_widths(z).round(1)
-    array([ 2.4, 23.2])
+    array([ 2.4, 23.7])
     """
     level = check_positive("level", level)
     if check_choice("width", width, ("fwhm", "std")) == "std":
