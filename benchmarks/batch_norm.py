@@ -16,7 +16,7 @@ from latentfaces.bundle import train_bundle
 from latentfaces.correlations import correlation_matrix
 from latentfaces.core import replace_file
 from latentfaces.distributions import component_statistics, matching_bound, origin_position
-from latentfaces.evaluation import face_rate, pixel_spread
+from latentfaces.metrics import face_rate, pixel_spread
 from latentfaces.gaussian import normality
 from latentfaces.pca import LatentPCA
 from latentfaces.sampling import make_sampler

@@ -17,14 +17,15 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.base import clone
-from tqdm import tqdm
 
 from latentfaces import evaluate, load_bundle
 from latentfaces.core import replace_file
 from latentfaces.images import load_images
 from latentfaces.densities import EigenfaceSampler
-from latentfaces.evaluation import Features, _look, _row, _yardstick, build_reference, nearest_distances
+from latentfaces.evaluation import Yardstick, build_reference, decoded
+from latentfaces.features import Features
 from latentfaces.gaussian import normality
+from latentfaces.metrics import nearest_distances
 from latentfaces.sampling import make_sampler
 
 OUT = Path(__file__).resolve().parents[1] / "nbs" / "comparison.json"
@@ -75,19 +76,22 @@ class Bench:
     def measure(self, name, draw, n, seed=0, n_faces=500):
         "All measures of one way to draw; `draw(n, seed)` gives z-vectors or images."
         row, controls = self.kept(f"{name}-{n}-{seed}", lambda: self._measured(name, draw(n, seed), seed, n_faces)), self.controls(n, seed)
-        row["ratio"] = row["frechet_limit"] / controls[1]["frechet_limit"]
+        row["frechet_ratio"] = row["frechet_extrapolated"] / controls[1]["frechet_extrapolated"]
         row["sharpness"] *= controls[0]["sharpness"] / self.reference.sharpness  # over that of the reconstructions, as in the controls
         return row
 
     def _measured(self, name, source, seed, n_faces):
-        if seed not in self.by: self.by[seed] = _yardstick(self.reference, self.bundle, seed)
-        row = _row(name, _look(source, self.bundle, self.features, n_faces, tqdm(disable=True)), self.by[seed], seed)
+        if seed not in self.by: self.by[seed] = Yardstick(self.reference, self.bundle, self.features, seed, n_faces)
+        row = {"name": name} | self.by[seed].measure(decoded(source, self.bundle))
         if source.ndim == 2: row["nearest_z"] = float(np.median(nearest_distances(source[:1000].astype(np.float32), self.bundle.z)) / self.apart)
         return row
 
     def controls(self, n, seed=0):
         "The rows that every table has: real images, reconstructions, mean face, N(0, I)."
-        return self.kept(f"controls-{n}-{seed}", lambda: evaluate(self.bundle, {}, self.reference, n, seed, progress=False))
+        def rows():
+            table = evaluate(self.bundle, {}, self.reference, n, seed, False, self.features, n_faces=1000, n_seeds=1)
+            return json.loads(table.reset_index().to_json(orient="records", double_precision=15))
+        return self.kept(f"controls-{n}-{seed}", rows)
 
 
 def drawn_from(sampler, z):
@@ -118,7 +122,7 @@ def shrunk(sampler, z, factor):
 
 
 def curve(bench):
-    "Fidelity against variety: the knobs of three samplers."
+    "Fidelity against diversity: the knobs of three samplers."
     z = bench.bundle.z
     ways = {("elliptic", f): drawn_from(make_sampler("elliptic", factor=f), z) for f in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2)}
     ways |= {("components", k): drawn_from(make_sampler("elliptic", n_components=k), z) for k in (20, 50, 80, 120, 180, None)}
@@ -169,7 +173,7 @@ def main():
     a = p.parse_args()
     bundle = load_bundle()
     images, names = load_images(a.data, size=64, crop=bundle.config["crop"], return_names=True)
-    found = {"about": {"seeds": SEEDS, "n": EACH, "numpy": np.__version__}}
+    found = {"about": {"seeds": SEEDS, "n_samples": EACH, "numpy": np.__version__}}
     bench = Bench(bundle, images, names, a.work / "shipped")
     for part, measure in PARTS.items():
         if part in a.part: found[part] = measure(bench)

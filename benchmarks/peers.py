@@ -193,8 +193,8 @@ def measure_samplers(bundle, args):
 def sampler_row(library, name, times, row, n):
     "The row of a table."
     speed = {"fit, s": f"{times[0]:.3g}", "vectors a second": f"{n / times[1]:,.0f}"} if times else {"fit, s": "", "vectors a second": ""}
-    return {"library": library, "sampler": name} | speed | {"Fréchet": f"{row['frechet']:.2f}", "x recon.": f"{row['ratio']:.2f}", "coverage": f"{row['coverage']:.3f}",
-            "nearest": f"{row['nearest']:.3f}", "copies": f"{row['copies']:.3f}", "faces": f"{row['faces']:.3f}"}
+    return {"library": library, "sampler": name} | speed | {"Fréchet": f"{row['frechet']:.2f}", "x recon.": f"{row['frechet_ratio']:.2f}", "coverage": f"{row['coverage']:.3f}",
+            "nearest": f"{row['nearest']:.3f}", "copies": f"{row['copies']:.3f}", "faces": f"{row['face_rate']:.3f}"}
 
 
 def as_good(ours, theirs):
@@ -217,7 +217,8 @@ def compare_samplers(args):
     bundle = load_bundle()
     times = measure_samplers(bundle, args)
     from latentfaces.evaluation import evaluate
-    rows = evaluate(bundle, {" ".join(key): found[2] for key, found in times.items()}, n=args.n, n_faces=args.faces)
+    found = evaluate(bundle, {" ".join(key): found[2] for key, found in times.items()}, n_samples=args.n, n_faces=args.faces, n_seeds=1)
+    rows = found.reset_index().to_dict("records")
     quality = dict(zip([("", row["name"]) for row in rows[:4]] + list(times), rows))
     controls = [sampler_row("", name, None, quality["", name], args.n) for name in ("real images", "reconstructions")]
     table = controls + [sampler_row(*key, found, quality[key], args.n) for key, found in times.items()]

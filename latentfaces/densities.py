@@ -40,55 +40,73 @@ def _directions(n_samples, n_components, rng):
     normal = rng.standard_normal((n_samples, n_components))
     return normal / np.linalg.norm(normal, axis=1)[:, None]
 
+
+def _squared_lengths(white):
+    "Squared lengths, one for each row."
+    return np.einsum("ij,ij->i", white, white)
+
 # %% ../nbs/10a_densities.ipynb #922e9771
 class TruncatedGaussianSampler(MomentsMixin, WhiteDensitySampler):
     """The fitted Gaussian inside the ellipsoid that holds a given share of it; nothing outside.
 
-    Learned: `gaussian_`. `confidence` is read when sampling. Exact: the length comes from the truncated chi law by its inverse
-    distribution function, the direction is uniform. Near the mean of the z-points only for tiny shares: in many
-    dimensions nearly all of a Gaussian lies close below the surface of its 95 % ellipsoid.
+    Exact: the length comes from the truncated chi law by its inverse distribution function, the direction is uniform.
+    `confidence` is read when sampling. Near the mean of the z-points only for tiny shares: in many dimensions nearly
+    all of a Gaussian lies close below the surface of its 95 % ellipsoid.
 
     Parameters
     ----------
-    confidence
+    confidence : float
         Share of the Gaussian that the ellipsoid holds, above 0 and at most 1.
-    random_state
-        None, an int, a numpy Generator or RandomState.
+    random_state : None, int, Generator or RandomState
+        An int gives the same vectors at every call.
+
+    Attributes
+    ----------
+    gaussian_ : LatentGaussian
+        The way to whitened coordinates and back.
+    moments_ : Moments
+        Of the z-points.
     """
 
     def __init__(self, confidence=0.95, *, random_state=None):
         self.confidence, self.random_state = confidence, random_state
 
-    def _check(self):
-        check_share("confidence", self.confidence, high=True)
+    def _share(self):
+        return check_share("confidence", self.confidence, high=True)
 
     def _learn(self, moments):
-        self._check()
-        random_generator(self.random_state)  # which refuses what is no seed
+        self._share()  # which refuses what is none
+        random_generator(self.random_state)  # and what is no seed
         self.gaussian_ = LatentGaussian(shrinkage=0).fit(moments)
 
     def _sample_white(self, n_samples, rng):
-        d, share = self.gaussian_.rank_, check_share("confidence", self.confidence, high=True)
-        length = np.sqrt(stats.chi2.ppf(share * rng.random(n_samples), d))
+        d = self.gaussian_.rank_
+        length = np.sqrt(stats.chi2.ppf(self._share() * rng.random(n_samples), d))
         return length[:, None] * _directions(n_samples, d, rng)
 
     def _score_white(self, white):
-        share = check_share("confidence", self.confidence, high=True)
-        squared = np.einsum("ij,ij->i", white, white)
-        inside = squared <= stats.chi2.ppf(share, white.shape[1])
-        return np.where(inside, normal_log_density(squared, white.shape[1]) - np.log(share), -np.inf)
+        squared, d = _squared_lengths(white), white.shape[1]
+        inside = squared <= stats.chi2.ppf(self._share(), d)
+        return np.where(inside, normal_log_density(squared, d) - np.log(self._share()), -np.inf)
 
 # %% ../nbs/10a_densities.ipynb #b15b928b
 class EmpiricalRadiusSampler(WhiteSampler):
     """Direction uniform in whitened coordinates, Mahalanobis length that of a z-point drawn at random.
 
-    Learned: `gaussian_` and `radii_` (n_points,). Exact for every elliptical law, whatever its tails. Lengths repeat those of
-    the data, so there is no density; directions do not, so no face is repeated.
+    Exact for every elliptical law, whatever its tails. Lengths repeat those of the data, so there is no density;
+    directions do not, so no face is repeated.
 
     Parameters
     ----------
-    random_state
-        None, an int, a numpy Generator or RandomState.
+    random_state : None, int, Generator or RandomState
+        An int gives the same vectors at every call.
+
+    Attributes
+    ----------
+    gaussian_ : LatentGaussian
+        The way to whitened coordinates and back.
+    radii_ : array of shape (n_points,)
+        Mahalanobis lengths of the z-points.
     """
 
     def __init__(self, *, random_state=None):
@@ -114,8 +132,8 @@ def log_normal_nodes(sigma: float, n_components: int) -> tuple:
 
     Returns
     -------
-    tuple
-        Log scales and log weights, (n,) each.
+    tuple of two arrays of shape (n,)
+        Log scales and log weights.
     """
     count = int(np.ceil(48 * sigma * np.sqrt(2 * n_components))) + 65
     g = np.linspace(-8, 8, count)
@@ -123,57 +141,62 @@ def log_normal_nodes(sigma: float, n_components: int) -> tuple:
     return sigma * g - sigma**2, weights - logsumexp(weights)
 
 
-def scale_mixture_log_density(squared: np.ndarray, sigma: float, d: int) -> np.ndarray:
-    """Log density of a log-normal scale s times a standard normal vector, from squared lengths.
+def scale_mixture_log_density(squared: np.ndarray, sigma: float, n_components: int) -> np.ndarray:
+    """Log density of a log-normal scale times a standard normal vector, from squared lengths.
 
     Parameters
     ----------
-    squared : np.ndarray
-        Squared lengths of vectors, (n,).
+    squared : array of shape (n,)
+        Squared lengths of vectors.
     sigma : float
-        Standard deviation of the logarithm of the scale s.
-    d : int
+        Standard deviation of the logarithm of the scale.
+    n_components : int
         Number of dimensions.
 
     Returns
     -------
-    np.ndarray
-        In nats, (n,).
+    array of shape (n,)
+        In nats.
     """
-    log_scale, log_weight = log_normal_nodes(sigma, d)
+    log_scale, log_weight = log_normal_nodes(sigma, n_components)
     density = np.empty(len(squared))
     for rows in batches(len(squared), 4096):
         part = squared[rows, None] * np.exp(-2 * log_scale) / 2
-        density[rows] = logsumexp(log_weight - d * log_scale - part, axis=1)
-    return density - d / 2 * np.log(2 * np.pi)
+        density[rows] = logsumexp(log_weight - n_components * log_scale - part, axis=1)
+    return density - n_components / 2 * np.log(2 * np.pi)
 
 # %% ../nbs/10a_densities.ipynb #ced3dda9
 class ScaleMixtureSampler(WhiteDensitySampler):
     """A normal vector times a log-normal scale of its own: mean and covariance of the z-points, and heavy tails.
 
-    Learned: `gaussian_` and `sigma_`, the standard deviation of the logarithm of the scale, from the variance of the squared
-    Mahalanobis lengths: var(s^2) = exp(4 sigma^2) - 1. With sigma_ 0 it is the Gaussian.
-
     Parameters
     ----------
-    random_state
-        None, an int, a numpy Generator or RandomState.
+    random_state : None, int, Generator or RandomState
+        An int gives the same vectors at every call.
+
+    Attributes
+    ----------
+    gaussian_ : LatentGaussian
+        The way to whitened coordinates and back.
+    sigma_ : float
+        Standard deviation of the logarithm of the scale s, from the variance of the squared Mahalanobis lengths:
+        var(s^2) = exp(4 sigma^2) - 1. With 0 the law is the Gaussian.
     """
 
     def __init__(self, *, random_state=None):
         self.random_state = random_state
 
     def _fit_white(self, white, rng):
-        n, d = white.shape
-        squared = np.einsum("ij,ij->i", white, white)
-        self.sigma_ = float(np.sqrt(np.log1p(scale_variance(squared.var() / (2 * d), d)))) / 2
+        n_components = white.shape[1]
+        variance = _squared_lengths(white).var() / (2 * n_components)
+        self.sigma_ = float(np.sqrt(np.log1p(scale_variance(variance, n_components)))) / 2
 
     def _sample_white(self, n_samples, rng):
         scale = np.exp(self.sigma_ * rng.standard_normal(n_samples) - self.sigma_**2)
         return scale[:, None] * rng.standard_normal((n_samples, self.gaussian_.rank_))
 
     def _score_white(self, white):
-        return scale_mixture_log_density(np.einsum("ij,ij->i", white, white), self.sigma_, white.shape[1])
+        return scale_mixture_log_density(_squared_lengths(white), self.sigma_, white.shape[1])
 
 # %% ../nbs/10a_densities.ipynb #d7923786
 def _normal_knots(n_points, n_knots):
@@ -189,7 +212,8 @@ def _margins(columns, n_knots):
     inner, spread = np.quantile(columns, ndtr(knots[1:-1]), axis=0).T, columns.std(axis=0)
     smallest = 1e-3 * np.maximum(spread, 1e-3 * np.maximum(abs(inner).max(axis=1), 1e-290))
     steps = np.maximum(np.diff(inner, axis=1), smallest[:, None])  # where many values are equal
-    # Beyond the ends a column goes on at least as fast as a normal one of its spread: what lies far outside stays in reach.
+    # Beyond the ends a column goes on at least as fast as a normal one of its spread: what lies far outside stays in
+    # reach.
     ends = np.maximum(steps[:, [0, -1]], (knots[1] - knots[0]) * spread[:, None])
     steps = np.column_stack([ends[:, 0], steps, ends[:, 1]])
     start = inner[:, 0] - ends[:, 0]
@@ -218,25 +242,34 @@ def _from_normal(scores, knots, values):
 
 # %% ../nbs/10a_densities.ipynb #532b87ea
 class CopulaSampler(WhiteDensitySampler):
-    """Gaussian copula with empirical margins along the principal axes: the shape of every axis, and correlations of
-    the ranks.
+    """Gaussian copula with empirical margins along the principal axes: their shapes, and correlations of the ranks.
 
-    Learned: `gaussian_`; `knots_` (n_knots,) and `values_` (n_axes, n_knots), normal quantiles and the coordinates there; and
-    `scores_`, the `LatentGaussian` of the normal scores (shrunk where points are few). Source of the idea: Sklar's
-    theorem; margins are straight between quantiles of the normal scores, so they have a density.
+    Source of the idea: Sklar's theorem; margins are straight between quantiles of the normal scores, so they have a
+    density.
 
     Parameters
     ----------
-    n_knots
-        Quantiles that describe a margin.
-    random_state
-        None, an int, a numpy Generator or RandomState.
+    n_knots : int
+        Quantiles that describe a margin, at least 2.
+    random_state : None, int, Generator or RandomState
+        An int gives the same vectors at every call.
+
+    Attributes
+    ----------
+    gaussian_ : LatentGaussian
+        The way to whitened coordinates and back.
+    knots_ : array of shape (n_knots + 2,)
+        Normal quantiles, and one beyond each end.
+    values_ : array of shape (n_axes, n_knots + 2)
+        Whitened coordinates there.
+    scores_ : LatentGaussian
+        Of the normal scores, shrunk where points are few.
     """
 
     def __init__(self, n_knots=33, *, random_state=None):
         self.n_knots, self.random_state = n_knots, random_state
 
-    def _check(self):
+    def _check_parameters(self):
         check_count("n_knots", self.n_knots, 2)
 
     def _fit_white(self, white, rng):
@@ -245,9 +278,8 @@ class CopulaSampler(WhiteDensitySampler):
 
     def _sample_white(self, n_samples, rng):
         law = self.scores_
-        root = (
-            law.axes_.T * law.std_ @ law.axes_
-        )  # symmetric, because single axes are arbitrary where the variances are alike
+        # A symmetric root, because single axes are arbitrary where variances are alike.
+        root = law.axes_.T * law.std_ @ law.axes_
         scores = law.mean_ + rng.standard_normal((n_samples, len(root))) @ root
         return _from_normal(scores, self.knots_, self.values_)
 
@@ -259,30 +291,41 @@ class CopulaSampler(WhiteDensitySampler):
 class MixtureSampler(WhiteDensitySampler):
     """A mixture of Gaussians with full covariances: scikit-learn's `GaussianMixture` in whitened coordinates.
 
-    Learned: `gaussian_`; `weights_` (n,), `means_` (n, n_axes) and `cholesky_` (n, n_axes, n_axes), the factor L of each
-    covariance L L^T. As many Gaussians as asked for, or as points if these are fewer; one that holds a single
-    point has that point for its mean, so few points for each give points away. `n_iter_` and `converged_` are those of
-    the fit, which warns where it did not converge. Time grows with n_points n_gaussians n_axes^2 per iteration.
+    A Gaussian that holds a single point has that point for its mean, so few points for each give points away. The fit
+    warns where it did not converge. Its time grows with n_points * n_gaussians * n_axes^2 per iteration.
 
     Parameters
     ----------
-    n_gaussians
-        Number of Gaussians.
-    reg_covar
+    n_gaussians : int
+        Number of Gaussians; as many as points where these are fewer.
+    reg_covar : float
         Added to every variance, in units of that of the z-points.
-    max_iter
+    max_iter : int
         Iterations at most.
-    progress
+    progress : bool
         Show a progress bar where the fit takes more than a few seconds?
-    random_state
-        None, an int, a numpy Generator or RandomState.
+    random_state : None, int, Generator or RandomState
+        An int gives the same vectors at every call.
+
+    Attributes
+    ----------
+    gaussian_ : LatentGaussian
+        The way to whitened coordinates and back.
+    weights_ : array of shape (n_gaussians,)
+        Shares of the Gaussians.
+    means_ : array of shape (n_gaussians, n_axes)
+        Their means, whitened.
+    cholesky_ : array of shape (n_gaussians, n_axes, n_axes)
+        The factor L of each covariance L L^T, whitened.
+    n_iter_, converged_ : int, bool
+        Iterations of the fit, and whether it ended by itself.
     """
 
     def __init__(self, n_gaussians=10, *, reg_covar=0.001, max_iter=100, progress=True, random_state=None):
         self.n_gaussians, self.reg_covar = n_gaussians, reg_covar
         self.max_iter, self.progress, self.random_state = max_iter, progress, random_state
 
-    def _check(self):
+    def _check_parameters(self):
         check_count("n_gaussians", self.n_gaussians, 1)
         check_count("max_iter", self.max_iter, 1)
         check_positive("reg_covar", self.reg_covar)
@@ -290,27 +333,29 @@ class MixtureSampler(WhiteDensitySampler):
     def _fit_white(self, white, rng):
         seed, count = int(rng.integers(2**31)), min(self.n_gaussians, len(white))
         mixture = GaussianMixture(count, reg_covar=self.reg_covar, max_iter=self.max_iter, random_state=seed)
-        self.n_iter_, self.converged_ = _run_mixture(mixture, white, self.progress), mixture.converged_
+        self.n_iter_, self.converged_ = _fit_mixture(mixture, white, self.progress), mixture.converged_
         self.weights_, self.means_ = mixture.weights_, mixture.means_
         self.cholesky_ = np.linalg.cholesky(mixture.covariances_)
 
     def _sample_white(self, n_samples, rng):
-        white, component = (
-            rng.standard_normal((n_samples, self.means_.shape[1])),
-            rng.choice(len(self.weights_), n_samples, p=self.weights_),
-        )
+        white = rng.standard_normal((n_samples, self.means_.shape[1]))
+        chosen = rng.choice(len(self.weights_), n_samples, p=self.weights_)
         for k, (mean, factor) in enumerate(zip(self.means_, self.cholesky_)):
-            white[component == k] = mean + white[component == k] @ factor.T
+            white[chosen == k] = mean + white[chosen == k] @ factor.T
         return white
 
     def _score_white(self, white):
-        parts = zip(self.weights_, self.means_, self.cholesky_)
-        return logsumexp(
-            [np.log(weight) + _factor_log_density(white - mean, factor) for weight, mean, factor in parts], axis=0
-        )
+        parts = zip(np.log(self.weights_), self.means_, self.cholesky_)
+        return logsumexp([weight + _log_density(white - mean, factor) for weight, mean, factor in parts], axis=0)
+
+
+def _log_density(centred, factor):
+    "Log density of a Gaussian at centred points, from the Cholesky factor of its covariance."
+    standard = solve_triangular(factor, centred.T, lower=True)
+    return normal_log_density((standard**2).sum(axis=0), len(factor)) - np.log(np.diag(factor)).sum()
 
 # %% ../nbs/10a_densities.ipynb #e4d9f110
-def _run_mixture(mixture, white, progress, stride=5):
+def _fit_mixture(mixture, white, progress, stride=5):
     "Fit a mixture, a few iterations at a time, so that there is something to show; returns the number of iterations."
     done, most = 0, mixture.max_iter
     mixture.set_params(warm_start=True)
@@ -321,15 +366,13 @@ def _run_mixture(mixture, white, progress, stride=5):
             done += mixture.n_iter_
             bar.update(mixture.n_iter_)
     if not mixture.converged_:
-        warn(
-            f"the mixture did not converge in {most} iterations: raise max_iter, or take fewer Gaussians",
-            ConvergenceWarning,
-        )
+        said = f"the mixture did not converge in {most} iterations: raise max_iter, or take fewer Gaussians"
+        warn(said, ConvergenceWarning)
     return done
 
 
 def _fit_further(mixture, white):
-    "Fit, or say in one sentence why it cannot be: of finite points scikit-learn refuses only Gaussians without a spread."
+    "Fit, or one sentence: of finite points scikit-learn refuses only Gaussians without a spread."
     try:
         mixture.fit(white)
     except ValueError as error:
@@ -338,31 +381,32 @@ def _fit_further(mixture, white):
             "raise it, or take fewer Gaussians"
         ) from error
 
-
-def _factor_log_density(centred, factor):
-    "Log density of a Gaussian at centred points, from the Cholesky factor of its covariance."
-    standard = solve_triangular(factor, centred.T, lower=True)
-    return normal_log_density((standard**2).sum(axis=0), len(factor)) - np.log(np.diag(factor)).sum()
-
 # %% ../nbs/10a_densities.ipynb #b6470056
 class KernelSampler(WhiteDensitySampler):
     """Smoothed bootstrap with the covariance of the data: a z-point plus Gaussian noise, drawn back towards the mean.
 
-    Learned: `gaussian_` and `white_` (n_points, n_axes), all z-points, in float32: such a sampler gives its training points
-    away. z = mean + (z_i - mean + h L eps) / sqrt(1 + h^2), with L L^T the covariance. Source: Silverman 1986, 6.4.
+    z = mean + (z_i - mean + h L eps) / sqrt(1 + h^2), with the covariance L L^T and the bandwidth h, which is read
+    when sampling. Such a sampler gives its training points away. Source: Silverman 1986, 6.4.
 
     Parameters
     ----------
-    bandwidth
-        H, size of the noise in units of the cloud: small copies, large is the Gaussian.
-    random_state
-        None, an int, a numpy Generator or RandomState.
+    bandwidth : float
+        Size h of the noise in units of the cloud: small copies, large is the Gaussian.
+    random_state : None, int, Generator or RandomState
+        An int gives the same vectors at every call.
+
+    Attributes
+    ----------
+    gaussian_ : LatentGaussian
+        The way to whitened coordinates and back.
+    white_ : array of shape (n_points, n_axes)
+        All z-points, whitened, float32.
     """
 
     def __init__(self, bandwidth=0.5, *, random_state=None):
         self.bandwidth, self.random_state = bandwidth, random_state
 
-    def _check(self):
+    def _check_parameters(self):
         check_positive("bandwidth", self.bandwidth)
 
     def _fit_white(self, white, rng):
@@ -375,16 +419,15 @@ class KernelSampler(WhiteDensitySampler):
 
     def _score_white(self, white):
         h = check_positive("bandwidth", self.bandwidth)
-        kernels = self.white_.astype(np.float64) / np.sqrt(1 + h * h)
-        width = h / np.sqrt(1 + h * h)
+        kernels, width = self.white_.astype(np.float64) / np.sqrt(1 + h * h), h / np.sqrt(1 + h * h)
         return in_batches(lambda rows: _kernel_log_density(rows, kernels, width), white, 512)
 
-# %% ../nbs/10a_densities.ipynb #55a9b0cb
+
 def _kernel_log_density(white, kernels, width):
     "Log of the mean of Gaussians of standard deviation `width` around the kernels."
-    squared = ((white**2).sum(axis=1)[:, None] + (kernels**2).sum(axis=1) - 2 * white @ kernels.T) / width**2
-    d = white.shape[1]
-    return logsumexp(-0.5 * squared, axis=1) - np.log(len(kernels)) - d * np.log(width) - d / 2 * np.log(2 * np.pi)
+    squared = (_squared_lengths(white)[:, None] + _squared_lengths(kernels) - 2 * white @ kernels.T) / width**2
+    volume = normal_log_density(0, white.shape[1]) - white.shape[1] * np.log(width)
+    return logsumexp(-0.5 * squared, axis=1) - np.log(len(kernels)) + volume
 
 # %% ../nbs/10a_densities.ipynb #a7d62be8
 def _length_knots(white, n_knots):
@@ -415,69 +458,96 @@ _ICA_STEPS = 40
 
 
 def _turn(white, seed):
-    "Matrix (d, d) and centre that whiten the points and turn them towards their independent components, and the steps it took."
+    "Matrix (d, d) and centre that whiten points and turn them to independent components, and the steps it took."
     centre = white.mean(axis=0)
     variance, axes = eigen_axes(as_moments(white).covariance)
     whitening = axes.T / np.sqrt(np.maximum(variance, 1e-6)) @ axes  # symmetric: it turns nothing by itself
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # any rotation serves; a better one needs fewer layers
+        warnings.simplefilter("ignore", ConvergenceWarning)
         ica = FastICA(whiten=False, max_iter=_ICA_STEPS, tol=1e-2, random_state=seed).fit((white - centre) @ whitening)
     left, _, right = np.linalg.svd(ica.components_)
     return whitening @ (left @ right).T, centre, ica.n_iter_
+
+# %% ../nbs/10a_densities.ipynb #ea5a5b6d
+def _fit_layers(white, seeds, n_knots, bar, target=None):
+    "Layers one after the other; `target`: log lengths behind the first step, None for a normal vector's."
+    layers = []
+    for seed in seeds:
+        at, to = _length_knots(white, n_knots)
+        lengths = _with_even_ends(at, to if layers or target is None else target)
+        white = _stretch_lengths(white, *lengths)[0]
+        turn, centre, steps = _turn(white, seed)
+        white = (white - centre) @ turn
+        knots, values = _margins(white, n_knots)
+        white = _to_normal(white, knots, values)[0]
+        layers.append((turn, centre, steps, values, lengths))
+        bar.update()
+    return layers
 
 # %% ../nbs/10a_densities.ipynb #d958eb14
 class GaussianizationSampler(WhiteDensitySampler):
     """Iterative Gaussianisation: layers that make lengths and independent components normal, drawn from in reverse.
 
-    Learned: `gaussian_`; for each layer `turns_` (d, d) and `centres_` (d,), the linear maps towards independent
-    components, `values_` (d, n_knots + 2) at the normal quantiles `knots_`, `lengths_` (2, n_knots + 2), log lengths and what
-    they are mapped to, and `n_iter_` and `converged_`, steps of the search for components and whether it ended within 40.
     Source: Laparra, Camps-Valls and Malo 2011; radial steps: Lyu and Simoncelli 2009.
 
     Parameters
     ----------
-    n_layers
+    n_layers : int
         How often.
-    n_knots
-        Quantiles that describe a margin.
-    progress
+    n_knots : int
+        Quantiles that describe a margin, at least 2.
+    progress : bool
         Show a progress bar where the fit takes more than a few seconds?
-    random_state
-        None, an int, a numpy Generator or RandomState.
+    random_state : None, int, Generator or RandomState
+        An int gives the same vectors at every call.
+
+    Attributes
+    ----------
+    gaussian_ : LatentGaussian
+        The way to whitened coordinates and back.
+    turns_, centres_ : arrays of shape (n_layers, n_axes, n_axes) and (n_layers, n_axes)
+        Linear maps towards independent components.
+    knots_ : array of shape (n_knots + 2,)
+        Normal quantiles, and one beyond each end.
+    values_ : array of shape (n_layers, n_axes, n_knots + 2)
+        Coordinates at the normal quantiles.
+    lengths_ : array of shape (n_layers, 2, n_knots + 2)
+        Log lengths, and what they are mapped to.
+    n_iter_, converged_ : arrays of shape (n_layers,)
+        Steps of the search for independent components, and whether it ended by itself.
     """
 
     def __init__(self, n_layers=3, *, n_knots=17, progress=True, random_state=None):
         self.n_layers, self.n_knots, self.progress, self.random_state = n_layers, n_knots, progress, random_state
 
-    def _check(self):
+    def _check_parameters(self):
         check_count("n_layers", self.n_layers, 1)
         check_count("n_knots", self.n_knots, 2)
 
     def _fit_white(self, white, rng):
-        if len(white) < white.shape[1] + 2:
+        n_points, n_axes = white.shape
+        if n_points < n_axes + 2:
             raise ValueError(
-                f"iterative Gaussianisation of {white.shape[1]} axes needs at least {white.shape[1] + 2} z-points, got {len(white)}"
+                f"iterative Gaussianisation of {n_axes} axes needs at least {n_axes + 2} z-points, got {n_points}"
             )
-        self.knots_ = _normal_knots(len(white), self.n_knots)
+        self.knots_ = _normal_knots(n_points, self.n_knots)
         seeds, rng = rng.integers(2**31, size=self.n_layers).tolist(), np.random.default_rng(rng.integers(2**31))
-        with progress_bar(
-            total=2 * self.n_layers, description="Gaussianisation", progress=self.progress, delay=3
-        ) as bar:
+        with progress_bar(None, "Gaussianisation", 2 * self.n_layers, progress=self.progress, delay=3) as bar:
             layers = _fit_layers(white, seeds, self.n_knots, bar)
             self._keep(layers)
             behind = _through(_log_lengths(self._sample_white(4096, rng)), *layers[0][-1])[0]
             self._keep(_fit_layers(white, seeds, self.n_knots, bar, _margins(behind[:, None], self.n_knots)[1][0]))
 
-    def _layers(self):
-        return zip(self.turns_, self.centres_, self.values_, self.lengths_)
-
     def _keep(self, layers):
         self.turns_, self.centres_, self.n_iter_, self.values_, self.lengths_ = map(np.array, zip(*layers))
         self.converged_ = self.n_iter_ < _ICA_STEPS
 
+    def _layers(self):
+        return list(zip(self.turns_, self.centres_, self.values_, self.lengths_))
+
     def _sample_white(self, n_samples, rng):
         white = rng.standard_normal((n_samples, self.turns_.shape[1]))
-        for turn, centre, values, (at, to) in list(self._layers())[::-1]:
+        for turn, centre, values, (at, to) in self._layers()[::-1]:
             white = np.linalg.solve(turn.T, _from_normal(white, self.knots_, values).T).T + centre
             white = _stretch_lengths(white, to, at)[0]
         return white
@@ -488,28 +558,7 @@ class GaussianizationSampler(WhiteDensitySampler):
             white, stretch = _stretch_lengths(white, at, to)
             white, more = _to_normal((white - centre) @ turn, self.knots_, values)
             density += stretch + more + np.linalg.slogdet(turn)[1]
-        return density + normal_log_density(np.einsum("ij,ij->i", white, white), white.shape[1])
-
-# %% ../nbs/10a_densities.ipynb #ea5a5b6d
-def _fit_layers(white, seeds, n_knots, bar, target=None):
-    "Layers one after the other; `target`: log lengths behind the first step, None for a normal vector's."
-    layers = []
-    for seed in seeds:
-        white = _add_layer(white, n_knots, layers, None if layers else target, seed)
-        bar.update()
-    return layers
-
-
-def _add_layer(white, n_knots, layers, target, seed):
-    "Find one layer, put it on the list, and return the points behind it."
-    at, to = _length_knots(white, n_knots)
-    lengths = _with_even_ends(at, to if target is None else target)
-    white = _stretch_lengths(white, *lengths)[0]
-    turn, centre, steps = _turn(white, seed)
-    turned = (white - centre) @ turn
-    knots, values = _margins(turned, n_knots)
-    layers.append((turn, centre, steps, values, lengths))
-    return _to_normal(turned, knots, values)[0]
+        return density + normal_log_density(_squared_lengths(white), white.shape[1])
 
 # %% ../nbs/10a_densities.ipynb #7da61f00
 def _different(n_rows, n_choices, n_points, rng):
@@ -524,22 +573,35 @@ def _different(n_rows, n_choices, n_points, rng):
 
 # %% ../nbs/10a_densities.ipynb #2951b88e
 class BlendSampler(WhiteSampler):
-    """Children of several z-points: their deviations from the mean, added with weights that keep mean and covariance,
-    plus noise.
+    """Children of several z-points: their deviations from the mean, added up so that mean and covariance stay.
 
     z = mean + sqrt((1 - noise^2) / m) sum_k (z_k - mean) + noise L eps for m different z-points z_k, with a factor
     sqrt(n / (n - m)) on the sum that makes the covariance L L^T exact. One parent is the smoothed bootstrap, many are
-    the Gaussian. Learned: `gaussian_` and `white_` (n_points, n_axes), all z-points, in float32: such a sampler gives its
-    training points away. It has no useful density. Needs more z-points than parents.
+    the Gaussian. It has no useful density, and gives its training points away.
 
     Parameters
     ----------
-    n_parents
-        How many z-points are blended, m.
-    noise
+    n_parents : int
+        How many z-points are blended, m; fewer than there are.
+    noise : float
         Share of the standard deviation that is Gaussian noise, from 0 to below 1.
-    random_state
-        None, an int, a numpy Generator or RandomState.
+    random_state : None, int, Generator or RandomState
+        An int gives the same vectors at every call.
+
+    Attributes
+    ----------
+    gaussian_ : LatentGaussian
+        The way to whitened coordinates and back.
+    white_ : array of shape (n_points, n_axes)
+        All z-points, whitened, float32.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from latentfaces import BlendSampler
+    >>> z = np.random.default_rng(0).normal(size=(100, 8))
+    >>> BlendSampler(random_state=0).fit(z).sample(3).shape
+    (3, 8)
     """
 
     def __init__(self, n_parents=2, *, noise=0.3, random_state=None):
@@ -568,16 +630,26 @@ class BlendSampler(WhiteSampler):
 class EigenfaceSampler(LatentSampler):
     """Principal components of the pixels with Gaussian coordinates: images in, images out, no network.
 
-    `fit` takes images, uint8 or float in [0, 1], (n, size, size, 3), and `sample` gives float32 images in [0, 1] of that
-    shape; rows of numbers are taken and given as they are. Learned: `mean_` (n_pixels,), `components_` (k, n_pixels),
-    `explained_variance_` (k,) and `shape_`.
+    `fit` takes images, uint8 or float in [0, 1], and `sample` gives float32 images in [0, 1] of the same shape; rows of
+    numbers are taken and given as they are. Source: Turk and Pentland 1991.
 
     Parameters
     ----------
-    n_components
+    n_components : int
         Principal components, at most as many as the images allow.
-    random_state
-        None, an int, a numpy Generator or RandomState.
+    random_state : None, int, Generator or RandomState
+        An int gives the same vectors at every call.
+
+    Attributes
+    ----------
+    mean_ : array of shape (n_pixels,)
+        Mean image.
+    components_ : array of shape (n_components, n_pixels)
+        Eigenfaces.
+    explained_variance_ : array of shape (n_components,)
+        Variances along them.
+    shape_ : array of shape (3,)
+        Height, width and channels of an image; empty for rows of numbers.
     """
 
     learns_from = "images"
@@ -586,16 +658,23 @@ class EigenfaceSampler(LatentSampler):
         self.n_components, self.random_state = n_components, random_state
 
     def fit(self, images, y=None):
-        "Learn from images (n, size, size, 3); `y` is ignored."
+        """Learn from images; returns the sampler itself.
+
+        Parameters
+        ----------
+        images : array of shape (n_images, size, size, 3), or rows of numbers
+            At least 2, uint8 or float in [0, 1].
+        y : None
+            Ignored.
+        """
         if isinstance(images, (list, tuple)):
             images = as_array(images, "images")
+        rows, shape = images, []
         if getattr(images, "ndim", 2) == 4:
             check_images(images)
-            super().fit(to_float(images).reshape(len(images), -1))
-            self.shape_ = np.array(images.shape[1:])
-        else:
-            super().fit(images)
-            self.shape_ = np.array([], int)
+            rows, shape = to_float(images).reshape(len(images), -1), images.shape[1:]
+        super().fit(rows)
+        self.shape_ = np.array(shape, int)
         return self
 
     def _fit(self, points, rng):

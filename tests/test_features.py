@@ -1,0 +1,148 @@
+"The networks that see: what ships, networks of your own, attributes by name, the same seed."
+import shutil
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from latentfaces.bundle import load_bundle
+from latentfaces.drawn import synthetic_faces
+from latentfaces.evaluation import Reference, load_reference
+from latentfaces.features import FEATURES, Features, build_attribute_network, load_features, shipped_config, train_attribute_network
+
+def test_the_shipped_features_are_small_whole_and_of_the_pretrained_bundle():
+    files = sorted(path.name for path in FEATURES.iterdir())
+    assert files == ["attributes.keras", "config.json", "model_card.md", "reference.npz"]
+    assert all((FEATURES / name).stat().st_size < 5e6 for name in files)
+    reference = load_reference()
+    assert list(reference.names) == list(load_bundle().names) and reference.images == ()
+    assert reference.train.shape == (8500, 128) and reference.held_out.shape == (500, 128) and reference.attributes.shape == (8500, 40)
+
+
+def test_the_shipped_reference_on_real_images(celeba):
+    from latentfaces.images import load_images
+    from latentfaces.labels import load_attributes
+    images, names = load_images(celeba, limit=600, return_names=True, progress=False)
+    reference, features = load_reference(), Features()
+    kept = np.isin(names, reference.names)
+    found, probabilities = features.predict(images[kept])
+    row = {name: i for i, name in enumerate(reference.names)}
+    rows = [row[name] for name in np.asarray(names)[kept]]
+    assert np.abs(found - reference.train[rows]).max() < 0.02
+    assert ((probabilities > 0.5).to_numpy() == reference.attributes.to_numpy()[rows]).mean() > 0.999
+    truth = load_attributes(celeba).loc[np.asarray(names)[~kept]].values
+    assert ((features.attributes(images[~kept]) > 0.5).to_numpy() == truth).mean() > 0.86
+
+
+def test_features_do_not_depend_on_batches_type_or_company():
+    faces, _ = synthetic_faces(258, size=64)
+    features = Features()
+    whole = features(faces)
+    assert np.abs(features(faces[:3]) - whole[:3]).max() < 1e-4
+    assert np.abs(features(faces / np.float32(255)) - whole).max() < 1e-4
+    assert features(faces[:2, ::2, ::2]).shape == (2, 128)
+
+
+def test_networks_of_your_own(tmp_path):
+    import keras
+    maps = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(5, 3)])
+    maps.save(tmp_path / "maps.keras")
+    faces, _ = synthetic_faces(4, size=16)
+    zero_to_one, wide = load_features(tmp_path / "maps.keras"), load_features(tmp_path / "maps.keras", (-1, 1))
+    kernel, bias = (np.asarray(w) for w in maps.get_weights())
+    by_hand = sum((faces / 255.0)[:, i:14 + i, j:14 + j] @ kernel[i, j] for i in range(3) for j in range(3)).mean(axis=(1, 2)) + bias
+    assert zero_to_one(faces) == pytest.approx(by_hand, abs=1e-5) and zero_to_one.predict(faces).attributes is None
+    assert wide(faces) == pytest.approx(2 * by_hand - kernel.sum(axis=(0, 1, 2)) - bias, abs=1e-5)
+    (tmp_path / "broken.keras").write_bytes(b"no model")
+    with pytest.raises(ValueError, match="does not load"): Features(tmp_path / "broken.keras")
+    with pytest.raises(ValueError, match="takes images"): Features(keras.Sequential([keras.Input((7,)), keras.layers.Dense(2)]))
+
+
+def test_attributes_have_names_and_come_from_one_pass():
+    faces, _ = synthetic_faces(5, size=64)
+    features = Features()
+    both = features.predict(faces)
+    pd.testing.assert_frame_equal(both.attributes, features.attributes(faces))
+    np.testing.assert_array_equal(both.features, features(faces))
+    assert tuple(both.attributes) == features.attribute_names and "Smiling" in both.attributes
+    assert both.attributes.shape == (5, 40) and both.attributes.to_numpy().min() >= 0 and both.attributes.to_numpy().max() <= 1
+
+
+def test_a_network_of_your_own_may_answer_by_name_or_not():
+    faces, _ = synthetic_faces(4, size=16)
+    network = build_attribute_network(16, 2, 3, (4, 8))
+    named = Features(network, attribute_names=["hat", "nose"])
+    assert list(named.attributes(faces)) == ["hat", "nose"]
+    with pytest.raises(ValueError, match="^expected [^\n]+ only gives vectors[^\n]+$"): Features(network).attributes(faces)
+
+
+@pytest.mark.skipif(bool(find_spec("dlib")), reason="dlib is there")
+def test_dlib_is_an_extra():
+    with pytest.raises(ImportError, match="pip install dlib-bin"): load_features("dlib")
+
+
+def test_a_changed_file_is_noticed(monkeypatch, tmp_path):
+    for path in FEATURES.iterdir(): shutil.copy(path, tmp_path)
+    monkeypatch.setattr("latentfaces.features.FEATURES", tmp_path)
+    assert shipped_config.__wrapped__()["crop"] == 140
+    (tmp_path / "reference.npz").write_bytes(b"other")
+    with pytest.raises(ValueError, match="a changed or missing reference.npz: install latentfaces again"): shipped_config.__wrapped__()
+
+
+@pytest.mark.parametrize("values", [np.zeros((5, 3)), np.zeros(96), np.zeros((96, 3))])
+def test_unequal_lengths_and_too_few_images(values):
+    with pytest.raises(ValueError, match="a row of attributes for each"): train_attribute_network(synthetic_faces(96, size=16)[0], values, batch_size=97)
+
+
+def test_the_same_seed_trains_the_same_network():
+    faces, known = synthetic_faces(96, size=16)
+    first, again, other = (train_attribute_network(faces, known.values, epochs=1, batch_size=32, random_state=seed, n_features=4, filters=(4, 8)) for seed in (0, 0, 1))
+    outputs = [np.asarray(network(faces / np.float32(255))["features"]) for network in (first, again, other)]
+    np.testing.assert_array_equal(outputs[0], outputs[1])
+    assert not np.allclose(outputs[0], outputs[2])
+
+
+@pytest.fixture(scope="module")
+def script():
+    "The script that writes what ships."
+    spec = spec_from_file_location("train_features", Path(__file__).parents[1] / "benchmarks" / "train_features.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def small():
+    "A tiny network, and a reference of as tiny features."
+    rng, names = np.random.default_rng(0), np.array([f"{i}.jpg" for i in range(30)])
+    answers = pd.DataFrame(rng.random((30, 11)) < 0.3, columns=list("abcdefghijk"))
+    return build_attribute_network(16, 11, 6, (4, 8)), Reference(rng.random((30, 6)), rng.random((5, 6)), names, answers, 0.9, 0.02, (), 140)
+
+
+def test_saved_features_are_read_again(tmp_path, script, small, monkeypatch):
+    network, reference = small
+    script.save_features(tmp_path, network, reference, {"recipe": {}})
+    monkeypatch.setattr("latentfaces.features.FEATURES", tmp_path)
+    monkeypatch.setattr("latentfaces.evaluation.FEATURES", tmp_path)
+    monkeypatch.setattr("latentfaces.features.shipped_config", shipped_config.__wrapped__)
+    monkeypatch.setattr("latentfaces.evaluation.shipped_config", shipped_config.__wrapped__)
+    again = load_reference.__wrapped__()
+    assert np.abs(again.train - reference.train).max() < 1e-3 and list(again.names) == list(reference.names)
+    pd.testing.assert_frame_equal(again.attributes, reference.attributes)
+    assert (again.face_rate, again.sharpness, again.crop, again.images) == (0.9, 0.02, 140, ())
+    assert list(Features().attributes(synthetic_faces(2, size=16)[0])) == list("abcdefghijk")
+
+
+def test_features_are_saved_whole_or_not_at_all(tmp_path, script, small):
+    network, reference = small
+    script.save_features(tmp_path, network, reference, {})
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    class Full:
+        def save(self, path):
+            Path(path).write_bytes(b"half")
+            raise OSError("No space left on device")
+    with pytest.raises(OSError, match="No space left"): script.save_features(tmp_path, Full(), reference, {})
+    with pytest.raises(TypeError): script.save_features(tmp_path, network, reference._replace(attributes=None), {})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
