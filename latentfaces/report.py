@@ -30,7 +30,7 @@ from latentfaces.distributions import (
     origin_position,
     radii,
 )
-from .ellipses import alignment, pair_indices, share_inside, share_within
+from .ellipses import confidence_level, contour_alignment, pair_indices, share_in_ellipses
 from .gaussian import LatentGaussian, equivalent_length, normality, normality_tests, radius_law
 from .moments import as_moments
 from .pca import LatentPCA, walk_axis
@@ -259,13 +259,13 @@ _STATISTICS = {
 
 def _position(origin, chance):
     "Rows on where the origin lies."
-    sigmas = origin["sigmas"]
+    sigmas = origin.sigmas
     words = "" if sigmas < 1e6 else "the points do not vary in that direction"
     return {
-        "distance": _row("distance of the centre from the origin", origin["distance"]),
+        "distance": _row("distance of the centre from the origin", origin.distance),
         "chance": _row("the same, if the origin were the centre and chance alone had moved it", chance),
         "sigmas": _row("distance in standard deviations of the points in that direction", sigmas, words),
-        "beyond": _row("points beyond the origin, as seen from the centre", origin["beyond"], "{:.2%}"),
+        "beyond": _row("points beyond the origin, as seen from the centre", origin.beyond, "{:.2%}"),
     }
 
 # %% ../nbs/report.ipynb #a011ec7d
@@ -341,18 +341,18 @@ def _beyond_linear(c):
         coordinates[", each point divided by its Mahalanobis length"] = directions(c.scores)
     for how, scores in coordinates.items():
         found = dependence(scores, 1000, random_state=c.random_state, n_shuffles=2)
-        words = f"{{:+.3f}} (single pairs reach {found['magnitude_level']:.2f} by chance)"
+        words = f"{{:+.3f}} (single pairs reach {found.magnitude_level:.2f} by chance)"
         quantity = f"correlation of magnitudes between leading axes (mean){how}"
-        yield f"magnitude{how}", _row(quantity, found["magnitude"].mean(), words)
+        yield f"magnitude{how}", _row(quantity, found.magnitude.mean(), words)
 
 
 def _correlations(c):
     "Which components go together, and what dependence is left where nothing is correlated."
     counts, mean, strongest = _sizes_of_pairs(c)
     likely = np.sort(np.argsort(-strongest, kind="stable")[:10])  # the five strongest pairs are pairs of these
-    pairs, values = strongest_pairs(correlation_matrix(c.z[:, likely]), 5)
-    pairs = likely[pairs]
-    named = ", ".join(f"{c.kept[i]} and {c.kept[j]} ({r:+.2f})" for (i, j), r in zip(pairs, values))
+    found = strongest_pairs(correlation_matrix(c.z[:, likely]), 5)
+    pairs = likely[found[["first", "second"]]]
+    named = ", ".join(f"{c.kept[i]} and {c.kept[j]} ({r:+.2f})" for (i, j), r in zip(pairs, found["correlation"]))
     chance = np.sqrt(2 / np.pi / len(c.z))
     above = counts[_SIZE_BINS * 3 // 10 :].sum() / counts.sum()
     rows = {
@@ -392,16 +392,16 @@ _TESTS = {
 
 def _effects(c, found, law):
     "Rows on how far the points are from a normal cloud, whatever their number."
-    d, skewness, kurtosis = (found[key] for key in ("n_axes", "skewness", "kurtosis"))
+    d, skewness, kurtosis = found.n_axes, found.skewness, found.kurtosis
     chance = 3 * np.sqrt(6 / len(c.z))  # the skewness that chance may give an axis, and half of the excess kurtosis
-    ratio = found["radius_variance"] * 2 * d / law.var()  # that of few points is below 2d
+    ratio = found.radius_variance * 2 * d / law.var()  # that of few points is below 2d
     core = np.mean(c.lengths(c.z) <= equivalent_length(3, d))
     axis_ks = np.max(component_statistics(c.scores)["ks"])
     humps = sum(map(_has_humps, (c.scores / c.gaussian.std_).T))
     of = f"{{:,.0f}} of {d:,}"
     return {
         "n_axes": _row("principal axes looked at", d, "{:,.0f}"),
-        "radius_ks": _row("Kolmogorov distance of the squared lengths to their law", found["radius_ks"]),
+        "radius_ks": _row("Kolmogorov distance of the squared lengths to their law", found.radius_ks),
         "radius_ratio": _row("variance of the squared lengths over that of a normal cloud of as many points", ratio),
         "core": _row("points within the length that holds 99.73 % of a normal cloud", core, "{:.1%}"),
         "axis_ks": _row("largest Kolmogorov distance to a Gaussian along a principal axis", axis_ks),
@@ -413,7 +413,7 @@ def _effects(c, found, law):
         "heavy": _row("axes with heavy tails", np.sum(kurtosis > max(0.2, 2 * chance)), of),
         "flat": _row("axes that are flat", np.sum(kurtosis < -max(0.5, 2 * chance)), of),
         "humps": _row("axes with two or more humps", humps, of),
-        "rejected": _row("share of axes rejected (D'Agostino-Pearson, Benjamini-Hochberg 5 %)", found["rejected"]),
+        "rejected": _row("share of axes rejected (D'Agostino-Pearson, Benjamini-Hochberg 5 %)", found.rejected),
     }
 
 # %% ../nbs/report.ipynb #e9b5a76d
@@ -422,10 +422,10 @@ def _normal(c):
     # A rotation changes nothing, and there may be far fewer axes than components.
     points = c.scores if len(c.few) == len(c.z) else c.z
     found, tests = normality(points), normality_tests(points, random_state=c.random_state)
-    law = radius_law(found["n_axes"], len(c.z))
+    law = radius_law(found.n_axes, len(c.z))
     rows = _effects(c, found, law)
     for key, name in _TESTS.items():
-        statistic, p = tests[key]
+        statistic, p = tests.loc[key]
         said = f"= {_short(p, 2)}" if p > 1e-300 else "< 1e-300"
         rows[f"p_{key}"] = _row(f"test: {name}", p, f"{_short(statistic)}, p {said}")
     return rows, _normal_panels(c.lengths(c.few), law, found)
@@ -436,7 +436,7 @@ def _normal_panels(lengths, law, found):
     x = np.linspace(*np.sqrt(law.ppf([1e-4, 1 - 1e-4])), 200)
     histogram = {"values": lengths, "law": (x, 2 * x * law.pdf(x**2))}
     quantiles = {"values": lengths, "expected": np.sqrt(law.ppf((np.arange(200) + 0.5) / 200))}
-    axes = {"values": {"excess kurtosis": found["kurtosis"], "skewness": found["skewness"]}}
+    axes = {"values": {"excess kurtosis": found.kurtosis, "skewness": found.skewness}}
     law_of_lengths = {"title": "lengths (dashed: their law)", "xlabel": "Mahalanobis length"}
     diagonal = {"title": "quantiles of the lengths", "xlabel": "a normal cloud", "ylabel": "the points"}
     return [
@@ -471,13 +471,13 @@ def _inside_and_shape(name, points, pairs):
     "Rows on the ellipses of some pairs of columns."
     used, places = np.unique(pairs, return_inverse=True)  # the covariance of all columns may not fit into memory
     points, places = points[:, used], places.reshape(pairs.shape)
-    inside = share_inside(points, (1.0, 2.0, 3.0), places)
+    inside = share_in_ellipses(points, (1.0, 2.0, 3.0), places)
     if np.isnan(inside).all():
         raise ValueError("every pair of components lies on a line, where there is no ellipse")
     for k, share in enumerate(np.nanmean(inside, axis=0), 1):
-        words = f"{{:.1%}} (a Gaussian: {share_within(k):.1%})"
+        words = f"{{:.1%}} (a Gaussian: {confidence_level(k):.1%})"
         yield f"{name}, {k}", _row(f"{name}: inside {k} sigma, mean over {len(pairs)} pairs", share, words)
-    shape = {key: np.abs(np.asarray(values)) for key, values in alignment(points, places).items()}
+    shape = {key: np.abs(np.asarray(values)) for key, values in contour_alignment(points, places).items()}
     for key, what, words in (("angle_error", "angle", "{:.1f}° off"), ("ratio_error", "axis ratio", "{:.1%} off")):
         quantity = f"{name}: {what} of the contour at 1 sigma, median of elongated pairs"
         clear = shape[key][shape["axis_ratio"] >= 1.5]
