@@ -21,7 +21,6 @@ from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import issparse
 
 # %% ../nbs/00_core.ipynb #3405334f
 def as_array(x, name: str) -> np.ndarray:
@@ -73,7 +72,8 @@ def check_latents(z, min_points: int = 2) -> np.ndarray:
     array of shape (n_points, latent_dim)
         The same points, float32 or float64.
     """
-    from sklearn.utils import check_array  # most of a second, which who only reads images need not wait
+    from scipy.sparse import issparse  # these take most of a second, which whoever only reads images need not wait
+    from sklearn.utils import check_array
 
     array = z if issparse(z) else as_array(z, "z-points")
     _check_kind(array, z)
@@ -131,7 +131,7 @@ def _check_values(points, spread):
             "float64: multiply them all by the same number"
         )
 
-# %% ../nbs/00_core.ipynb #a77b618e
+# %% ../nbs/00_core.ipynb #375549ee
 def as_numbers(x, name: str) -> np.ndarray:
     """Real numbers in float64; raises TypeError, in one sentence, for anything else.
 
@@ -158,7 +158,7 @@ def _check_kind_of_number(name, value, kind, wanted):
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, kind):
         raise TypeError(f"{name} must be {wanted}, got {value!r}")
 
-# %% ../nbs/00_core.ipynb #324f883a
+# %% ../nbs/00_core.ipynb #4991419b
 def check_count(name: str, value, least: int = 1) -> int:
     """A whole number that is large enough; raises TypeError or ValueError, in one sentence, for anything else.
 
@@ -541,12 +541,10 @@ def warn(message: str, category=UserWarning) -> None:
     category : type
         Kind of the warning.
     """
-    level = 2
-    frame = sys._getframe(1)
+    level, frame = 2, sys._getframe(1)
     inside = ("latentfaces", "contextlib", "sklearn", "joblib")
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in inside:
-        level += 1
-        frame = frame.f_back
+        level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
 
 # %% ../nbs/00_core.ipynb #4a676ed4
@@ -598,7 +596,7 @@ def progress_bar(
     look = dict(unit=unit, delay=delay, initial=initial, leave=False, mininterval=0.5, disable=not progress)
     return Bar(iterable, description or None, total, **look)
 
-# %% ../nbs/00_core.ipynb #a032348e
+# %% ../nbs/00_core.ipynb #a4342546
 _SILENCE = threading.RLock()  # two threads that turn the descriptor away side by side could leave it there
 
 
@@ -638,8 +636,6 @@ def load_keras():
     module
         `keras`.
     """
-    if "keras" not in sys.modules:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        with silenced():
-            import_module("keras")
-    return import_module("keras")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with contextlib.nullcontext() if "keras" in sys.modules else silenced():
+        return import_module("keras")

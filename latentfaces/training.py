@@ -100,8 +100,7 @@ class ImageSubset:
         self.images = images
         self.index = np.asarray(index)
         self.shape = (len(self.index), *images.shape[1:])
-        self.dtype = images.dtype
-        self.ndim = images.ndim
+        self.dtype, self.ndim = images.dtype, images.ndim
 
     def __len__(self):
         return len(self.index)
@@ -290,7 +289,7 @@ def make_optimizer(name: str, learning_rate: float, total_steps: int) -> keras.o
     schedule = learning_rate_schedule(learning_rate, total_steps)
     return Muon(schedule) if name == "muon" else keras.optimizers.Adam(schedule)
 
-# %% ../nbs/03_training.ipynb #c8553ac1
+# %% ../nbs/03_training.ipynb #cd3068f0
 def _save_checkpoint(path, model, settings, history):
     "Write weights, optimiser, settings and history to one .npz file, whole or not at all."
     arrays = {f"weight_{i:03d}": ops.convert_to_numpy(w) for i, w in enumerate(model.weights)}
@@ -318,7 +317,7 @@ def _restore_checkpoint(path, model):
         for i, variable in enumerate(variables):
             variable.assign(arrays[f"{kind}_{i:03d}"])
 
-# %% ../nbs/03_training.ipynb #92c6a961
+# %% ../nbs/03_training.ipynb #7d415f37
 def _check_finite(loss, step):
     "Raise FloatingPointError for an error that is not finite."
     if not np.isfinite(loss):
@@ -383,7 +382,7 @@ def _networks(settings, dtype, clip):
     sizes = {name: settings[name] for name in names} | {"dtype": dtype, "filters": tuple(settings["filters"])}
     return build_encoder(**sizes), build_decoder(**sizes, clip=clip)
 
-# %% ../nbs/03_training.ipynb #95033d8c
+# %% ../nbs/03_training.ipynb #a28834e5
 def history_to_resume(folder, resume: bool, settings: dict) -> list:
     """The history to go on from: empty, or the checkpoint's.
 
@@ -415,14 +414,9 @@ def history_to_resume(folder, resume: bool, settings: dict) -> list:
     _check_same(folder, state["settings"], settings)
     return state["history"]
 
-# %% ../nbs/03_training.ipynb #6f37cf36
+# %% ../nbs/03_training.ipynb #443ae521
 def _check_same(folder, before, now):
     "Raise one sentence unless a training's settings and images are those that it began with."
-    if "images" not in before:
-        raise ValueError(
-            f"expected a checkpoint that knows its images, got one of an older version in {folder}: "
-            "train anew in another folder"
-        )
     changed = sorted(k for k in now if now[k] != before.get(k))
     if changed == ["images"]:
         raise ValueError(
@@ -436,7 +430,7 @@ def _check_same(folder, before, now):
             "resume with the same ones, or train anew in another folder"
         )
 
-# %% ../nbs/03_training.ipynb #e03da12f
+# %% ../nbs/03_training.ipynb #4627c5c2
 class _HeldOut(keras.utils.PyDataset):
     "Held-out images in batches, as fit's validation data."
 
@@ -472,7 +466,7 @@ def _fit(model, train, held_out, folder, settings, history, progress):
             callbacks=[_Supervisor(folder, settings, history, bar)],
         )
 
-# %% ../nbs/03_training.ipynb #ddc3a018
+# %% ../nbs/03_training.ipynb #7caff889
 def _compiled(settings, steps):
     "The autoencoder of a training, with its first weights and its optimiser."
     with silenced():

@@ -1,6 +1,7 @@
 "The networks that see: what ships, networks of your own, attributes by name, the same seed."
 import shutil
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 
 from latentfaces.bundle import load_bundle
 from latentfaces.drawn import synthetic_faces
-from latentfaces.evaluation import load_reference
+from latentfaces.evaluation import Reference, load_reference
 from latentfaces.features import FEATURES, Features, build_attribute_network, load_features, shipped_config, train_attribute_network
 
 def test_the_shipped_features_are_small_whole_and_of_the_pretrained_bundle():
@@ -101,3 +102,47 @@ def test_the_same_seed_trains_the_same_network():
     outputs = [np.asarray(network(faces / np.float32(255))["features"]) for network in (first, again, other)]
     np.testing.assert_array_equal(outputs[0], outputs[1])
     assert not np.allclose(outputs[0], outputs[2])
+
+
+@pytest.fixture(scope="module")
+def script():
+    "The script that writes what ships."
+    spec = spec_from_file_location("train_features", Path(__file__).parents[1] / "benchmarks" / "train_features.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def small():
+    "A tiny network, and a reference of as tiny features."
+    rng, names = np.random.default_rng(0), np.array([f"{i}.jpg" for i in range(30)])
+    answers = pd.DataFrame(rng.random((30, 11)) < 0.3, columns=list("abcdefghijk"))
+    return build_attribute_network(16, 11, 6, (4, 8)), Reference(rng.random((30, 6)), rng.random((5, 6)), names, answers, 0.9, 0.02, (), 140)
+
+
+def test_saved_features_are_read_again(tmp_path, script, small, monkeypatch):
+    network, reference = small
+    script.save_features(tmp_path, network, reference, {"recipe": {}})
+    monkeypatch.setattr("latentfaces.features.FEATURES", tmp_path)
+    monkeypatch.setattr("latentfaces.evaluation.FEATURES", tmp_path)
+    monkeypatch.setattr("latentfaces.features.shipped_config", shipped_config.__wrapped__)
+    monkeypatch.setattr("latentfaces.evaluation.shipped_config", shipped_config.__wrapped__)
+    again = load_reference.__wrapped__()
+    assert np.abs(again.train - reference.train).max() < 1e-3 and list(again.names) == list(reference.names)
+    pd.testing.assert_frame_equal(again.attributes, reference.attributes)
+    assert (again.face_rate, again.sharpness, again.crop, again.images) == (0.9, 0.02, 140, ())
+    assert list(Features().attributes(synthetic_faces(2, size=16)[0])) == list("abcdefghijk")
+
+
+def test_features_are_saved_whole_or_not_at_all(tmp_path, script, small):
+    network, reference = small
+    script.save_features(tmp_path, network, reference, {})
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    class Full:
+        def save(self, path):
+            Path(path).write_bytes(b"half")
+            raise OSError("No space left on device")
+    with pytest.raises(OSError, match="No space left"): script.save_features(tmp_path, Full(), reference, {})
+    with pytest.raises(TypeError): script.save_features(tmp_path, network, reference._replace(attributes=None), {})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -1,6 +1,7 @@
 "The website as a reader's browser sees it: built into a temporary folder, served under a path of its own, looked at with headless Chromium."
 import functools
-import importlib.util
+import importlib
+import inspect
 import itertools
 import json
 import os
@@ -19,8 +20,11 @@ import pytest
 import websocket
 import yaml
 from bs4 import BeautifulSoup
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
+TOOLS = ROOT / "tools"
+sys.path.insert(0, str(TOOLS))
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ("--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update "
          "--disable-sync --disable-extensions --disable-dev-shm-usage --mute-audio --hide-scrollbars --remote-debugging-port=0 --remote-allow-origins=*").split()
@@ -48,6 +52,12 @@ def pages(site): return pages_of(site)
 
 
 @pytest.fixture(scope="session")
+def chapters(pages):
+    "The pages that the sidebar lists."
+    return {name: page for name, page in pages.items() if name != "404.html"}
+
+
+@pytest.fixture(scope="session")
 def books(): return sorted((ROOT / "nbs").glob("[!_.]*.ipynb"))
 
 
@@ -70,17 +80,19 @@ def address(site):
 # ---------------------------------------------------------------- without a browser
 
 def test_every_notebook_has_a_page(pages, books):
-    assert books and set(pages) == {page_name(b) for b in books}
+    made = {"api.html", "model_cards.html", "changelog.html"}
+    assert books and set(pages) == {page_name(b) for b in books} | made | {"404.html"}
 
 
 def test_links_resolve(site, pages):
     ids = {name: {e["id"] for e in page.find_all(id=True)} for name, page in pages.items()}
     broken = []
     for name, page in pages.items():
+        base = page.base["href"] if page.base else f"/latentfaces/{name}"
         for a in page.find_all("a", href=True):
-            link = urlsplit(urljoin(f"http://host/{name}", a["href"]))
+            link = urlsplit(urljoin(f"http://host{base}", a["href"]))
             if link.netloc != "host": continue
-            target = unquote(link.path[1:]) or "index.html"
+            target = unquote(link.path.removeprefix("/latentfaces/")) or "index.html"
             if not (site / target).is_file(): broken.append(f"{name}: {a['href']}: no such file")
             elif link.fragment and unquote(link.fragment) not in ids.get(target, ()): broken.append(f"{name}: {a['href']}: no such anchor")
     assert not broken
@@ -98,6 +110,57 @@ def test_images_have_alternative_text(pages):
     assert not [(name, alt) for name, alt in images if len(alt.split()) < 2 or "#" in alt]
 
 
+def test_pictures_are_files_that_keep_their_place(site, chapters):
+    pictures = [(name, i) for name, page in chapters.items() for i in page.find_all("img")]
+    assert not [name for name, i in pictures if i["src"].startswith("data:")]
+    assert not [(name, i["src"]) for name, i in pictures if not (i.get("width", "").isdigit() and i.get("height", "").isdigit())]
+    late = [i.get("loading") for page in chapters.values() for i in page.find_all("img")[1:]]
+    assert set(late) == {"lazy"}
+    with Image.open(site / "og.jpg") as card: assert card.size == (1200, 630)
+    for page in chapters.values(): assert page.find("meta", property="og:image")["content"].endswith("/og.jpg")
+
+
+def test_no_picture_is_there_for_nothing(site):
+    text = "\n".join(p.read_text(encoding="utf-8") for p in [*site.glob("*.html"), *site.glob("*.md")])
+    kept = [p.relative_to(site).as_posix() for folder in ("figures", "thumbnails") for p in (site / folder).iterdir()]
+    assert kept and not [name for name in kept if name not in text]
+    assert not list(site.glob("*_files"))
+
+
+def test_pages_are_small(site):
+    assert not {p.name: p.stat().st_size for p in site.glob("*.html") if p.stat().st_size > 450_000}
+
+
+def test_formulas_are_rendered_when_the_site_is_built(pages):
+    formulas = [(name, span) for name, page in pages.items() for span in page.select("span.math")]
+    assert len(formulas) > 100
+    assert not [(name, span.text[:60]) for name, span in formulas if not span.select_one(".katex math")]
+    assert not [name for name, page in pages.items() if page.find("script", src=re.compile("katex")) or page.select(".katex-error")]
+
+
+def test_whatever_may_be_wider_than_the_screen_can_be_reached_by_keyboard(pages):
+    wide = [e for page in pages.values() for e in page.select(".table-box, span.math.display, pre[style]")
+            if e.name != "pre" or int(re.search(r"\d+", e["style"])[0]) > 40]
+    assert len(wide) > 300 and not [e for e in wide if e.get("tabindex") != "0" or not e.get("aria-label") or e.get("role") != "group"]
+    assert not [name for name, page in pages.items() for table in page.select("main table") if "table-box" not in table.parent.get("class", [])]
+
+
+def test_landmarks_links_and_icons_have_names(pages):
+    for name, page in pages.items():
+        marks = [e.get("aria-label") for e in page.find_all("nav")]
+        assert all(marks) and len(set(marks)) == len(marks), (name, marks)
+        assert len(page.find_all("main")) == len(page.find_all("h1")) == 1, name
+        silent = [str(a)[:90] for a in page.find_all(["a", "button"]) if not (a.get("aria-label") or a.get("title") or a.get_text(strip=True) or a.find("img", alt=True))]
+        assert not silent, (name, silent)
+        assert not page.select("i.bi:not([aria-hidden])") and not page.select("main .cell-output pre [style*=color]"), name
+        if name != "404.html": assert page.find(id=page.body.a["href"][1:]) is page.find("main"), name
+
+
+def test_a_lost_reader_is_shown_the_way(pages):
+    lost = pages["404.html"]
+    assert lost.base["href"] == "/latentfaces/" and {"index.html", "api.html"} <= {a["href"] for a in lost.find("main").find_all("a")}
+
+
 def loaded_files(site, pages):
     "Addresses that pages and style sheets make a browser load, with the file that names them."
     for name, page in pages.items():
@@ -111,24 +174,28 @@ def loaded_files(site, pages):
 
 def test_everything_loaded_is_in_the_site(site, pages):
     lost = []
-    for name, url in loaded_files(site, pages):
+    for name, url in loaded_files(site, {name: page for name, page in pages.items() if not page.base}):
         if url.startswith(("data:", "#", "%23")): continue
         link = urlsplit(urljoin(f"http://host/{name}", url))
         if link.netloc != "host" or not (site / unquote(link.path[1:])).is_file(): lost.append((name, url))
     assert not lost
 
 
-def test_chapters_are_a_path(pages, books):
-    "From the home page, `next` leads through all pages, numbered chapters in the order of their numbers, and `previous` leads back."
+def test_chapters_are_a_path(chapters):
+    "From the home page, `next` leads into the story and through all pages, and `previous` leads back."
     def step(name, side):
-        a = pages[name].select_one(f".nav-page-{side} a")
+        a = chapters[name].select_one(f".nav-page-{side} a")
         return a and a["href"].split("#")[0].removeprefix("./")
     path = ["index.html"]
     while (name := step(path[-1], "next")) and name not in path: path.append(name)
-    numbered = [page_name(b) for b in books if b.name[0].isdigit()]
-    assert [n for n in path if n in numbered] == numbered
-    assert sorted(path) == sorted(pages)
+    story = ["autoencoder", "training", "bundle", "distributions", "correlations", "gaussian", "pca", "ellipses", "sampling", "densities", "flow", "generation"]
+    assert path[1:len(story) + 1] == [f"{name}.html" for name in story]
+    assert sorted(path) == sorted(chapters)
     assert [step(n, "previous") for n in path[1:]] == path[:-1]
+
+
+def test_walks_stand_in_the_sidebar(pages):
+    assert pages["index.html"].select_one('#quarto-sidebar a[href="generation.html#walks"]')
 
 
 def test_api_is_documented(pages):
@@ -145,7 +212,42 @@ def test_api_is_documented(pages):
         lines = (ROOT / file).read_text(encoding="utf-8").splitlines()[int(first) - 1:int(last)]
         assert re.search(rf"\b(def|class) {anchor}\b", "\n".join(lines), re.I), source
     box = pages["sampling.html"].find(id="ellipticsampler").find_parent(class_="entry")
-    assert [row.td.text for row in box.select("tbody tr")][:3] == ["n_components", "factor", "width"]
+    rows = [[cell.get_text() for cell in row.find_all("td")] for row in box.select("tbody tr")]
+    assert [row[0] for row in rows][:3] == ["n_components", "factor", "width"] and all(row[-1] for row in rows), rows
+
+
+def test_all_public_names_are_listed_with_a_line_each(pages):
+    names = re.findall(r"^from \.\w+ import (\w+) as", (ROOT / "latentfaces/__init__.pyi").read_text(encoding="utf-8"), re.M)
+    rows = {row.td.get_text(): row.find_all("td")[1].get_text() for row in pages["api.html"].select("tbody tr")}
+    assert set(rows) == set(names)
+    assert not [name for name, text in rows.items() if len(text.split()) < 3]
+
+
+PAPER = re.compile(r"((?:[A-Z][\w’'-]+)(?:,? (?:and|&) [A-Z][\w’'-]+| et al\.?|, [A-Z][\w’'-]+)*),? \(?((?:19|20)\d\d)\b")
+NO_PAPERS = {"July", "August", "May", "June", "November", "The", "ICCV", "CelebA", "In", "Mönchmeyer"}
+
+
+def test_every_paper_that_is_named_is_in_the_bibliography(pages, books):
+    listed = [li.get_text().replace("’", "'") for li in pages["bibliography.html"].select("main li")]
+    texts = {b.name: "\n".join("".join(c["source"]) for c in json.loads(b.read_text(encoding="utf-8"))["cells"])
+             for b in books if b.stem != "bibliography"}
+    named = {(names, year, file) for file, text in texts.items() for names, year in PAPER.findall(text) if names.split()[0] not in NO_PAPERS}
+    assert len(named) > 15
+    lost = [n for n in named if not any(n[1] in line and any(word in line for word in re.split(r",? ", n[0]) if word not in ("and", "et", "al.")) for line in listed)]
+    assert not lost
+    posts = pages["bibliography.html"].select_one("table").select("tbody tr")
+    assert len(posts) == 10 and all(row.find("a", href=re.compile("anracom.com")) for row in posts)
+
+
+@pytest.mark.parametrize("page, words", [
+    ("questions.html", ["confidence ellipses directly", "original coordinate system", "micro-correlations", "hair-color"]),
+    ("glossary.html", ["Mahalanobis", "FWHM", "nats", "z-point", "latent space", "shell"]),
+    ("index.html", ["git clone", "pip install"]), ("model_cards.html", ["non-commercial", "Trained on"]), ("changelog.html", ["renamed"]),
+    ("bibliography.html", ["bibtex", "How to cite"]), ("guide.html", ["Your own images", "Your own latent vectors", "Your own decoder"]),
+])
+def test_pages_have_what_they_are_for(pages, page, words):
+    text = pages[page].find("main").get_text() + str(pages[page].select("code.sourceCode"))
+    assert not [w for w in words if w not in text]
 
 
 def test_chapters_link_to_notebook_and_module(pages, books):
@@ -153,6 +255,15 @@ def test_chapters_link_to_notebook_and_module(pages, books):
         links = [a["href"] for a in pages[page_name(book)].select(".quarto-code-links a")]
         assert any(a.endswith(f"/nbs/{book.name}") for a in links), book.name
     assert any(a.endswith("/latentfaces/sampling.py") for a in [a["href"] for a in pages["sampling.html"].select(".quarto-code-links a")])
+
+
+def test_code_of_figures_and_tests_is_folded(pages):
+    "What stands open is short."
+    opened = [e for page in pages.values() for e in page.select(".cell > .code-copy-outer-scaffold code.python")]
+    lines = [len([x for x in e.get_text().splitlines() if x.strip() and not x.strip().startswith("#")]) for e in opened]
+    assert len(lines) > 200 and max(lines) <= 12
+    summaries = {s.get_text().split(":")[0].split(",")[0] for page in pages.values() for s in page.select("details.code-fold > summary")}
+    assert {"Code of the figure", "Checks", "Source"} <= summaries
 
 
 def test_every_page_says_whom_it_may_show(pages):
@@ -181,9 +292,9 @@ def test_nothing_of_nbdev_is_left(pages):
         assert not re.search(r"^#\| ?\w+|default_exp|show_doc\(", page.find("main").text, re.M), name
 
 
-def test_llms_txt(site, pages):
+def test_llms_txt(site, chapters):
     listed = re.findall(r"\]\(\S+/(\S+)\.llms\.md\)", (site / "llms.txt").read_text(encoding="utf-8"))
-    assert listed[0] == "index" and {f"{n}.html" for n in listed} == set(pages)
+    assert listed[0] == "index" and {f"{n}.html" for n in listed} == set(chapters)
     assert not [n for n in listed if re.search(r"data:image/\w+;base64,\w{40}", (site / f"{n}.llms.md").read_text(encoding="utf-8"))]
 
 
@@ -192,29 +303,39 @@ def test_llms_txt(site, pages):
 @pytest.fixture(scope="session")
 def docs():
     "tools/docs.py as a module."
-    spec = importlib.util.spec_from_file_location("docs", ROOT / "tools/docs.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("docs")
 
 
-@pytest.mark.parametrize("listed, message", [
-    (["nbs/index.ipynb", "nbs/01_images.ipynb"], "nbs/02_autoencoder.ipynb is not in the sidebar"),
-    (["nbs/index.ipynb", "nbs/01_images.ipynb", "nbs/02_autoencoder.ipynb", "nbs/99_magic.ipynb"], "lists nbs/99_magic.ipynb, which nbs/ does not have"),
-    (["nbs/index.ipynb", "nbs/02_autoencoder.ipynb", "nbs/01_images.ipynb"], "in the order of their numbers"),
-    (["nbs/index.ipynb", "nbs/01_images.ipynb", "nbs/01_images.ipynb", "nbs/02_autoencoder.ipynb"], "must stand once"),
+@pytest.fixture(scope="session")
+def tools():
+    "The module that makes pages of notebooks."
+    return importlib.import_module("chapters")
+
+
+PAGES = ["nbs/index.ipynb", {"section": "Story", "contents": ["nbs/02_autoencoder.ipynb", {"text": "Walks", "href": "nbs/02_autoencoder.ipynb#walks"}]},
+         {"section": "Behind", "contents": ["nbs/01_images.ipynb", "api.qmd", "model_cards.qmd", "changelog.qmd"]}]
+
+
+@pytest.mark.parametrize("more, less, message", [
+    ([], ["nbs/02_autoencoder.ipynb"], "nbs/02_autoencoder.ipynb is not in the sidebar"),
+    (["nbs/99_magic.ipynb"], [], "lists nbs/99_magic.ipynb, which nbs/ does not have"),
+    (["nbs/01_images.ipynb"], [], "nbs/01_images.ipynb must stand once"),
+    ([{"section": "Two", "contents": ["nbs/04_bundle.ipynb", "nbs/03_training.ipynb"]}], [], "in the order of their numbers"),
 ])
-def test_sidebar_must_fit_the_notebooks(docs, listed, message):
+def test_sidebar_must_fit_the_notebooks(docs, more, less, message):
     books = [Path(n) for n in ("index.ipynb", "01_images.ipynb", "02_autoencoder.ipynb")]
-    docs.check_sidebar(["nbs/index.ipynb", "nbs/01_images.ipynb", "nbs/02_autoencoder.ipynb"], books)
-    with pytest.raises(SystemExit, match=re.escape(message)): docs.check_sidebar(listed, books)
+    docs.check_sidebar(PAGES, books)  # sections have an order of their own
+    books += [Path(n) for n in ("03_training.ipynb", "04_bundle.ipynb") if "Two" in str(more)]
+    listed = [p if isinstance(p, str) else p | {"contents": [c for c in p["contents"] if c not in less]} for p in PAGES]
+    with pytest.raises(SystemExit, match=re.escape(message)): docs.check_sidebar(listed + more, books)
 
 
 def test_chapters_show_their_number_and_letter(docs):
     titles = {"00_core.ipynb": "Core", "10a_densities.ipynb": "Densities", "cli.ipynb": "Command line"}
-    shown = docs.renamed([f"nbs/{name}" for name in titles], titles)
-    assert [(item["text"], item["href"]) for item in shown] == [
-        ("0 Core", "core.ipynb"), ("10a Densities", "densities.ipynb"), ("Command line", "cli.ipynb")]
+    shown = docs.renamed([*(f"nbs/{name}" for name in titles), {"text": "Walks", "href": "nbs/11_generation.ipynb#walks"}, "api.qmd"], titles)
+    assert [(item["text"], item["href"]) for item in shown[:-1]] == [
+        ("0 Core", "core.ipynb"), ("10a Densities", "densities.ipynb"), ("Command line", "cli.ipynb"), ("Walks", "generation.ipynb#walks")]
+    assert shown[-1] == "api.qmd"
 
 
 def test_only_a_site_is_replaced(docs, tmp_path):
@@ -236,13 +357,13 @@ def printed(*pieces, name="stdout"): return [{"output_type": "stream", "name": n
 
 
 @pytest.fixture
-def notebook(tmp_path, docs, monkeypatch):
+def notebook(tmp_path, tools, monkeypatch):
     "Writes a notebook and gives the page that the site makes of it."
     monkeypatch.chdir(ROOT)  # nbdev looks for settings.ini there
     def page(*cells):
         path = tmp_path / "08_pca.ipynb"
         path.write_text(json.dumps({"cells": [cell("# Axes\n> of a cloud", "markdown"), *cells], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
-        return docs.page(path)
+        return tools.page(path)
     return page
 
 
@@ -259,6 +380,84 @@ def test_exported_cell_becomes_documentation(notebook):
     api, anchor, source = (c.source for c in page.cells[1:])
     assert "### LatentPCA {#latentpca}" in api and "#### LatentPCA.transform {#latentpca.transform}" in api and "| `n_components` |" in api
     assert "{#_blocks}" in anchor and source.startswith('#| code-fold: true\n#| code-summary: "Source"')
+
+
+DOCUMENTED = '''"""Draw a thing.
+
+    More of it: `x` or $y$.
+
+    Parameters
+    ----------
+    n, m : int
+        How many,
+        and of what.
+
+        A second paragraph.
+    *parts : {"a", "b"} | None
+        Pieces.
+    where
+
+    Returns
+    -------
+    dict
+        By name.
+
+    Raises
+    ------
+    ValueError
+        For less than one.
+
+    Examples
+    --------
+    >>> draw(1, 2)
+    {}
+    """'''
+
+
+def test_numpy_docstrings_become_tables():
+    from showdoc import Card, entries, sections, summary
+    scope = {}
+    exec(f"def draw(n, m=2, *parts, where: str = None) -> dict:\n    {DOCUMENTED}", scope)
+    draw = scope["draw"]
+    assert summary(draw) == "Draw a thing."
+    assert list(sections(draw.__doc__)) == ["", "Parameters", "Returns", "Raises", "Examples"]
+    assert entries("x : int\n    One.\ny\n    Two.") == [("x", "int", "One."), ("y", "", "Two.")]
+    card = Card.__new__(Card)
+    card.sym, card.function, card.name, card.is_property = draw, draw, "draw", False
+    card.sections, card.returns = sections(draw.__doc__), dict
+    card.parameters = list(inspect.signature(draw).parameters.values())
+    assert card.parameter_table().splitlines() == [
+        "| Parameter | Type | Default | What it is |", "| --- | --- | --- | --- |", "| `n` | int |  | How many, and of what.<br>A second paragraph. |",
+        "| `m` | int | `2` | How many, and of what.<br>A second paragraph. |", '| `*parts` | {"a", "b"} \\| None |  | Pieces. |',
+        "| `where` | str | `None` |  |", "| **returns** | dict |  | By name. |"]
+    assert card.other_tables() == ["| Raises | What it is |\n| --- | --- |\n| `ValueError` | For less than one. |"]
+    assert card.rest() == ["```python\n>>> draw(1, 2)\n{}\n```"]
+
+
+LONG = "\n".join(f"x{i} = {i}" for i in range(13))
+
+
+@pytest.mark.parametrize("source, outputs, summary", [
+    ("import numpy as np\nfrom x import y", (), "Imports"),
+    ("plot_faces(faces)", "picture", ""),
+    ("# the tilted one\na = 1\nb = 2\nc = 3\nplot(a, b, c)", "picture", "Code of the figure: the tilted one"),
+    ("a = 1\nb = 2\nc = 3\ntest_eq(a + b, c)", (), "Checks"),
+    ("a = 1\nb = 2\nc = 3\nassert a + b == c", (), "Checks"),
+    ("with pytest.raises(ValueError):\n    f(1)\n    f(2)\n    f(3)", (), "Checks"),
+    ("test_eq(1, 1)", (), ""),
+    ("a = 1\nb = 2\nc = 3\ntest_eq(a + b, c)", "printed", ""),
+    ("a = 1\nb = 2\nc = 3\nd = 4", (), ""),
+    (LONG, (), "Code, 13 lines"),
+])
+def test_what_is_folded(notebook, source, outputs, summary):
+    shown = {"picture": FIGURE, "printed": printed("one\n")}.get(outputs, ())
+    last = notebook(cell(source, outputs=shown)).cells[-1].source
+    assert (f'#| code-fold: true\n#| code-summary: "{summary}"\n' in last) if summary else "code-fold" not in last
+
+
+def test_a_cells_own_options_come_first(notebook):
+    for option in ("#| echo: false", "#| code-fold: false"):
+        assert "code-summary" not in notebook(cell(f"{option}\n{LONG}")).cells[-1].source
 
 
 FIGURE = [{"output_type": "display_data", "metadata": {}, "data": {"image/png": "iVBORw0KGgo="}}]
@@ -284,12 +483,12 @@ def test_logs_are_left_out(notebook):
     assert [o.text for o in page.cells[-1].outputs] == ["one\ntwo\n", "UserWarning: skipped 2\n"]
 
 
-def test_links_in_notebooks(docs, notebook):
-    page = notebook(cell("[a](10_sampling.ipynb#x) [b](10_sampling.html) [c](cli.ipynb) [d](../latentfaces/pretrained/model_card.md) [e](https://x.org/1_a.html)"
+def test_links_in_notebooks(tools, notebook):
+    page = notebook(cell("[a](10_sampling.ipynb#x) [b](10_sampling.html) [c](cli.ipynb) [d](../latentfaces/pretrained/model_card.md) [f](../LICENSE) [e](https://x.org/1_a.html)"
                          " `LatentPCA` `LatentPCA.rank_` `_blocks`", "markdown"))
-    docs.links(page, {"pca.html#latentpca"})
-    assert page.cells[-1].source == ("[a](sampling.ipynb#x) [b](sampling.ipynb) [c](cli.ipynb) [d](https://github.com/latentfaces/latentfaces/blob/main/"
-                                     "latentfaces/pretrained/model_card.md) [e](https://x.org/1_a.html) [`LatentPCA`](pca.ipynb#latentpca) `LatentPCA.rank_` `_blocks`")
+    tools.links(page, {"pca.html#latentpca"})
+    assert page.cells[-1].source == ("[a](sampling.ipynb#x) [b](sampling.ipynb) [c](cli.ipynb) [d](model_cards.qmd) [f](https://github.com/latentfaces/latentfaces/"
+                                     "blob/main/LICENSE) [e](https://x.org/1_a.html) [`LatentPCA`](pca.ipynb#latentpca) `LatentPCA.rank_` `_blocks`")
 
 
 # ---------------------------------------------------------------- with a browser
@@ -381,6 +580,7 @@ LOOK = """(() => {
   const maths = [...document.querySelectorAll('main .math')];
   return {
     title: document.title,
+    width: document.documentElement.scrollWidth,
     formulas: maths.length,
     unrendered: maths.filter(m => !m.querySelector('.katex')).map(m => m.textContent),
     errors: [...document.querySelectorAll('.katex-error')].map(e => e.title),
@@ -391,15 +591,30 @@ LOOK = """(() => {
 })()"""
 
 
+CUT = """[...document.querySelectorAll('main .cell-output pre')]
+  .filter(e => e.getClientRects().length && e.scrollWidth > e.clientWidth + 1).map(e => e.textContent.slice(0, 60))"""
+
+
 @pytest.fixture(scope="session")
 def looks(tab, address, pages):
-    "Every page once, on a narrow screen: what it shows and what it asked for."
-    tab.view(390, 844)
+    "Every page once, on a narrow screen and then on a wide one: what it shows and what it asked for."
     found = {}
     for name in pages:
+        tab.view(390, 844)
         tab.open(address + name)
+        tab.js("document.querySelectorAll('img[loading]').forEach(i => i.loading = 'eager'); Promise.all([...document.images].map(i => i.decode().catch(() => 0))).then(() => 1)")
         found[name] = tab.js(LOOK) | {"complaints": tab.complaints(), "hosts": tab.hosts()}
+        tab.view(1280, 900)
+        found[name]["printed"] = tab.js(CUT)
     return found
+
+
+def test_no_output_is_cut_on_a_wide_screen(looks):
+    assert {name: look["printed"] for name, look in looks.items() if look["printed"]} == {}
+
+
+def test_no_page_scrolls_sideways(looks):
+    assert [name for name, look in looks.items() if look["width"] > 390] == []
 
 
 def test_pages_load_without_errors(looks):
@@ -423,6 +638,27 @@ def test_images_are_shown(looks):
 def test_nothing_is_cut_on_a_narrow_screen(looks):
     "What is wider than the screen scrolls in a box of its own."
     assert {name: look["cut"] for name, look in looks.items() if look["cut"]} == {}
+
+
+def test_search_finds_how_to_install(tab, address):
+    tab.view(1280, 900)
+    tab.open(address + "pca.html")
+    tab.js("""(() => { const box = document.querySelector('.smalldocs-search input, #quarto-search input'); box.focus(); box.value = 'install';
+               box.dispatchEvent(new Event('input', {bubbles: true})); })()""")
+    hits = tab.wait("[...document.querySelectorAll('a.search-result')].map(a => a.href)")
+    assert f"{address}index.html" in [link.split("#")[0] for link in hits]
+
+
+def test_without_scripts_a_phone_has_a_menu_and_formulas(tab, address):
+    tab.view(390, 844)
+    tab.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        tab.call("Page.navigate", url=address + "sampling.html")
+        box = "(s => { const r = document.querySelector(s).getBoundingClientRect(); return r.width > 20 && r.left >= 0 && r.right <= 390; })"
+        tab.wait(f"location.href.endsWith('sampling.html') && document.readyState === 'complete' && {box}('#quarto-sidebar a[href=\"pca.html\"]')")
+        assert tab.js(f"{box}('main .katex-html')")
+        assert not tab.js("getComputedStyle(document.querySelector('.quarto-btn-toggle')).display !== 'none'")
+    finally: tab.call("Emulation.setScriptExecutionDisabled", value=False)
 
 
 def test_search_finds_a_function(tab, address):

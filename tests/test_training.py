@@ -136,7 +136,7 @@ def test_same_seed_same_weights_other_seed_other_weights(faces):
 def test_history_file_has_a_header_and_a_row_per_epoch(faces, tmp_path):
     *_, history = train_autoencoder(faces[:64], faces[64:], tmp_path, **SMALL)
     assert list(history) == ["epoch", "train_mse", "held_out_mse", "seconds"] and list(history.epoch) == [1, 2]
-    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "history.csv", float_precision="round_trip"), history)
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "history.csv", engine="python"), history)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint.npz", "history.csv"]
     assert len(_read_state(tmp_path / "checkpoint.npz")["history"]) == 2
 
@@ -216,15 +216,6 @@ def test_other_images_are_not_resumed_with(faces, tmp_path, change):
     with pytest.raises(ValueError, match="got other ones: resume with the same files"): train_autoencoder(train, held, tmp_path, resume=True, **SMALL)
     *_, history = train_autoencoder(ImageSubset(faces, np.arange(64)), faces[64:], tmp_path, resume=True, **SMALL)
     assert len(history) == 2
-
-
-def test_a_checkpoint_of_an_older_version_is_not_resumed(faces, tmp_path):
-    train_autoencoder(faces[:64], faces[64:], tmp_path, **SMALL)
-    with np.load(tmp_path / "checkpoint.npz") as file: arrays = dict(file)
-    state = json.loads(str(arrays["state"]))
-    del state["settings"]["images"]
-    np.savez(tmp_path / "checkpoint.npz", **arrays | {"state": np.array(json.dumps(state))})
-    with pytest.raises(ValueError, match="older version"): train_autoencoder(faces[:64], faces[64:], tmp_path, resume=True, **SMALL)
 
 
 def test_fingerprint_is_of_content_and_names(faces):

@@ -211,7 +211,9 @@ def members(cls: type) -> dict:
 def inherited(cls: type, own: dict) -> str:
     "A sentence that names what comes from other classes of this package."
     bases = [b for b in cls.__mro__[1:] if b.__module__.startswith("latentfaces.")]
-    names = [f"`{b.__name__}.{n}`" for b in bases for n in members(b) if n not in own]
+    names = [
+        f"`{n}`" if b.__name__[0] == "_" else f"`{b.__name__}.{n}`" for b in bases for n in members(b) if n not in own
+    ]
     return f"Inherited: {', '.join(dict.fromkeys(names))}." if names else ""
 
 

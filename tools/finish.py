@@ -165,6 +165,8 @@ def fit_formulas(soup) -> None:
 LANDMARKS = {
     "#quarto-header nav.navbar": "Site",
     "nav.quarto-secondary-nav": "Page",
+    "#quarto-header .quarto-page-breadcrumbs": "Path",
+    "main .quarto-page-breadcrumbs": "Path to this page",
     "#quarto-sidebar": "Chapters",
     "nav#TOC": "On this page",
     "nav.page-navigation": "Previous and next page",
@@ -194,6 +196,15 @@ def name_landmarks(soup) -> None:
     for link in soup.select('a[aria-label="Toggle section"]'):
         section = link.parent.select_one(".menu-text")
         link["aria-label"] = f"Fold {section.get_text(strip=True)}"
+
+
+def break_names(soup) -> None:
+    "Long names break at their dots and underscores on a narrow screen."
+    for heading in soup.select(".api h3, .api h4"):
+        pieces = re.split(r"(?<=[._])", heading.get_text())
+        heading.clear()
+        for i, piece in enumerate(pieces):
+            heading.extend([soup.new_tag("wbr"), piece] if i else [piece])
 
 
 def add_skip_link(soup) -> None:
@@ -254,6 +265,7 @@ def finish_page(file: Path, out: Path, site_url: str) -> None:
     fit_tables(soup)
     fit_formulas(soup)
     name_landmarks(soup)
+    break_names(soup)
     add_skip_link(soup)
     add_fallbacks(soup)
     add_card(soup, site_url)

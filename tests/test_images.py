@@ -1,4 +1,4 @@
-"""Images and attributes read from files: every kind of bad input, the cache, the worker processes, the drawn faces.
+"""Images read from files: every kind of bad input, the cache, the processes that decode.
 
 All files are made here, but for the tests at the end: they read CelebA from the folder that the environment variable
 LATENTFACES_CELEBA names, and are skipped without it.
@@ -23,9 +23,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageCms
 
-from latentfaces import data, imagefile
+from latentfaces import images as data
 from latentfaces.core import check_images
-from latentfaces.data import load_attributes, load_images, load_partition, split_indices, synthetic_faces, synthetic_portraits
+from latentfaces.drawn import synthetic_portraits
+from latentfaces.images import decode_image, default_crop, load_images
+from latentfaces.labels import load_attributes, load_partition
 
 CELEBA = os.environ.get("LATENTFACES_CELEBA")
 needs_celeba = pytest.mark.skipif(not CELEBA, reason="set LATENTFACES_CELEBA to a folder with CelebA to run this test")
@@ -156,7 +158,7 @@ def test_celeba_packed_on_another_system(tmp_path, portraits, pattern):
             entry.filename = pattern.format(number)  # as it is, not with this system's separators
             archive.writestr(entry, encoded(image))
     images, names = load(path, return_names=True)
-    assert data.default_crop(path) == 140
+    assert default_crop(path) == 140
     assert names.tolist() == [f"{i:06d}.{'jpeg' if 'JPEG' in pattern else 'jpg'}" for i in range(1, 25)]  # as in the attribute file
     np.testing.assert_array_equal(images, plain_loop([encoded(image) for image in portraits]))
 
@@ -192,8 +194,7 @@ def test_one_and_the_same_picture_everywhere_is_said(tmp_path, image):
 
 def test_six_digit_names_alone_do_not_make_celeba(tmp_path):
     square = write_folder(tmp_path / "frames", {f"{i:06d}.jpg": encoded(np.full((50, 50, 3), 9 * i, np.uint8)) for i in range(3)})
-    listing = data.FolderSource(square).listing()
-    assert data._with_crop(data.FolderSource(square), listing)[1] == 178
+    assert default_crop(square) == 178
 
 
 def test_other_files_beside_celebas_are_left_out_and_named(tmp_path, portraits):
@@ -227,7 +228,7 @@ def test_a_pipe_with_the_name_of_an_image_does_not_block(tmp_path):
     assert len(load_with_warning(tree, "pipe.png (not a file)")[0]) == 1
 
 
-@pytest.mark.parametrize("read", [load, data.default_crop, load_attributes])
+@pytest.mark.parametrize("read", [load, default_crop, load_attributes])
 def test_a_pipe_is_no_source(tmp_path, read):
     os.mkfifo(tmp_path / "pipe.zip")
     with pytest.raises((ValueError, FileNotFoundError), match="pipe.zip.*is a pipe or a device"): read(tmp_path / "pipe.zip")
@@ -237,14 +238,14 @@ def test_a_pipe_is_no_source(tmp_path, read):
 def test_standard_input(tmp_path, portraits):
     "A pipe is refused, a file read, though a worker has another standard input."
     path = celeba_zip(tmp_path / "z.zip", np.concatenate([portraits] * 4))
-    code = "import latentfaces.data as d; d.WORTH_A_WORKER = 1; print(d.load_images('/dev/stdin', workers=3, progress=False).shape)"
+    code = "import latentfaces.images as d; d._WORTH_PROCESSES, d._CHUNK = 0, 16; print(d.load_images('/dev/stdin', n_jobs=2, progress=False).shape)"
     piped = run_python("-c", code, script="not a zip")
     assert piped.stderr.splitlines()[-1] == "ValueError: /dev/stdin is a pipe or a device, which cannot be read twice: save it as a file first"
     with path.open("rb") as file: done = subprocess.run([sys.executable, "-c", code], stdin=file, capture_output=True, text=True, timeout=300, env=environment())
     assert done.stdout == "(96, 64, 64, 3)\n", done.stderr
 
 
-@pytest.mark.parametrize("read", [load, data.default_crop, load_attributes, load_partition])
+@pytest.mark.parametrize("read", [load, default_crop, load_attributes, load_partition])
 def test_the_home_of_nobody(read):
     with pytest.raises(FileNotFoundError, match="no home folder for the ~ in ~nosuchuser/faces: write the path out"): read("~nosuchuser/faces")
 
@@ -252,8 +253,8 @@ def test_the_home_of_nobody(read):
 def test_the_home_of_the_user(tmp_path, portraits, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     write_folder(tmp_path / "faces", {"a.jpg": encoded(portraits[0])})
-    attribute_file(tmp_path / "list_attr_celeba.txt", np.ones((2, 40), int))
-    assert len(load("~/faces")) == 1 and len(load_attributes("~").values) == 2
+    (tmp_path / "list_attr_celeba.txt").write_text("2\nMale Young\n000001.jpg 1 1\n000002.jpg -1 1\n")
+    assert len(load("~/faces")) == 1 and len(load_attributes("~")) == 2
 
 
 # ---------------------------------------------------------------- image files of every kind
@@ -285,11 +286,12 @@ FORMATS = {"jfif": "JPEG", "jpe": "JPEG", "JPG": "JPEG", "bmp": "BMP", "gif": "G
 
 @pytest.mark.parametrize("where", ["folder", "zip"])
 def test_every_format_and_suffix_is_read(tmp_path, portraits, where, monkeypatch):
-    monkeypatch.setattr(data, "WORTH_A_WORKER", 1)  # some by a worker
+    monkeypatch.setattr(data, "_WORTH_PROCESSES", 0)
+    monkeypatch.setattr(data, "_CHUNK", 16)  # some by a worker
     formats = {suffix: format for suffix, format in FORMATS.items() if format in Image.registered_extensions().values()}
     files = {f"{i}.{suffix}": encoded(portraits[i], format) for i, (suffix, format) in enumerate(formats.items())}
     source = write_folder(tmp_path / "f", files) if where == "folder" else write_zip(tmp_path / "z.zip", files)
-    images, names = load(source, return_names=True, workers=2)
+    images, names = load(source, return_names=True, n_jobs=2)
     assert names.tolist() == sorted(files)
     for image, name in zip(images.astype(int), names):
         assert np.abs(image - plain_loop([encoded(portraits[int(name.split(".")[0])], "PNG")], crop=178)[0]).mean() < 6, name
@@ -311,12 +313,12 @@ def register_heif_opener():
 """
 
 
-@pytest.mark.skipif(bool(imagefile.plugins()), reason="the plugin itself is installed")
+@pytest.mark.skipif(bool(data._plugins()), reason="the plugin itself is installed")
 def test_heic_is_read_where_its_plugin_is_installed_and_named_where_not(tmp_path, portraits, cache):
     "The plugin is an imitation; the cache of the time before it is not used afterwards."
     files = {f"{i}.heic": b"\0\0\0\x18ftypheic" + encoded(portraits[i], "PNG") for i in range(8)} | {f"{i}.jpg": encoded(portraits[i]) for i in range(2)}
     folder = write_folder(tmp_path / "f", files)
-    code = f"import latentfaces.data as d; d.WORTH_A_WORKER = 1; print(d.load_images({str(folder)!r}, workers=3, progress=False).shape[0])"
+    code = f"import latentfaces.images as d; d._WORTH_PROCESSES, d._CHUNK = 0, 4; print(d.load_images({str(folder)!r}, n_jobs=2, progress=False).shape[0])"
     done = run_python("-c", code)
     assert done.stdout == "2\n" and "left out 8 of 10 files" in done.stderr and "0.heic (a HEIC image: install pillow-heif to read it)" in done.stderr
     plugin = write_folder(tmp_path / "plugin", {"pillow_heif.py": PLUGIN.encode()})
@@ -381,16 +383,18 @@ def test_broken_profiles_and_those_of_another_mode_are_ignored(tmp_path, face, p
 def test_a_long_profile_is_put_together(tmp_path, face):
     "In a JPEG it comes in pieces of 64 kB."
     content = encoded(face, icc_profile=other_profile() + bytes(100_000))
-    assert content.count(b"ICC_PROFILE") == 2 and imagefile._plain_jpeg(content) is None
+    assert content.count(b"ICC_PROFILE") == 2
     stored = Image.open(io.BytesIO(content))
     np.testing.assert_array_equal(one(tmp_path, content), plain_loop([encoded(by_hand(stored, other_profile()), "PNG")], crop=178)[0])
 
 
-def test_srgb_in_another_spelling_stays_on_the_short_way(face):
+def test_srgb_in_another_spelling_changes_nothing(face):
     "The profile is looked into once, not for every file."
-    imagefile._to_srgb.cache_clear()
-    for quality in range(60, 70): assert imagefile._plain_jpeg(encoded(face, quality=quality, icc_profile=other_profile(exponent=2.401)))
-    assert imagefile._to_srgb.cache_info().misses == 1
+    data._to_srgb.cache_clear()
+    for quality in range(60, 70):
+        content = encoded(face, quality=quality, icc_profile=other_profile(exponent=2.401))
+        np.testing.assert_array_equal(decode_image(content), plain_loop([content], crop=178)[0])
+    assert data._to_srgb.cache_info().misses == 1
 
 
 def test_16_bits_are_cut_to_the_upper_8(tmp_path):
@@ -500,57 +504,43 @@ def test_nothing_readable_is_an_error_and_leaves_nothing(tmp_path, cache):
 def test_no_bytes_break_the_decoder(content, start):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        pixels, checksums, failed = imagefile.decode_range(lambda item: item, [start + content], (0, 1), 8, 140)
-    assert (len(pixels), len(checksums), len(failed)) in [(192, 1, 0), (0, 0, 1)]
-    assert all(reason for reason in failed.values())
+        try: assert decode_image(start + content, 8, 140).shape == (8, 8, 3)
+        except Exception as error: assert data._reason(error)
 
 
 @given(size=st.tuples(st.integers(1, 70), st.integers(1, 70)), quality=st.integers(5, 100), options=st.fixed_dictionaries(
     {}, optional={"progressive": st.just(True), "subsampling": st.integers(0, 2), "optimize": st.just(True), "dpi": st.just((72, 72)), "icc_profile": st.sampled_from([b"x" * 500, SRGB]), "comment": st.just(b"hello"),
                   "restart_marker_rows": st.just(1), "exif": st.just(b"Exif\0\0")}), seed=st.integers(0, 9))
 @quick
-def test_the_short_way_gives_pillows_pixels(size, quality, options, seed):
+def test_one_file_gives_pillows_pixels(size, quality, options, seed):
     noise = Image.fromarray(np.random.default_rng(seed).integers(0, 255, (4, 4, 3), dtype=np.uint8)).resize(size)
     content = encoded(noise, quality=quality, **options)
-    short = imagefile._plain_jpeg(content)
-    assert (short is None) == ("exif" in options)
-    if short: assert short.size == size and short.tobytes() == Image.open(io.BytesIO(content)).tobytes()
+    side = min(size)
+    left, top = (size[0] - side) / 2, (size[1] - side) / 2
+    expected = Image.open(io.BytesIO(content)).resize((16, 16), Image.BICUBIC, box=(left, top, left + side, top + side))
+    np.testing.assert_array_equal(decode_image(content, 16), np.asarray(expected))
 
 
-@given(at=st.integers(2, 700), value=st.integers(0, 255), cut=st.integers(0, 60))
+@given(cut=st.integers(0, 3999), flips=st.lists(st.integers(0, 3999), min_size=1, max_size=4, unique=True))
 @quick
-def test_damaged_jpegs_are_read_as_pillow_reads_them_or_not_at_all(at, value, cut):
-    content = bytearray(encoded(np.random.default_rng(0).integers(0, 255, (24, 24, 3), dtype=np.uint8)))
-    content[at] = value
-    content = bytes(content[:len(content) - cut])
-    try: expected = imagefile.load_rgb(content)
-    except Exception: expected = None
-    short = imagefile._plain_jpeg(content)
-    if short: assert expected is not None and short.tobytes() == expected.tobytes()
-
-
-@given(cut=st.integers(0, 3999), flips=st.lists(st.integers(0, 3999), max_size=4))
-@quick
-def test_damaged_zip_entries_never_give_pixels(tmp_path, cut, flips):
+def test_damaged_zip_entries_never_give_bytes(tmp_path, cut, flips):
     content = np.random.default_rng(1).integers(0, 255, 4000, dtype=np.uint8).tobytes()
     damaged = bytearray(content)
     for flip in flips: damaged[flip] ^= 255
     path = write_zip(tmp_path / "d.zip", {"x.jpg": content})
+    assert data._read(path, "x.jpg") == content
     raw = path.read_bytes()
     path.write_bytes(raw.replace(content, bytes(damaged)))
-    entry = data.ZipSource(path).listing().items[0]
-    with imagefile.ZipReader(path) as read:
-        if bytes(damaged) == content: assert read(entry) == content
-        else:
-            with pytest.raises(ValueError, match="damaged zip entry"): read(entry)
-    path.write_bytes(raw[:cut])
-    with imagefile.ZipReader(path) as read, pytest.raises(ValueError, match="damaged zip entry"): read(entry)
+    data._archive.cache_clear()
+    with pytest.raises(zipfile.BadZipFile) as raised: data._read(path, "x.jpg")
+    assert data._reason(raised.value) == "damaged zip entry"
+    data._archive.cache_clear()
 
 
 @given(width=st.integers(1, 5000), height=st.integers(1, 5000), crop=st.floats(1, 178))
 @quick
 def test_crop_box_is_a_centred_square_inside(width, height, crop):
-    left, top, right, bottom = imagefile.crop_box(width, height, crop)
+    left, top, right, bottom = data._crop_box(width, height, crop)
     assert right - left == pytest.approx(bottom - top) and right - left >= 0.999
     assert -1e-9 <= left and right <= width + 1e-9 and -1e-9 <= top and bottom <= height + 1e-9
     assert left + right == pytest.approx(width) and top + bottom == pytest.approx(height)
@@ -587,7 +577,7 @@ def test_a_zip_with_a_damaged_directory_is_refused_or_read(tmp_path, at, value):
     path.write_bytes(raw)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try: images = load_images(path, size=4, workers=1, progress=False)
+        try: images = load_images(path, size=4, n_jobs=1, progress=False)
         except (ValueError, FileNotFoundError) as error: assert str(path) in str(error)
         else: assert all(len(np.unique(image)) == 1 for image in images)
 
@@ -600,11 +590,15 @@ def test_entries_that_point_outside_are_left_out(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["the cache", "z.zip"]
 
 
-def test_encrypted_and_strangely_packed_entries_are_named(tmp_path):
-    good = encoded(np.zeros((30, 30, 3), np.uint8))
-    path = write_zip(tmp_path / "z.zip", {"a.jpg": good}, zipfile.ZIP_LZMA)
-    with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive: archive.writestr("b.jpg", good)
-    assert len(load_with_warning(path, "a.jpg (encrypted or packed with an unusual method)")[0]) == 1
+def test_encrypted_entries_are_named_and_all_methods_read(tmp_path):
+    path = write_zip(tmp_path / "z.zip", {"a.jpg": encoded(np.zeros((30, 30, 3), np.uint8))}, zipfile.ZIP_LZMA)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive: archive.writestr("b.jpg", encoded(np.full((30, 30, 3), 99, np.uint8)))
+    assert len(load(path)) == 2
+    raw = bytearray(path.read_bytes())
+    for start, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)): raw[raw.rfind(start) + flags] |= 1  # of the last entry: encrypted
+    path.write_bytes(raw)
+    images, names = load_with_warning(path, "is encrypted, password required")
+    assert names.tolist() == ["a.jpg"]
 
 
 def test_a_deflate_bomb_is_not_unpacked(tmp_path):
@@ -612,22 +606,26 @@ def test_a_deflate_bomb_is_not_unpacked(tmp_path):
     assert len(load_with_warning(path, "bomb.jpg (too large: 300 MB)")[0]) == 1
 
 
-def test_a_bomb_that_claims_to_be_empty_is_not_unpacked(tmp_path):
+def test_a_bomb_that_claims_to_be_small_is_not_unpacked(tmp_path):
     path = write_zip(tmp_path / "z.zip", {"bomb.jpg": bytes(3_000_000)}, zipfile.ZIP_DEFLATED)
-    offset, packed, size, method, checksum = data.ZipSource(path).listing().items[0]
-    with imagefile.ZipReader(path) as read:
-        with pytest.raises(ValueError, match="empty file"): read((offset, packed, 0, method, checksum))
-        with pytest.raises(ValueError, match="damaged"): read((offset, packed, 10, method, checksum))
+    entry = zipfile.ZipFile(path).infolist()[0]
+    raw = path.read_bytes()
+    for claimed, words in ((0, "empty file"), (10, "damaged zip entry")):
+        path.write_bytes(raw.replace(struct.pack("<III", entry.CRC, entry.compress_size, 3_000_000), struct.pack("<III", entry.CRC, entry.compress_size, claimed)))
+        data._archive.cache_clear()
+        with pytest.raises((ValueError, zipfile.BadZipFile)) as raised: data._read(path, "bomb.jpg")
+        assert data._reason(raised.value) == words
+    data._archive.cache_clear()
 
 
 def test_a_zip_without_images_says_what_was_looked_for(tmp_path):
     path = write_zip(tmp_path / "docs.zip", {"readme.txt": b"", "list_attr_celeba.txt": b""})
-    with pytest.raises(FileNotFoundError, match=r"looked for entries that end in \.jpg.*img_align_celeba/000001\.jpg.*docs\.zip, which holds readme\.txt, list_attr"): load(path)
+    with pytest.raises(FileNotFoundError, match=r"looked for files that end in \.jpg.*docs\.zip, which holds readme\.txt, list_attr"): load(path)
 
 
 def test_an_empty_folder_says_what_was_looked_for(tmp_path):
     write_folder(tmp_path / "f", {"notes.txt": b""})
-    with pytest.raises(FileNotFoundError, match=r"no images found: looked for img_align_celeba\.zip.*\.webp or another suffix of images in the folder .*/f and below, which holds notes\.txt"): load(tmp_path / "f")
+    with pytest.raises(FileNotFoundError, match=r"no images found: looked for files that end in \.jpg.*\.webp or another suffix of images in .*/f, which holds notes\.txt"): load(tmp_path / "f")
 
 
 def test_a_missing_folder_says_where_it_looked(tmp_path):
@@ -641,7 +639,7 @@ def test_a_file_that_is_no_source(tmp_path):
 
 @pytest.mark.parametrize("options, error, words", [
     ({"size": 0}, ValueError, "size must be a whole number of at least 1"), ({"size": 64.0}, TypeError, "size must be a whole number"), ({"size": True}, TypeError, "size must be a whole number"),
-    ({"size": None}, TypeError, "size must be a whole number"), ({"limit": 0}, ValueError, "limit must be a whole number of at least 1"), ({"workers": -1}, ValueError, "workers must be a whole number of at least 1"),
+    ({"size": None}, TypeError, "size must be a whole number"), ({"limit": 0}, ValueError, "limit must be a whole number of at least 1"), ({"n_jobs": -2}, ValueError, "n_jobs must be a whole number of at least 1"),
     ({"crop": 0}, ValueError, "crop must be a positive number, got 0"), ({"crop": 0.5}, ValueError, "crop of 1 to 178"), ({"crop": 179}, ValueError, "crop of 1 to 178"),
     ({"crop": float("nan")}, ValueError, "crop must be a positive number"), ({"crop": "140"}, TypeError, "crop must be a positive number, got '140'")])
 def test_arguments_are_checked(tmp_path, options, error, words):
@@ -703,14 +701,14 @@ def test_files_of_equal_names_sizes_and_times_are_not_taken_for_those_of_before(
 
 def test_a_look_into_some_files_of_many(tmp_path):
     folder = write_folder(tmp_path / "f", {f"{i:03d}.jpg": bytes(20_000) for i in range(200)})
-    assert data.FolderSource(folder).fingerprint() == data.FolderSource(folder).fingerprint()
+    assert data._fingerprint(folder) == data._fingerprint(folder)
     for name, at in {"000.jpg": 0, "004.jpg": 10_000, "196.jpg": 19_999}.items():
-        before = data.FolderSource(folder).fingerprint()
+        before = data._fingerprint(folder)
         status, content = (folder / name).stat(), bytearray(20_000)
         content[at] = 1
         (folder / name).write_bytes(content)
         os.utime(folder / name, ns=(status.st_atime_ns, status.st_mtime_ns))
-        assert data.FolderSource(folder).fingerprint() != before, name
+        assert data._fingerprint(folder) != before, name
 
 
 def test_another_way_to_the_same_folder_finds_its_cache(tmp_path, portraits, cache, monkeypatch):
@@ -720,7 +718,7 @@ def test_another_way_to_the_same_folder_finds_its_cache(tmp_path, portraits, cac
     load(folder)
     monkeypatch.setattr(data, "_decode_into", lambda *a: pytest.fail("decoded again"))
     load("faces")
-    assert data.FolderSource("link").fingerprint() == data.FolderSource(folder).fingerprint()
+    assert data._fingerprint(Path("link")) == data._fingerprint(folder)
 
 
 @pytest.mark.parametrize("damage", ["empty", "half", "one bit in the pixels", "one bit in the text", "longer", "shorter", "garbage", "header of another size"])
@@ -731,7 +729,7 @@ def test_a_damaged_cache_is_made_again(tmp_path, portraits, cache, damage):
     raw = bytearray(file.read_bytes())
     if damage == "one bit in the pixels": raw[70_000] ^= 1
     if damage == "one bit in the text": raw[-100] ^= 1
-    if damage == "header of another size": raw[-data.FOOTER.size] ^= 1
+    if damage == "header of another size": raw[-data._FOOTER.size] ^= 1
     file.write_bytes({"empty": b"", "half": raw[:len(raw) // 2], "longer": raw + b"x", "shorter": raw[:-1], "garbage": os.urandom(len(raw))}.get(damage, raw))
     images, _ = load_with_warning(path, "are damaged or incomplete: they are made again")
     np.testing.assert_array_equal(images, expected)
@@ -739,12 +737,12 @@ def test_a_damaged_cache_is_made_again(tmp_path, portraits, cache, damage):
 
 
 def test_a_large_cache_is_checked_by_a_sample(tmp_path, portraits, cache, monkeypatch):
-    monkeypatch.setattr(data, "CHECKED_BYTES", 4 * 64 * 64 * 3)
+    monkeypatch.setattr(data, "_CHECKED_BYTES", 4 * 64 * 64 * 3)
     path = celeba_zip(tmp_path / "z.zip", portraits)
     load(path)
     file = cache / cached_files(cache)[0]
     raw = bytearray(file.read_bytes())
-    raw[data.HEADER:data.HEADER + 24 * 64 * 64 * 3] = bytes(24 * 64 * 64 * 3)  # as after a crash before the pages were written
+    raw[data._HEADER:data._HEADER + 24 * 64 * 64 * 3] = bytes(24 * 64 * 64 * 3)  # as after a crash before the pages were written
     file.write_bytes(raw)
     load_with_warning(path, "are damaged or incomplete")
 
@@ -786,7 +784,7 @@ def test_a_cache_that_may_not_be_read_is_not_called_damaged(tmp_path, portraits,
         return open(path, *how)
 
     monkeypatch.setattr(data, "open", refuse, raising=False)
-    load_with_warning(celeba_zip(tmp_path / "z.zip", portraits), "cannot write to the cache folder", workers=1)
+    load_with_warning(celeba_zip(tmp_path / "z.zip", portraits), "cannot write to the cache folder", n_jobs=1)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a limit on the size of files")
@@ -801,18 +799,25 @@ def test_a_full_disk_is_a_clear_error_and_leaves_nothing(tmp_path, portraits, ca
     assert len(load(path)) == len(portraits)
 
 
-def test_a_disk_that_fills_up_while_workers_run(tmp_path, portraits, cache, monkeypatch):
-    monkeypatch.setattr(data, "WORTH_A_WORKER", 1)
-    calls = iter(range(1000))
+def test_a_disk_that_fills_up_while_processes_run(tmp_path, portraits, cache, monkeypatch):
+    monkeypatch.setattr(data, "_WORTH_PROCESSES", 0)
+    monkeypatch.setattr(data, "_CHUNK", 16)
+    write = data._write_images
 
-    def take(self, span, result):
-        if next(calls) == 3: raise OSError(errno.ENOSPC, "No space left on device")
-        self.spans[span] = result[1]
+    def fill_up(file, results, *rest):
+        def some():
+            for number, result in enumerate(results):
+                if number == 3: raise OSError(errno.ENOSPC, "No space left on device")
+                yield result
+        return write(file, some(), *rest)
 
-    monkeypatch.setattr(data._Writer, "take", take)
+    monkeypatch.setattr(data, "_write_images", fill_up)
     path = celeba_zip(tmp_path / "z.zip", np.concatenate([portraits] * 20))
-    with pytest.raises(OSError, match="no space left"): load(path, workers=3)
+    with pytest.raises(OSError, match="no space left"): load(path, n_jobs=2)
     assert cached_files(cache) == []
+    monkeypatch.undo()
+    monkeypatch.setenv("LATENTFACES_CACHE", str(cache))
+    assert len(load(path, n_jobs=2)) == 480
 
 
 def test_what_an_ended_process_left_is_removed(tmp_path, portraits, cache):
@@ -824,22 +829,17 @@ def test_what_an_ended_process_left_is_removed(tmp_path, portraits, cache):
     assert "old.tmp" not in cached_files(cache) and "young.tmp" in cached_files(cache)
 
 
-@given(spans=st.lists(st.lists(st.booleans(), min_size=1, max_size=5), min_size=1, max_size=6), order=st.randoms())
-@quick
-def test_gaps_close_whatever_fails_and_in_any_order(spans, order):
-    writer, jobs, expected, number = data._Writer(io.BytesIO(), 1), [], [], 0
-    for readable in spans:
-        good = [number + i for i, ok in enumerate(readable) if ok]
-        failed = {number + i: "bad" for i, ok in enumerate(readable) if not ok}
-        jobs.append(((number, number + len(readable)), (b"".join(bytes([i, i, i]) for i in good), [0] * len(good), failed)))
-        expected += good
-        number += len(readable)
-    order.shuffle(jobs)
-    for job in jobs: writer.take(*job)
-    faces = writer.finish([str(i) for i in range(number)], {})
-    assert faces.names == [str(i) for i in expected]
-    assert data._array_in(writer.file, (len(expected), 1, 1, 3))[:, 0, 0, 0].tolist() == expected
-    assert set(faces.skipped) == {str(i) for i in range(number)} - set(faces.names)
+def test_gaps_close_whatever_fails(tmp_path, many):
+    "Files that cannot be read, in several chunks, two of which lie side by side."
+    with zipfile.ZipFile(many) as archive: files = {name: archive.read(name) for name in archive.namelist()}
+    broken = [*range(10, 40), 100, 479]
+    for number in broken: files[f"img_align_celeba/{number + 1:06d}.jpg"] = b"no image"
+    path = write_zip(tmp_path / "gaps.zip", files)
+    for options in ({"n_jobs": 1}, {"n_jobs": 2, "cache": False}):
+        images, names = load_with_warning(path, "left out 32 of 480 files", **options)
+        kept = [number for number in range(480) if number not in broken]
+        assert names.tolist() == [f"{number + 1:06d}.jpg" for number in kept]
+        np.testing.assert_array_equal(images, load(many, n_jobs=1)[kept])
 
 
 @pytest.mark.filterwarnings("error")
@@ -852,20 +852,21 @@ def test_every_file_is_closed_again(tmp_path, portraits, kind, monkeypatch):
         opened.append(open(*arguments, **options))
         return opened[-1]
 
-    for module in (data, imagefile): monkeypatch.setattr(module, "open", spy, raising=False)
+    monkeypatch.setattr(data, "open", spy, raising=False)
     monkeypatch.setattr(zipfile.io, "open", spy)
-    monkeypatch.setattr(data, "WORTH_A_WORKER", 1)
+    monkeypatch.setattr(data, "_WORTH_PROCESSES", 0)
+    monkeypatch.setattr(data, "_CHUNK", 16)
     path = celeba_zip(tmp_path / "z.zip", portraits)
     if kind == "zip": write_zip(path, {f"{i}.png": encoded(image, "PNG") for i, image in enumerate(portraits)})
     if kind == "folder": path = write_folder(tmp_path / "f", {f"{i:06d}.jpg": encoded(image) for i, image in enumerate(portraits)})
     if kind == "damaged entries": path.write_bytes(path.read_bytes().replace(b"JFIF", b"GIF8"))
     if kind == "cut off": path.write_bytes(path.read_bytes()[:5000])
     if kind == "no zip": path = write_folder(tmp_path / "f", {"a": b"no zip"}) / "a"
-    if kind == "full disk": monkeypatch.setattr(data._Writer, "take", lambda *a: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
+    if kind == "full disk": monkeypatch.setattr(data, "_write_images", lambda *a: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
     if kind in ("CelebA", "zip", "folder"):
-        for _ in range(2): load(path, workers=2)
+        for _ in range(2): load(path, n_jobs=2)
     else:
-        with pytest.raises((ValueError, OSError)): load(path, workers=2)
+        with pytest.raises((ValueError, OSError)): load(path, n_jobs=2)
     with pytest.MonkeyPatch.context() as patch:
         caught = []
         patch.setattr("sys.unraisablehook", caught.append)
@@ -874,49 +875,73 @@ def test_every_file_is_closed_again(tmp_path, portraits, kind, monkeypatch):
     assert opened or kind == "no zip"
 
 
-# ---------------------------------------------------------------- worker processes
+# ---------------------------------------------------------------- processes
 
 @pytest.fixture
 def many(tmp_path, portraits, monkeypatch):
-    "A zip of 480 files, and workers even for so few."
-    monkeypatch.setattr(data, "WORTH_A_WORKER", 1)
+    "A zip of 480 files, and processes even for so few."
+    monkeypatch.setattr(data, "_WORTH_PROCESSES", 0)
+    monkeypatch.setattr(data, "_CHUNK", 16)
     return celeba_zip(tmp_path / "many.zip", np.concatenate([portraits] * 20))
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4])
-def test_any_number_of_workers_gives_the_same(many, workers):
+@pytest.mark.parametrize("n_jobs", [1, 2, 4])
+def test_any_number_of_processes_gives_the_same(many, n_jobs):
     with zipfile.ZipFile(many) as archive: expected = plain_loop([archive.read(name) for name in archive.namelist()])
-    np.testing.assert_array_equal(load(many, workers=workers, cache=False), expected)
+    np.testing.assert_array_equal(load(many, n_jobs=n_jobs, cache=False), expected)
 
 
-def test_a_worker_does_work(many):
-    source = data.ZipSource(many)
-    listing, spans, answered = source.listing(), data.queue.SimpleQueue(), {}
-    for span in [(0, 100), (100, 200), (200, 480)]: spans.put(span)
-    with data._workers(1) as (worker,):
-        left = data._employ(worker, data._Job("zip", str(many), listing.items, 64, 140), spans, lambda span, result: answered.update({span: len(result[1])}))
-    assert answered == {(0, 100): 100, (100, 200): 100, (200, 480): 280} and not left
+def where(*arguments): return os.getpid()
 
 
-def test_work_of_a_worker_that_is_ended_is_done_here(many, monkeypatch):
-    start = data._start_worker
+def test_other_processes_do_the_work(many, monkeypatch):
+    "And the zip's directory is read once in each."
+    chunks = list(data._decode_all(many, sorted(zipfile.ZipFile(many).namelist()), 8, 140, 2))
+    assert [len(checksums) for _, checksums, _ in chunks] == [16] * 30
+    monkeypatch.setattr(data, "_decode_chunk", where)
+    assert os.getpid() not in set(data._decode_all(many, list(range(480)), 8, 140, 2))
+    assert set(data._decode_all(many, list(range(480)), 8, 140, 1)) == {os.getpid()}
 
-    def start_and_end():
-        worker = start()
-        worker.kill()
-        return worker
 
-    expected = load(many, workers=1, cache=False)
-    monkeypatch.setattr(data, "_start_worker", start_and_end)
-    np.testing.assert_array_equal(load(many, workers=3, cache=False), expected)
+def test_few_images_start_no_process(tmp_path, portraits, monkeypatch):
+    jobs, decode_all = [], data._decode_all
+    monkeypatch.setattr(data, "_decode_all", lambda *a: jobs.append(a[-1]) or decode_all(*a))
+    path = celeba_zip(tmp_path / "few.zip", portraits)
+    load(path, cache=False)
+    monkeypatch.setattr(data, "_WORTH_PROCESSES", path.stat().st_size // 2)
+    load(path, cache=False, limit=4)
+    load(path, cache=False, n_jobs=2)
+    load(path, cache=False)
+    assert jobs == [1, 1, 2, -1]
+
+
+def test_a_process_that_is_ended_is_one_clear_sentence(tmp_path, many, cache):
+    code = """
+import os, signal, latentfaces.images as d
+d._WORTH_PROCESSES, d._CHUNK = 0, 16
+def decode(data, size, crop): os.kill(os.getpid(), signal.SIGKILL)
+d.decode_image = decode
+d._decode_chunk.__module__ = "__main__"  # so that the processes get this one and not that of the file
+d.load_images({path!r}, n_jobs=2, progress=False)
+"""
+    done = run_python("-c", code.replace("{path!r}", repr(str(many))))
+    assert done.stderr.splitlines()[-1] == (
+        "RuntimeError: a process that decoded images was ended from outside, as systems do when memory is short: "
+        "free some, or pass n_jobs=1 to decode in this process alone")
+    assert cached_files(cache) == []
 
 
 def test_where_no_process_can_be_started_the_work_is_done_here(many, monkeypatch):
-    def refuse(): raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+    import joblib
 
-    expected = load(many, workers=1, cache=False)
-    monkeypatch.setattr(data, "_start_worker", refuse)
-    np.testing.assert_array_equal(load(many, workers=3, cache=False), expected)
+    class Refusing(joblib.Parallel):
+        def __call__(self, tasks):
+            if self.n_jobs != 1: raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+            return super().__call__(tasks)
+
+    expected = load(many, n_jobs=1, cache=False)
+    monkeypatch.setattr(joblib, "Parallel", Refusing)
+    np.testing.assert_array_equal(load(many, n_jobs=3, cache=False), expected)
 
 
 def environment(**more):
@@ -931,9 +956,9 @@ def run_python(*arguments, script=None, timeout=300, **more):
 
 SCRIPT = """
 {first}
-import latentfaces.data as data
-data.WORTH_A_WORKER = 1
-images = data.load_images({path!r}, workers=3, progress=False)
+import latentfaces.images as data
+data._WORTH_PROCESSES, data._CHUNK = 0, 16
+images = data.load_images({path!r}, n_jobs=2, progress=False)
 print("shape", images.shape)
 """
 
@@ -947,7 +972,7 @@ def test_parents_of_every_kind(tmp_path, many, how):
     assert done.stdout.split("\n")[:-1] == ["shape (480, 64, 64, 3)"], done.stderr
 
 
-def test_workers_beside_tensorflow(many):
+def test_processes_beside_tensorflow(many):
     done = run_python("-c", SCRIPT.format(first="import tensorflow as tf\nprint('sum', float(tf.reduce_sum(tf.ones((300, 300)) @ tf.ones((300, 300)))))", path=str(many)))
     assert "shape (480, 64, 64, 3)" in done.stdout, done.stderr
 
@@ -961,138 +986,15 @@ def test_two_processes_at_the_same_time(tmp_path, many, cache):
 
 
 def test_import_is_light():
-    done = run_python("-c", "import sys, latentfaces.data; print({'tensorflow', 'keras', 'matplotlib', 'torch', 'tqdm', 'platformdirs'} & set(sys.modules))")
+    "It is what a process that decodes has to wait for."
+    heavy = "{'tensorflow', 'keras', 'matplotlib', 'torch', 'tqdm', 'platformdirs', 'joblib', 'pandas', 'scipy', 'sklearn'}"
+    done = run_python("-c", f"import sys, latentfaces.images, latentfaces.labels, latentfaces.drawn; print({heavy} & set(sys.modules))")
     assert done.stdout.strip() == "set()", done.stderr
-    done = run_python("-c", "import sys, latentfaces.imagefile; print('numpy' in sys.modules)")
-    assert done.stdout.strip() == "False", "a worker would start three times as slowly"
+    done = run_python("-c", "import sys, latentfaces; print({'PIL', 'joblib', 'numpy'} & set(sys.modules))")
+    assert done.stdout.strip() == "set()", done.stderr
 
 
-@given(sizes=st.lists(st.integers(0, 10**6), max_size=300), row=st.integers(3, 10**7))
-@quick
-def test_spans_cover_everything_once(sizes, row):
-    spans = data._spans(sizes, row)
-    assert [i for first, last in spans for i in range(first, last)] == list(range(len(sizes)))
-    assert all(1 <= last - first <= 64 for first, last in spans)
-
-
-# ---------------------------------------------------------------- attributes and partition
-
-NAMES = data.ATTRIBUTES
-
-
-def attribute_file(path, values, form="txt", names=None):
-    names = names or [f"{i:06d}.jpg" for i in range(1, len(values) + 1)]
-    separator = {"semicolons": ";", "tabs": "\t"}.get(form, ",")
-    if form == "txt": lines = [str(len(values)), " ".join(NAMES) + " ", *(f"{n} " + " ".join(f"{v:2d}" for v in row) for n, row in zip(names, values))]
-    else: lines = [separator.join(["image_id", *NAMES]), *(separator.join([n, *map(str, row)]) for n, row in zip(names, values))]
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
-@given(values=hnp.arrays(np.int8, st.tuples(st.integers(1, 6), st.just(40)), elements=st.sampled_from([-1, 1])), form=st.sampled_from(["txt", "csv", "semicolons", "tabs"]))
-@quick
-def test_attributes_come_back_from_every_form(tmp_path, values, form):
-    read = load_attributes(attribute_file(tmp_path / f"list_attr_celeba.{'txt' if form == 'txt' else 'csv'}", values, form))
-    np.testing.assert_array_equal(read.values, values)
-    assert read.values.dtype == np.int8 and read.attribute_names == NAMES and read.image_names[0] == "000001.jpg"
-
-
-def test_what_a_spreadsheet_makes_of_the_attributes(tmp_path):
-    (tmp_path / "a.csv").write_bytes(b'\xef\xbb\xbf"image_id"; "Male" ;"Young"\r\n000001.jpg;1;-1\r\n"000002.jpg"; -1 ;1\r\n;;\r\n')
-    read = load_attributes(tmp_path / "a.csv")
-    assert read.attribute_names == ("Male", "Young") and read.values.tolist() == [[1, -1], [-1, 1]] and read.image_names.tolist() == ["000001.jpg", "000002.jpg"]
-
-
-@pytest.mark.parametrize("content", ["image_id|Male|Young\n000001.jpg|1|-1\n", "image_id\n000001.jpg\n", "2\nMale\n000001.jpg\n000002.jpg\n", "image_id,\n"])
-def test_a_table_never_has_no_attributes(tmp_path, content):
-    (tmp_path / "a.csv").write_text(content)
-    with pytest.raises(ValueError, match="no attributes in .*a.csv: expected a line with their names .* separated by commas, semicolons, tabs or spaces"): load_attributes(tmp_path / "a.csv")
-
-
-def test_attributes_from_a_folder_or_beside_the_images(tmp_path, portraits):
-    values = np.where(np.arange(80).reshape(2, 40) % 3, 1, -1)
-    attribute_file(tmp_path / "list_attr_celeba.csv", values, "csv")
-    celeba_zip(tmp_path / "img_align_celeba.zip", portraits[:2])
-    for source in (tmp_path, tmp_path / "img_align_celeba.zip", str(tmp_path / "list_attr_celeba.csv")):
-        np.testing.assert_array_equal(load_attributes(source).values, values)
-
-
-def test_rows_that_do_not_parse_are_named_once(tmp_path):
-    values = np.ones((6, 40), int)
-    path = attribute_file(tmp_path / "list_attr_celeba.txt", values)
-    lines = path.read_text().split("\n")
-    lines[3] = lines[3].replace(" 1", " one", 1)       # 000002.jpg
-    lines[4] = lines[4][:-4]                           # 000003.jpg has 38 values
-    lines[5] = "000001.jpg" + " -1" * 40               # a second row for the first image, in place of 000004.jpg
-    path.write_text("\n".join(lines))
-    with pytest.warns(UserWarning, match=r"left out 3 of 6 rows .*line 4, 000002\.jpg \(a value that is none of 1, -1, 0, True, False, true, false\), line 5, 000003\.jpg \(38 values instead of 40\), line 6, 000001\.jpg \(a second row"):
-        read = load_attributes(path)
-    assert read.image_names.tolist() == ["000001.jpg", "000005.jpg", "000006.jpg"] and (read.values == 1).all()
-    with pytest.raises(ValueError, match="no row for 2 of 3 images: 000002.jpg, 000004.jpg; their rows are missing or could not be read"): read.select(["000001.jpg", "000002.jpg", "000004.jpg"])
-
-
-def test_a_broken_off_file_says_so(tmp_path):
-    path = attribute_file(tmp_path / "list_attr_celeba.txt", np.ones((6, 40), int))
-    path.write_text("\n".join(path.read_text().split("\n")[:5]))
-    with pytest.warns(UserWarning, match="announces 6 rows and has 3"): assert len(load_attributes(path).values) == 3
-
-
-@pytest.mark.parametrize("content, words", [(b"", "no attributes in"), (b"3\n", "no attributes in"), (b"\xff\xfe\x00\x81", "is not a text file"), (b"2\n" + b"x " * 40 + b"\n1 2 3\n4 5 6\n", "no row could be read"),
-                                           (b"000001.jpg" + b" 1" * 40 + b"\n000002.jpg" + b" 1" * 40, "expected a line with their names")])
-def test_attribute_files_without_attributes(tmp_path, content, words):
-    (tmp_path / "list_attr_celeba.txt").write_bytes(content)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with pytest.raises(ValueError, match=words): load_attributes(tmp_path)
-
-
-def test_missing_tables_say_where_was_looked(tmp_path):
-    with pytest.raises(FileNotFoundError, match=f"looked for list_attr_celeba.txt and list_attr_celeba.csv in {tmp_path}: neither is there"): load_attributes(tmp_path)
-    with pytest.raises(FileNotFoundError, match="nowhere: there is no such file or folder"): load_partition(tmp_path / "nowhere")
-
-
-@pytest.mark.parametrize("form, separator", [("txt", " "), ("csv", ","), ("csv", ";"), ("csv", "\t")])
-def test_partition_from_every_form(tmp_path, form, separator):
-    rows = [f"image_id{separator}partition"] * (form == "csv") + [f"00000{i}.jpg{separator}{part}" for i, part in enumerate([0, 0, 1, 2, 3], 1)]
-    (tmp_path / f"list_eval_partition.{form}").write_text("\n".join(rows))
-    with pytest.warns(UserWarning, match="left out 1 of 5 rows"): read = load_partition(tmp_path)
-    assert read.parts.tolist() == [0, 0, 1, 2] and read.image_names[3] == "000004.jpg" and read.parts.dtype == np.int8
-    assert read.select(["000004.jpg", "000001.jpg"]).parts.tolist() == [2, 0]
-
-
-def test_columns_by_name():
-    _, attributes = synthetic_faces(20, size=8)
-    np.testing.assert_array_equal(attributes.column("Smiling"), attributes.values[:, 31])
-    with pytest.raises(ValueError, match="no attribute 'smiling': there are 5_o_Clock_Shadow"): attributes.column("smiling")
-
-
-# ---------------------------------------------------------------- split, check, drawn faces
-
-@given(n=st.integers(2, 500), share=st.floats(0.001, 0.999), seed=st.integers(0, 99))
-@quick
-def test_splits_are_complete_disjoint_sorted_and_stay(n, share, seed):
-    train, held_out = split_indices(n, share, random_state=seed)
-    assert sorted([*train, *held_out]) == list(range(n)) and len(train) and len(held_out)
-    assert (np.diff(train) > 0).all() and (np.diff(held_out) > 0).all()
-    assert abs(len(held_out) - share * n) <= 1
-    np.testing.assert_array_equal(held_out, split_indices(n, share, random_state=seed)[1])
-    assert len(split_indices(n, n - 1)[1]) == n - 1
-
-
-def test_another_seed_is_another_split():
-    assert (split_indices(1000, 100, 0)[1] != split_indices(1000, 100, 1)[1]).any()
-
-
-@pytest.mark.parametrize("n, held_out", [(10, 0), (10, 10), (10, -1), (10, 1.0), (10, 2.5), (10, float("nan")), (1, 0.5), (1, 1)])
-def test_splits_that_leave_nothing_are_refused(n, held_out):
-    with pytest.raises(ValueError, match="expected to hold out|cannot be split|held_out must be"): split_indices(n, held_out)
-
-
-@pytest.mark.parametrize("held_out", [True, "0.1", None])
-def test_what_is_no_number_of_images_is_refused(held_out):
-    with pytest.raises(TypeError, match="held_out must be a whole number of at least 1"): split_indices(10, held_out)
-
-
+# ---------------------------------------------------------------- check_images
 @given(images=hnp.arrays(st.sampled_from([np.float16, np.float32, np.float64]), st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(1, 4), st.just(3)), elements=st.floats(0, 1, width=16)))
 @quick
 def test_good_images_pass_unchanged(images): assert check_images(images) is images
@@ -1124,78 +1026,13 @@ def test_the_check_is_light_on_memory_maps(tmp_path):
     assert int(run_python("-c", code.format(kind="float32", n=6_000)).stdout) < 400_000  # the file's own pages, no copies
 
 
-def test_drawn_faces_are_seeded_and_vary():
-    images, attributes = synthetic_faces(70, size=32, random_state=5)
-    assert images.shape == (70, 32, 32, 3) and images.dtype == np.uint8
-    again, _ = synthetic_faces(70, size=32, random_state=5)
-    np.testing.assert_array_equal(images, again)
-    np.testing.assert_array_equal(images[:40], synthetic_faces(40, size=32, random_state=5)[0])
-    assert (images != synthetic_faces(70, size=32, random_state=6)[0]).any()
-    assert len(np.unique(images.reshape(70, -1), axis=0)) == 70 and images.std(axis=0).mean() > 30
-    assert attributes.values.shape == (70, 40) and set(np.unique(attributes.values)) == {-1, 1} and attributes.image_names[69] == "000070.jpg"
-
-
-def test_drawn_faces_look_alike_at_every_size():
-    small, large = synthetic_faces(12, size=32)[0], synthetic_faces(12, size=96)[0]
-    shrunk = large.reshape(12, 32, 3, 32, 3, 3).mean(axis=(2, 4))
-    assert np.abs(shrunk - small).mean() < 6
-
-
-def test_portraits_have_celebas_framing(tmp_path):
-    portraits = synthetic_portraits(10, random_state=2)
-    assert portraits.shape == (10, 218, 178, 3)
-    cropped = load(write_zip(tmp_path / "z.zip", {f"img_align_celeba/{i:06d}.png": encoded(image, "PNG") for i, image in enumerate(portraits)}), size=70)
-    assert np.abs(cropped.astype(int) - synthetic_faces(10, size=70, random_state=2)[0]).mean() < 2
-
-
-def test_drawn_attributes_hold():
-    "What the attributes say is to be seen in the pixels where it must be."
-    images, attributes = synthetic_faces(1500, size=32, random_state=1)
-    images = images / 255
-    holds = {name: attributes.column(name) == 1 for name in data.ATTRIBUTES}
-    hair = images[:, 1:5, 12:20].mean(axis=(1, 2))
-    assert hair[holds["Black_Hair"]].mean() < 0.2 < hair[holds["Brown_Hair"]].mean() < hair[holds["Blond_Hair"]].mean()
-    assert np.ptp(hair[holds["Gray_Hair"]].mean(axis=0)) < 0.1 < np.ptp(hair[holds["Blond_Hair"]].mean(axis=0))
-    for name, (top, bottom) in {"Eyeglasses": (11, 21), "Smiling": (20, 29), "Mouth_Slightly_Open": (20, 29)}.items():
-        difference = images[holds[name]].mean(axis=0) - images[~holds[name]].mean(axis=0)
-        row = np.abs(difference / images.std(axis=0)).max(axis=(1, 2)).argmax()
-        assert top <= row <= bottom, name
-    assert not (holds["Bald"] & (holds["Black_Hair"] | holds["Blond_Hair"] | holds["Brown_Hair"] | holds["Gray_Hair"])).any()
-    assert not (holds["Wearing_Lipstick"] & holds["Male"]).any() and (holds["No_Beard"] | holds["Male"]).all()
-
-
-def test_drawn_faces_as_a_source(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    images, names = load("synthetic:30", size=32, return_names=True)
-    np.testing.assert_array_equal(images, synthetic_faces(30, size=32)[0])
-    assert len(load("synthetic:30", limit=4)) == 4 and names[-1] == "000030.jpg"
-    np.testing.assert_array_equal(load_attributes("synthetic:30").values, synthetic_faces(30, size=8)[1].values)
-    with pytest.raises(ValueError, match="framing of crop=140"): load("synthetic:5", crop=100)
-    write_folder(tmp_path / "synthetic", {"a.png": encoded(np.zeros((9, 9, 3), np.uint8), "PNG")})
-    assert len(load("synthetic")) == 1  # a folder of that name goes first
-
-
-@pytest.mark.parametrize("n", [0, -1, 2.0, None])
-def test_numbers_of_faces_are_checked(n):
-    with pytest.raises((ValueError, TypeError), match="n must be a whole number"): synthetic_faces(n)
-
-
 # ---------------------------------------------------------------- real images
 
 @needs_celeba
 def test_celeba_is_what_a_plain_loop_gives():
-    images, names = load(CELEBA, limit=300, return_names=True, workers=2)
-    source = data.find_source(CELEBA)
-    listing = source.listing()
-    with imagefile.READERS[source.kind](source.path) as read: files = [read(item) for item in listing.items[:300]]
+    images, names = load(CELEBA, limit=300, return_names=True, n_jobs=2)
+    path = data._find_source(CELEBA)
+    files = [data._read(path, item) for item in list(data._listing(path).items.values())[:300]]
+    data._archive.cache_clear()
     np.testing.assert_array_equal(images, plain_loop(files))
     assert names[0] == "000001.jpg" and len(names) == 300
-
-
-@needs_celeba
-def test_celebas_attributes_and_partition_belong_to_its_images():
-    names = load(CELEBA, limit=500, return_names=True)[1]
-    attributes, partition = load_attributes(CELEBA).select(names), load_partition(CELEBA).select(names)
-    assert attributes.attribute_names == data.ATTRIBUTES and attributes.values.shape == (500, 40)
-    assert set(np.unique(partition.parts)) <= {0, 1, 2}
-    assert 0.3 < (attributes.column("Smiling") == 1).mean() < 0.7
