@@ -75,7 +75,7 @@ from .evaluation import load_reference as load_reference
 from .evaluation import readable_table as readable_table
 from .evaluation import reference_for as reference_for
 from .evaluation import write_table as write_table
-from .report import analyse as analyse
-from .report import write_report as write_report
+from .report import LatentReport as LatentReport
+from .report import latent_report as latent_report
 
 __version__: str

@@ -424,7 +424,7 @@ def _check_same(folder, before, now):
             "resume with the same files, or train anew in another folder"
         )
     if changed:
-        was, wanted = ({k: s.get(k) for k in changed if k != "images"} for s in (before, now))
+        was, wanted = (", ".join(f"{k} {s.get(k)}" for k in changed if k != "images") for s in (before, now))
         raise ValueError(
             f"expected the settings that the training in {folder} began with, {was}, got {wanted}: "
             "resume with the same ones, or train anew in another folder"
