@@ -108,7 +108,8 @@ def generate_faces(source, sampler=None, n: int = 10, random_state=None) -> tupl
     Examples
     --------
     >>> from latentfaces import EllipticSampler, generate_faces, load_bundle
-    >>> faces, z = generate_faces(load_bundle(), EllipticSampler(n_components=105), n=2, random_state=0)
+    >>> bundle = load_bundle(None)  # the one that comes with the package
+    >>> faces, z = generate_faces(bundle, EllipticSampler(n_components=105), n=2, random_state=0)
     >>> faces.shape, z.shape
     ((2, 64, 64, 3), (2, 256))
     """
