@@ -60,10 +60,10 @@ def _filters(text):
 
 def _path(text):
     "A path, ~ expanded."
-    from latentfaces.core import expanded
+    from latentfaces.core import expand_path
 
     try:
-        return expanded(text)
+        return expand_path(text)
     except FileNotFoundError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

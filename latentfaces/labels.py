@@ -8,7 +8,7 @@ __all__ = ['CELEBA_ATTRIBUTES', 'load_attributes', 'load_partition', 'split_indi
 # %% ../nbs/01a_labels.ipynb #5855e684
 import numpy as np
 
-from .core import check_count, check_share, expanded, random_generator, warn
+from .core import check_count, check_share, expand_path, random_generator, warn
 from .images import drawn_count
 
 # %% ../nbs/01a_labels.ipynb #e74e2d00

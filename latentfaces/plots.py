@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from PIL import Image, ImageDraw, ImageFont
 
-from .core import check_count, check_images, to_bytes
+from .core import check_count, check_images, to_uint8
 
 # %% ../nbs/plots.ipynb #9064f4f9
 # Okabe and Ito's colours, which stay apart for the colour-blind, from the one that reads best on white to the lightest.
@@ -69,7 +69,7 @@ def face_sheet(faces, columns: int = 20, title: str = "", gap: int = 2) -> np.nd
     array of shape (height, width, 3)
         uint8, white where there is no face.
     """
-    faces = to_bytes(faces)
+    faces = to_uint8(faces)
     height, width = np.add(faces.shape[1:3], gap)
     rows, columns = -(-len(faces) // check_count("columns", columns)), min(columns, len(faces))
     sheet = np.full((rows * height + gap, columns * width + gap, 3), 255, np.uint8)

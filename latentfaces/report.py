@@ -21,7 +21,7 @@ from scipy.ndimage import gaussian_filter1d
 
 import latentfaces
 from .bundle import Bundle, load_bundle
-from .core import as_array, batches, expanded, in_batches, progress_bar, random_generator, replace_file
+from .core import as_array, batches, expand_path, in_batches, progress_bar, random_generator, replace_file
 from .correlations import correlation_matrix, dependence, directions, strongest_pairs
 from latentfaces.distributions import (
     component_statistics,
@@ -107,7 +107,7 @@ def read_points(source=None) -> tuple:
         return source.z, source
     if source is not None and not isinstance(source, (str, os.PathLike)):
         return as_array(source, "latent vectors"), None
-    path = None if source is None else expanded(source)
+    path = None if source is None else expand_path(source)
     if path is None or path.is_dir():
         bundle = load_bundle(path)
         return bundle.z, bundle
