@@ -65,7 +65,7 @@ def documented():
             thing = getattr(import_module(f"latentfaces.{path.stem}"), name)
             if inspect.isclass(thing):
                 wanted = fields(thing)
-                if wanted is None: wanted = parameters(thing.__init__) if thing.__init__.__module__.startswith("latentfaces") else []
+                if wanted is None: wanted = parameters(thing.__init__) if inspect.isfunction(thing.__init__) else []
                 found[f"{path.stem}.{name}"] = (thing.__doc__, wanted)
                 found |= {f"{path.stem}.{method}": (function.__doc__, parameters(function)) for method, function in methods(thing)}
             elif inspect.isfunction(thing): found[f"{path.stem}.{name}"] = (thing.__doc__, parameters(thing))
