@@ -121,6 +121,9 @@ def test_scripts_use_public_names_only(path):
     imports = [node for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("latentfaces")]
     assert not [alias.name for node in imports for alias in node.names if alias.name.startswith("_") and not alias.name.startswith("__")]
     assert not [node.module for node in imports if "._" in node.module]
+    for node in imports:
+        module = import_module(node.module)
+        assert not [alias.name for alias in node.names if not hasattr(module, alias.name)], node.module
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if listed(p)], ids=lambda p: p.stem)
