@@ -600,30 +600,19 @@ def progress_bar(
 _SILENCE = threading.RLock()  # two threads that turn the descriptor away side by side could leave it there
 
 
-def _turned_away():
-    "A copy of the descriptor of standard error, which from now on leads nowhere; None where there is none."
-    try:
-        kept = os.dup(2)
-    except OSError:
-        return None
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    return kept
-
-
 @contextlib.contextmanager
 def silenced():
     """Keep from the reader what is written to standard error meanwhile; exceptions are raised as ever."""
-    with _SILENCE:
+    with _SILENCE, contextlib.ExitStack() as afterwards:
         with contextlib.suppress(AttributeError, OSError, ValueError):
             sys.stderr.flush()  # None, or closed
-        kept = _turned_away()
-        try:
-            yield
-        finally:
-            if kept is not None:
-                os.dup2(kept, 2)
-                os.close(kept)
+        with contextlib.suppress(OSError):  # where there is none, there is nothing to turn away
+            kept = os.dup(2)
+            afterwards.callback(os.close, kept)
+            afterwards.callback(os.dup2, kept, 2)  # first, as the last that was asked for
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), 2)
+        yield
 
 # %% ../nbs/00_core.ipynb #c4935b57
 def load_keras():
