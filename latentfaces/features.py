@@ -342,7 +342,7 @@ def load_features(which=None, pixel_range=(0.0, 1.0)) -> Features:
     Parameters
     ----------
     which : None, "dlib" or path
-        None: the shipped attribute network; "dlib": its face embedding; or a .keras file.
+        None: the shipped attribute network; "dlib": dlib's face embedding; or a .keras file.
     pixel_range : tuple of two floats
         What a model of your own takes for black and white.
 

@@ -296,7 +296,7 @@ def kernel_distance(
     size = min(check_count("subset_size", subset_size, 2), len(x), len(y))
     gaps = []
     for _ in range(check_count("n_subsets", n_subsets)):
-        a, b = (rows[rng.choice(len(rows), size, replace=False)].astype(np.float64) for rows in (x, y))
+        a, b = (rows[rng.choice(len(rows), size, replace=False)] for rows in (x, y))
         gaps.append(_kernel_of_others(a) + _kernel_of_others(b) - 2 * _kernel(a, b).mean())
     return float(np.mean(gaps))
 
