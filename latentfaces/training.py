@@ -236,7 +236,7 @@ class Muon(keras.optimizers.Muon):
 # %% ../nbs/03_training.ipynb #4ea7d4a3
 @contextlib.contextmanager
 def without_layer_fusion():
-    """Switch off, meanwhile, TensorFlow's fusing of layers, which fails in every training of a convolutional network."""
+    """Switch off, meanwhile, TensorFlow's fusing of layers, which fails where a convolutional network is trained."""
     if keras.backend.backend() != "tensorflow":
         yield
         return
@@ -328,7 +328,7 @@ def _check_finite(loss, step):
 
 
 class _Supervisor(keras.callbacks.Callback):
-    "Watches the loss, moves the bar, and after each epoch extends the history and writes checkpoint.npz and history.csv."
+    "Watches the loss, moves the bar, and after each epoch extends the history and writes the two files."
 
     def __init__(self, folder, settings, history, bar):
         super().__init__()

@@ -19,7 +19,7 @@ from latentfaces.core import read_arrays
 from latentfaces.densities import EigenfaceSampler
 from latentfaces.generation import generate_faces, generate_vectors, reencoding_error, walk_between, walk_plane, write_faces
 from latentfaces.pca import LatentPCA
-from latentfaces.plots import face_sheet, to_uint8
+from latentfaces.plots import face_picture, face_sheet, to_uint8
 from latentfaces.sampling import SAMPLERS, EllipticSampler, GaussianSampler
 
 
@@ -185,11 +185,11 @@ def test_a_decoder_that_does_not_load_leaves_nothing(tiny_bundle, tmp_path, caps
 def test_a_picture_that_cannot_be_drawn_leaves_whole_files(tmp_path, monkeypatch):
     import latentfaces.generation as generation
     drawn = []
-    def fails(faces, *args):
+    def fails(faces, *args, **options):
         drawn.append(len(faces))
         if len(drawn) == 2: raise KeyboardInterrupt
-        return face_sheet(faces, *args)
-    monkeypatch.setattr(generation, "face_sheet", fails)
+        return face_picture(faces, *args, **options)
+    monkeypatch.setattr(generation, "face_picture", fails)
     z = cloud(n=900)
     with pytest.raises(KeyboardInterrupt): write_faces(tmp_path, patches, z, {})
     assert sorted(p.name for p in tmp_path.iterdir()) == ["faces-001.png", "faces.npz"]
@@ -231,7 +231,7 @@ def test_older_pages_go_when_the_new_ones_are_there(tmp_path, monkeypatch):
     z = cloud(n=900)
     def fail(*args, **kwargs): raise KeyboardInterrupt
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(generation, "plot_faces", fail)
+        patch.setattr(generation, "face_picture", fail)
         write_faces(tmp_path, patches, z[:20], {})
     assert {*ours, *others} < {p.name for p in tmp_path.iterdir()}
     write_faces(tmp_path, patches, z[:20], {})
