@@ -214,7 +214,7 @@ def test_chapters_are_a_path(chapters):
 
 
 def test_walks_stand_in_the_sidebar(pages):
-    assert pages["index.html"].select_one('#quarto-sidebar a[href="generation.html#walks"]')
+    assert pages["index.html"].select_one('#quarto-sidebar a[href="generation.html#walks-post-vi"]')
 
 
 def test_api_is_documented(pages):
