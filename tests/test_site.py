@@ -277,6 +277,13 @@ def test_chapters_link_to_notebook_and_module(pages, books):
     assert any(a.endswith("/latentfaces/sampling.py") for a in [a["href"] for a in pages["sampling.html"].select(".quarto-code-links a")])
 
 
+def test_every_chapter_of_the_story_has_a_card(pages):
+    main = pages["index.html"].find("main")
+    cards = main.select(".cards li")
+    assert len(main.select(".cards")) == 2 and len(cards) == 15 and all(card.img and card.a for card in cards)
+    assert ":::" not in main.get_text()
+
+
 def test_code_of_figures_and_tests_is_folded(pages):
     "What stands open is short."
     opened = [e for page in pages.values() for e in page.select(".cell > .code-copy-outer-scaffold code.python")]
