@@ -65,7 +65,7 @@ def documented():
             thing = getattr(import_module(f"latentfaces.{path.stem}"), name)
             if inspect.isclass(thing):
                 wanted = fields(thing)
-                if wanted is None: wanted = parameters(thing.__init__) if thing.__init__.__module__.startswith("latentfaces") else []
+                if wanted is None: wanted = parameters(thing.__init__) if inspect.isfunction(thing.__init__) else []
                 found[f"{path.stem}.{name}"] = (thing.__doc__, wanted)
                 found |= {f"{path.stem}.{method}": (function.__doc__, parameters(function)) for method, function in methods(thing)}
             elif inspect.isfunction(thing): found[f"{path.stem}.{name}"] = (thing.__doc__, parameters(thing))
@@ -121,6 +121,9 @@ def test_scripts_use_public_names_only(path):
     imports = [node for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("latentfaces")]
     assert not [alias.name for node in imports for alias in node.names if alias.name.startswith("_") and not alias.name.startswith("__")]
     assert not [node.module for node in imports if "._" in node.module]
+    for node in imports:
+        module = import_module(node.module)
+        assert not [alias.name for alias in node.names if not hasattr(module, alias.name)], node.module
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if listed(p)], ids=lambda p: p.stem)
