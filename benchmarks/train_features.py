@@ -19,6 +19,13 @@ from latentfaces.core import expand_path, replace_file
 from latentfaces.features import Features, train_attribute_network
 
 
+LICENCE = (
+    "CelebA is available for non-commercial research purposes only: use this network and these features, which are "
+    "derived from it, for such purposes only"
+)
+CITATION = "Z. Liu, P. Luo, X. Wang, X. Tang, Deep Learning Face Attributes in the Wild, ICCV 2015"
+
+
 def keras_bytes(network):
     "A network as the bytes of a .keras file, which Keras writes to paths of that name only."
     with tempfile.TemporaryDirectory() as folder:
@@ -64,8 +71,14 @@ def main():
     right = (features.attributes(images) > 0.5).to_numpy() == truth
     commoner = np.maximum(truth[~trained].mean(axis=0), 1 - truth[~trained].mean(axis=0)).mean()
     accuracy = {"held_out": right[~trained].mean(), "train": right[trained].mean(), "commoner": commoner}
-    recipe = {"function": "latentfaces.features.train_attribute_network", "random_state": 0}
-    about = {"format": 1, "size": 64, "recipe": recipe, "accuracy": {name: float(x) for name, x in accuracy.items()}}
+    about = {
+        "format": 1,
+        "size": 64,
+        "licence": LICENCE,
+        "data": {"source": "celeba", "n_train": int(trained.sum()), "n_held_out": int((~trained).sum()), "citation": CITATION},
+        "recipe": {"function": "latentfaces.features.train_attribute_network", "random_state": 0},
+        "accuracy": {name: float(share) for name, share in accuracy.items()},
+    }
     print(save_features(a.out, network, build_reference(images, names, bundle, features), about))
 
 

@@ -12,7 +12,7 @@ from types import ModuleType
 
 
 def _listed():
-    "Name of each public object: name of its module. The stub beside this file is the list; type checkers and editors read it too."
+    "Name of each public object: its module. The stub beside this file is the list, which editors read too."
     stub = ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
     imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
     return {alias.name: node.module for node in imports for alias in node.names}
@@ -23,16 +23,23 @@ class _Lazy(property):
 
     A property, because completion lists a property without asking for its value: the first Tab imports nothing.
     """
-    def __init__(self, name, module): self.name, self.module = name, f"{__name__}.{module}"
+
+    def __init__(self, name, module):
+        self.name = name
+        self.module = f"{__name__}.{module}"
 
     def __get__(self, package, owner=None):
-        if package is None: return self
-        if self.name not in vars(package): self.__set__(package, getattr(import_module(self.module), self.name))
+        if package is None:
+            return self
+        if self.name not in vars(package):
+            self.__set__(package, getattr(import_module(self.module), self.name))
         return vars(package)[self.name]
 
-    def __set__(self, package, value): vars(package)[self.name] = value
+    def __set__(self, package, value):
+        vars(package)[self.name] = value
 
-    def __delete__(self, package): del vars(package)[self.name]
+    def __delete__(self, package):
+        del vars(package)[self.name]
 
 
 _PUBLIC = _listed()

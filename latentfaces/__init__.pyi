@@ -57,16 +57,20 @@ from .generation import walk_between as walk_between
 from .generation import walk_plane as walk_plane
 from .plots import plot_faces as plot_faces
 
+from .metrics import attribute_shares as attribute_shares
 from .metrics import density_and_coverage as density_and_coverage
 from .metrics import diversity as diversity
 from .metrics import face_rate as face_rate
 from .metrics import frechet_distance as frechet_distance
+from .metrics import frechet_extrapolated as frechet_extrapolated
 from .metrics import kernel_distance as kernel_distance
 from .metrics import memorisation as memorisation
 from .metrics import pixel_spread as pixel_spread
 from .metrics import sharpness as sharpness
+from .metrics import standard_error as standard_error
 from .features import Features as Features
 from .features import load_features as load_features
+from .features import train_attribute_network as train_attribute_network
 from .evaluation import Reference as Reference
 from .evaluation import build_reference as build_reference
 from .evaluation import evaluate as evaluate
@@ -75,7 +79,7 @@ from .evaluation import load_reference as load_reference
 from .evaluation import readable_table as readable_table
 from .evaluation import reference_for as reference_for
 from .evaluation import write_table as write_table
-from .report import analyse as analyse
-from .report import write_report as write_report
+from .report import LatentReport as LatentReport
+from .report import latent_report as latent_report
 
 __version__: str

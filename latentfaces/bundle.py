@@ -47,7 +47,7 @@ from .labels import split_indices
 _FILES = ("encoder.keras", "decoder.keras", "latents.npz", "history.csv")
 _FORMAT = 1
 _PRETRAINED = Path(latentfaces.__file__).parent / "pretrained"
-#: The bundle that the chapters read: a folder named by the environment variable LATENTFACES_BUNDLE; None, the pretrained.
+#: The bundle that the chapters read: the folder in the environment variable LATENTFACES_BUNDLE; None: the pretrained.
 BUNDLE = os.environ.get("LATENTFACES_BUNDLE") or None
 
 # %% ../nbs/04_bundle.ipynb #4bc81241
@@ -91,8 +91,8 @@ class _Shown:
 class Bundle(_Shown):
     """Encoder, decoder, z-points and how they came about.
 
-    A bundle that was read from a folder fetches its networks and its history when they are first used. Raises ValueError or
-    TypeError, in one sentence, for z-points, names and networks that do not belong together.
+    A bundle that was read from a folder fetches its networks and its history when they are first used. Raises
+    ValueError or TypeError, in one sentence, for z-points, names and networks that do not belong together.
 
     Parameters
     ----------
@@ -195,7 +195,8 @@ class Bundle(_Shown):
     def save(self, path) -> Path:
         """Write the bundle to a folder, whole or not at all.
 
-        Raises FileExistsError where the folder holds something else, ValueError for networks that could not be read again.
+        Raises FileExistsError where the folder holds something else, ValueError for networks that could not be read
+        again.
 
         Parameters
         ----------
@@ -276,7 +277,7 @@ def _is_keras(network):
 
 
 def _output(network, rows):
-    "A network's output as an array; it is called directly, as compiling it for the last batch takes longer than it saves."
+    "A network's output as an array; called directly, as compiling it for the last batch takes longer than it saves."
     output = network(rows, training=False) if _is_keras(network) else network(rows)
     if isinstance(output, list) and len(output) == 1 and _is_keras(network):
         output = output[0]

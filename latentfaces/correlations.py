@@ -203,9 +203,20 @@ def _both_measures(points):
     return np.stack([distance_correlations(points)[pairs], correlation_matrix(magnitudes)[pairs]])
 
 # %% ../nbs/06_correlations.ipynb #93cb9a2b
-_FOUND = ["pairs", "distance", "magnitude", "distance_null", "magnitude_null"]
-_CHANCE = ["distance_level", "magnitude_level", "distance_above", "magnitude_above"]
-Dependence = namedtuple("Dependence", [*_FOUND, *_CHANCE])
+Dependence = namedtuple(
+    "Dependence",
+    [
+        "pairs",
+        "distance",
+        "magnitude",
+        "distance_null",
+        "magnitude_null",
+        "distance_level",
+        "magnitude_level",
+        "distance_above",
+        "magnitude_above",
+    ],
+)
 
 # %% ../nbs/06_correlations.ipynb #98a79f23
 def dependence(scores, n_points: int = 2000, n_components: int = 20, random_state=0, n_shuffles: int = 5) -> Dependence:

@@ -153,7 +153,7 @@ def half_widths(z, width: str = "fwhm", level: float = 2.35) -> np.ndarray:
     --------
     >>> z = np.random.default_rng(0).normal(5, [1, 10], (9000, 2))
     >>> half_widths(z).round(1)
-    array([ 2.4, 23.2])
+    array([ 2.4, 23.7])
     """
     level = check_positive("level", level)
     if check_choice("width", width, ("fwhm", "std")) == "std":
@@ -262,11 +262,8 @@ class DensityHistograms:
         return check_positive("level", level) / _FWHM_PER_SIGMA * self.spread * np.array(widths)
 
 # %% ../nbs/05_distributions.ipynb #a31f43fc
-_STATISTICS = ["mean", "std", "hwhm", "ks", "skewness", "excess_kurtosis"]
-
-
 def _describe(values):
-    "The statistics of one component, in that order, from its sorted values."
+    "The statistics of one component, from its sorted values."
     mean, std = values.mean(), values.std(ddof=1)
     if values[0] == values[-1]:
         return values[0], 0.0, 0.0, np.nan, np.nan, np.nan
@@ -294,8 +291,8 @@ def component_statistics(z):
     """
     from pandas import DataFrame
 
-    columns = check_latents(z).T
-    return DataFrame([_describe(np.sort(column).astype(np.float64)) for column in columns], columns=_STATISTICS)
+    rows = [_describe(np.sort(column).astype(np.float64)) for column in check_latents(z).T]
+    return DataFrame(rows, columns=["mean", "std", "hwhm", "ks", "skewness", "excess_kurtosis"])
 
 # %% ../nbs/05_distributions.ipynb #29809fc4
 def _spread_around(mean, points):

@@ -204,8 +204,12 @@ def confidence_ellipse(points=None, *, covariance=None, center=(0.0, 0.0), n_std
             f"got {covariance.shape} and {center.shape}"
         )
     (a, b), (b2, c) = covariance
-    finite = np.isfinite(covariance).all()
-    if not (finite and min(a, c) >= 0 and np.isclose(b, b2) and b * b <= a * c + 1e-12 * max(a, c) ** 2):
+    if not (
+        np.isfinite(covariance).all()
+        and min(a, c) >= 0
+        and np.isclose(b, b2)
+        and b * b <= a * c + 1e-12 * max(a, c) ** 2
+    ):
         raise ValueError(
             f"{covariance.tolist()} is not a covariance: it must be finite, symmetric and without negative variances"
         )
@@ -419,17 +423,15 @@ def contour_alignment(z, pairs=None, n_std: float = 1.0):
     points = check_latents(z)
     pairs = pair_indices(points.shape[1], 300) if pairs is None else np.asarray(pairs)
     rows = [(*pair, *_compare(points[:, pair], n_std)) for pair in pairs]
-    return DataFrame(rows, columns=["first", "second", *_COMPARED])
+    compared = ["tilt", "expected_tilt", "angle_error", "axis_ratio", "ratio_error", "size", "misfit"]
+    return DataFrame(rows, columns=["first", "second", *compared])
 
 # %% ../nbs/09_ellipses.ipynb #bae8d50c
-_COMPARED = ("tilt", "expected_tilt", "angle_error", "axis_ratio", "ratio_error", "size", "misfit")
-
-
 def _compare(points, n_std):
     "The numbers of `contour_alignment` for one pair."
     covariance = confidence_ellipse(points, n_std=n_std)
     if not covariance.axis_ratio < 1e6:
-        return np.full(len(_COMPARED), np.nan)
+        return np.full(7, np.nan)
     (contour,), (misfit,) = density_contours(points, n_std)
     tilts = [abs((ellipse.angle + 45) % 90 - 45) for ellipse in (contour, covariance)]
     error = abs((contour.angle - covariance.angle + 90) % 180 - 90)

@@ -350,26 +350,14 @@ def _one_draw(bundle, samplers, by, n_samples, bar):
     table["sharpness"] /= sharp or np.nan
     return table
 
-# %% ../nbs/12b_evaluation.ipynb #eb48587b
-_NOISY = (
-    "frechet",
-    "frechet_extrapolated",
-    "frechet_ratio",
-    "kernel_distance",
-    "density",
-    "coverage",
-    "diversity",
-    "copies",
-)
-
-
+# %% ../nbs/12b_evaluation.ipynb #7d91d4ed
 def _summary(tables):
-    "Means over the seeds, and standard deviations of what is noisy."
+    "Means over the seeds, and their standard deviations."
     rows = pd.concat(tables).groupby(level=0, sort=False)
     table = rows.mean()
     table["face_rate_se"] /= np.sqrt(len(tables))
     if len(tables) > 1:
-        for name in [name for name in _NOISY if name in table]:
+        for name in table.columns.difference(["n_samples", "face_rate", "face_rate_se"]):
             table.insert(table.columns.get_loc(name) + 1, f"{name}_sd", rows[name].std())
     return table.astype({"n_samples": int}).dropna(axis=1, how="all")
 
@@ -416,7 +404,7 @@ def evaluate(
     Returns
     -------
     DataFrame
-        Indexed by the rows' names. Means over the draws, each with its standard deviation `*_sd` where it is noisy:
+        Indexed by the rows' names. Means over the draws, each with its standard deviation in a column `*_sd`:
 
         - `n_samples`: pictures in each draw;
         - `frechet`, `frechet_extrapolated`, `frechet_ratio`: Fréchet distance at this n, for endless pictures, and that
@@ -438,9 +426,8 @@ def evaluate(
         yardsticks = (Yardstick(reference, bundle, features, seed, n_faces) for seed in seeds)
         return _summary([_one_draw(bundle, samplers, by, n_samples, bar) for by in yardsticks])
 
-# %% ../nbs/12b_evaluation.ipynb #363fd791
+# %% ../nbs/12b_evaluation.ipynb #4e1493ae
 _DEFAULT_COLUMNS = ("frechet_ratio", "coverage", "diversity", "face_rate", "copies")
-_THREE_DECIMALS = ("kernel_distance", "copies", "copies_pixels", "attribute_gap")
 
 
 def _check_table(table):
@@ -454,7 +441,7 @@ def _check_table(table):
 
 def _texts(table, name):
     "A column as texts, with ± where its spread is known."
-    decimals = 0 if name == "n_samples" else 3 if name in _THREE_DECIMALS else 2
+    decimals = 0 if name == "n_samples" else 2 if name.startswith(("frechet", "sharpness")) else 3
     spread = next((table[name + end] for end in ("_sd", "_se") if name + end in table), pd.Series(np.nan, table.index))
     plain = [("-" if np.isnan(value) else f"{value:.{decimals}f}") for value in table[name]]
     errors = ["" if np.isnan(error) else f" ± {error:.{decimals}f}" for error in spread]

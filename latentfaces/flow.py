@@ -14,21 +14,6 @@ from .densities import ScaleMixtureSampler, log_normal_nodes, scale_mixture_log_
 from .sampling import WhiteDensitySampler
 
 # %% ../nbs/10b_flow.ipynb #5bd91f85
-def _shapes(d, hidden):
-    "Shapes of the weights of one coupling of d components: three layers, each a matrix and a bias."
-    kept, changed = d // 2, d - d // 2
-    sizes = [(kept, hidden), (hidden, hidden), (hidden, 2 * changed)]
-    return [shape for rows, columns in sizes for shape in [(rows, columns), (columns,)]]
-
-
-def _unpacked(weights, d, hidden, n_couplings):
-    "For each coupling its six arrays, as views of the flat array."
-    shapes = _shapes(d, hidden) * n_couplings
-    ends = np.cumsum([np.prod(shape) for shape in shapes])
-    parts = [part.reshape(shape) for part, shape in zip(np.split(weights, ends[:-1]), shapes)]
-    return [parts[i : i + 6] for i in range(0, len(parts), 6)]
-
-
 def _scale_and_shift(kept, weights):
     "s and t for the other half, from the half that stays: two hidden layers."
     w1, b1, w2, b2, w3, b3 = weights
@@ -37,7 +22,7 @@ def _scale_and_shift(kept, weights):
     scale, shift = np.split(hidden @ w3 + b3, 2, axis=1)
     return np.tanh(scale), shift
 
-# %% ../nbs/10b_flow.ipynb #3818dac2
+
 def _forwards(white, orders, couplings):
     "The flow from whitened coordinates to u, and the log of the volume that it stretches, per row."
     half, stretch = white.shape[1] // 2, np.zeros(len(white))
@@ -75,26 +60,8 @@ def _coupling(white, order, half, hidden, dropout, seed):
     return ops.concatenate([kept, changed * ops.exp(scale) + shift], axis=1), ops.sum(scale, axis=1, keepdims=True)
 
 # %% ../nbs/10b_flow.ipynb #2b265926
-def _build_flow(orders: np.ndarray, hidden: int, sigma: float, dropout: float = 0.0, random_state: int = 0):
-    """A chain of affine couplings in Keras 3. Source: Dinh, Sohl-Dickstein and Bengio 2017 (RealNVP).
-
-    Parameters
-    ----------
-    orders : np.ndarray
-        For each coupling an order of the components, (n_couplings, d).
-    hidden : int
-        Units in each of the two hidden layers of a coupling.
-    sigma : float
-        Of the logarithm of the scale in the law of u; 0 is the normal law.
-    dropout : float
-        Share of the hidden units left out at every step of the training.
-    random_state : int
-        Seed of the starting weights.
-
-    Returns
-    -------
-    keras.Model, from whitened coordinates (n, d) to log densities (n, 1)
-    """
+def _build_flow(orders, hidden, sigma, dropout=0.0, random_state=0):
+    "A Keras model of couplings, one for each order of components: whitened coordinates (n, d) to log densities (n, 1)."
     keras = load_keras()
     ops, d = keras.ops, orders.shape[1]
     white = inputs = keras.Input((d,))
@@ -104,48 +71,77 @@ def _build_flow(orders: np.ndarray, hidden: int, sigma: float, dropout: float = 
         stretch = stretch + more
     log_scale, log_weight = (x.astype(np.float32) for x in log_normal_nodes(sigma, d))
     squared = ops.sum(ops.square(white), axis=1, keepdims=True)
-    density = ops.logsumexp(
-        squared * (-np.exp(-2 * log_scale) / 2) + (log_weight - d * log_scale), axis=1, keepdims=True
-    )
-    return keras.Model(inputs, density + stretch - d / 2 * np.log(2 * np.pi), name="flow")
+    exponents = squared * (-np.exp(-2 * log_scale) / 2) + (log_weight - d * log_scale)
+    density = ops.logsumexp(exponents, axis=1, keepdims=True) - d / 2 * np.log(2 * np.pi)
+    return keras.Model(inputs, density + stretch, name="flow")
 
-# %% ../nbs/10b_flow.ipynb #ba993c3d
-def _flat_weights(model):
-    "All weights of a flow in one array, coupling after coupling."
-    ops = load_keras().ops
-    return np.concatenate([ops.convert_to_numpy(w.value).ravel() for w in model.trainable_weights])
+
+def _stacked_weights(model):
+    "The three matrices and biases of a coupling, each stacked over the couplings."
+    arrays = [load_keras().ops.convert_to_numpy(w.value) for w in model.trainable_weights]
+    return [np.stack(arrays[i::6]) for i in range(6)]
+
+# %% ../nbs/10b_flow.ipynb #0fbbd313
+class _DrawnWithNumPy(WhiteDensitySampler):
+    "What a trained flow does: it draws and it scores, with what `FlowSampler` has learned."
+
+    def _couplings(self):
+        return list(zip(self.w1_, self.b1_, self.w2_, self.b2_, self.w3_, self.b3_))
+
+    def _sample_white(self, n_samples, rng):
+        scale = np.exp(self.sigma_ * rng.standard_normal((n_samples, 1)) - self.sigma_**2)
+        u = scale * rng.standard_normal((n_samples, self.orders_.shape[1]))
+        return _backwards(u, self.orders_, self._couplings())
+
+    def _score_white(self, white):
+        u, stretch = _forwards(white, self.orders_, self._couplings())
+        return scale_mixture_log_density(np.einsum("ij,ij->i", u, u), self.sigma_, u.shape[1]) + stretch
 
 # %% ../nbs/10b_flow.ipynb #ffcff657
-class FlowSampler(WhiteDensitySampler):
+class FlowSampler(_DrawnWithNumPy):
     """A normalising flow of affine couplings on whitened coordinates, trained with Keras, drawn from with NumPy.
 
-    The law behind the couplings is the scale mixture with the lengths of the data. Learned: `gaussian_`, `sigma_` of that
-    law, `orders_` (n_couplings, n_axes), `weights_` (all weights, flat), `history_` (n_iter_, 2), the mean log density of
-    training points and of those kept aside, in nats per axis, and `converged_`: the fit warns where the held-out density
-    was still rising after `max_epochs`. Needs 2 axes and 10 z-points. Source: Dinh, Sohl-Dickstein and Bengio 2017.
+    The law behind the couplings is the scale mixture with the lengths of the data. The fit needs 2 axes and 10
+    z-points, and warns where the held-out density was still rising after `max_epochs`.
+    Source: Dinh, Sohl-Dickstein and Bengio 2017 (RealNVP).
 
     Parameters
     ----------
-    n_couplings
-        How many.
-    n_hidden
+    n_couplings : int
+        Number of couplings.
+    n_hidden : int
         Units in each of the two hidden layers of a coupling.
-    dropout
-        Share of the units left out at every step of the training.
-    max_epochs
-        At most.
-    patience
-        Epochs without a better held-out density before it ends.
-    held_out
+    dropout : float
+        Share of the units left out at every step of the training, from 0 to below 1.
+    max_epochs : int
+        Epochs at most.
+    patience : int
+        Epochs without a better held-out density before the training ends.
+    held_out : float
         Share of the z-points that decide when to stop.
-    learning_rate
+    learning_rate : float
         Of AdamW.
-    batch_size
+    batch_size : int
         Points per step.
-    progress
+    progress : bool
         Show a progress bar where the fit takes more than a few seconds?
-    random_state
-        None, an int, a numpy Generator or RandomState.
+    random_state : None, int, Generator or RandomState
+        An int gives the same vectors at every call.
+
+    Attributes
+    ----------
+    gaussian_ : LatentGaussian
+        The way to whitened coordinates and back.
+    sigma_ : float
+        Standard deviation of the logarithm of the scale in the law behind the couplings.
+    orders_ : array of shape (n_couplings, n_axes)
+        Orders of the components.
+    w1_, b1_, w2_, b2_, w3_, b3_ : arrays of shape (n_couplings, ...)
+        Weights and biases of the three layers of each coupling.
+    history_ : array of shape (n_iter_, 2)
+        After every epoch the mean log density of training points and of those kept aside, in nats per axis.
+    n_iter_, converged_ : int, bool
+        Number of epochs, and whether the training ended by itself.
     """
 
     def __init__(
@@ -162,16 +158,12 @@ class FlowSampler(WhiteDensitySampler):
         progress=True,
         random_state=None,
     ):
-        self.n_couplings, self.n_hidden, self.dropout, self.held_out = n_couplings, n_hidden, dropout, held_out
-        self.max_epochs, self.patience, self.learning_rate, self.batch_size = (
-            max_epochs,
-            patience,
-            learning_rate,
-            batch_size,
-        )
+        self.n_couplings, self.n_hidden, self.dropout = n_couplings, n_hidden, dropout
+        self.max_epochs, self.patience, self.held_out = max_epochs, patience, held_out
+        self.learning_rate, self.batch_size = learning_rate, batch_size
         self.progress, self.random_state = progress, random_state
 
-    def _check(self):
+    def _check_parameters(self):
         for name in ["n_couplings", "n_hidden", "max_epochs", "patience", "batch_size"]:
             check_count(name, getattr(self, name), 1)
         check_share("held_out", self.held_out)
@@ -181,55 +173,41 @@ class FlowSampler(WhiteDensitySampler):
     def _fit_white(self, white, rng):
         n, d = white.shape
         if d < 2:
-            raise ValueError(
-                "a flow of couplings needs at least two axes along which the points vary, got 1 feature(s)"
-            )
+            raise ValueError("a flow of couplings needs at least two axes along which points vary, got 1 feature(s)")
         if n < 10:
             raise ValueError(f"a flow needs at least 10 z-points, got {n} samples")
         self.sigma_ = ScaleMixtureSampler().fit(white).sigma_
         self.orders_ = np.array([rng.permutation(d) for _ in range(self.n_couplings)])
         points = rng.permutation(white).astype(np.float32)
         cut = min(max(1, round(self.held_out * n)), n - 1)
-        self.weights_, self.history_, self.converged_ = _train(self, points[cut:], points[:cut], rng)
+        weights, self.history_, self.converged_ = _train(self, points[cut:], points[:cut], rng)
+        self.w1_, self.b1_, self.w2_, self.b2_, self.w3_, self.b3_ = weights
         self.n_iter_ = len(self.history_)
-
-    def _couplings(self):
-        return _unpacked(self.weights_, self.orders_.shape[1], self.n_hidden, len(self.orders_))
-
-    def _sample_white(self, n_samples, rng):
-        scale = np.exp(self.sigma_ * rng.standard_normal((n_samples, 1)) - self.sigma_**2)
-        return _backwards(
-            scale * rng.standard_normal((n_samples, self.orders_.shape[1])), self.orders_, self._couplings()
-        )
-
-    def _score_white(self, white):
-        u, stretch = _forwards(white, self.orders_, self._couplings())
-        return scale_mixture_log_density(np.einsum("ij,ij->i", u, u), self.sigma_, u.shape[1]) + stretch
 
 # %% ../nbs/10b_flow.ipynb #b6028bdf
 def _train(flow, points, held, rng):
-    "The best weights, the history (mean log densities per axis of training points and held-out points), and whether it settled."
+    "The best weights, the mean log densities per axis after every epoch, and whether they settled."
     keras = load_keras()
     model = _build_flow(flow.orders_, flow.n_hidden, flow.sigma_, flow.dropout, int(rng.integers(2**30)))
     optimizer = keras.optimizers.AdamW(flow.learning_rate, weight_decay=1e-2, clipnorm=1.0)
     model.compile(optimizer, lambda unused, density: -keras.ops.mean(density))
-    best, weights, history, waited = -np.inf, _flat_weights(model), [], 0
+    best, best_epoch, weights, history = -np.inf, -1, _stacked_weights(model), []
+    settled = finite = False
     with progress_bar(None, "flow", flow.max_epochs, "epoch", flow.progress, delay=3) as bar:
-        for _ in range(flow.max_epochs):
+        for epoch in range(flow.max_epochs):
             shuffled = rng.permutation(points)
             loss = model.fit(shuffled, np.zeros(len(points)), flow.batch_size, shuffle=False, verbose=0).history[
                 "loss"
             ][0]
             density = -model.evaluate(held, np.zeros(len(held)), len(held), verbose=0)
             history.append([-loss, density])
-            waited += 1
             bar.update()
             if density > best:
-                best, weights, waited = density, _flat_weights(model), 0
-            if waited >= flow.patience or not np.isfinite(loss):
+                best, best_epoch, weights = density, epoch, _stacked_weights(model)
+            settled, finite = epoch - best_epoch >= flow.patience, np.isfinite(loss)
+            if settled or not finite:
                 break
-    settled = waited >= flow.patience
-    if not np.isfinite(loss):
+    if not finite:
         warn("the flow's loss is no longer finite: take a lower learning_rate", ConvergenceWarning)
     elif not settled:
         warn(f"the flow had not settled after {len(history)} epochs: raise max_epochs", ConvergenceWarning)

@@ -30,6 +30,7 @@ from typing import NamedTuple
 import numpy as np
 import PIL
 from PIL import Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from .core import batches, check_count, check_positive, expand_path, progress_bar, warn
 
@@ -112,9 +113,10 @@ def _readable_formats():
 
 def _open_image(data):
     "The image in a file's bytes, its pixels not yet decoded; raises ValueError for what is none, or too large."
-    try:
-        image = Image.open(io.BytesIO(data), formats=_readable_formats())
-    except UnidentifiedImageError as error:
+    file = io.BytesIO(data)
+    try:  # most files are JPEGs, and Pillow need not be asked what they are
+        image = JpegImageFile(file) if data[:2] == b"\xff\xd8" else Image.open(file, formats=_readable_formats())
+    except (UnidentifiedImageError, SyntaxError) as error:
         heic = data[4:12] in _HEIC and "a HEIC image: install pillow-heif to read it"
         raise ValueError(heic or "not an image that Pillow can read") from error
     if image.width * image.height > _MAX_PIXELS:
@@ -142,10 +144,15 @@ def decode_image(data: bytes, size: int = 64, crop: float = CELEBA_WIDTH) -> np.
     array of shape (size, size, 3)
         uint8.
     """
+    return np.asarray(_decoded(data, size, crop))
+
+
+def _decoded(data, size, crop):
+    "The same as a Pillow image."
     image = _open_image(data)
     image.load()
     image = _to_rgb(image)
-    return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=_crop_box(*image.size, crop)))
+    return image.resize((size, size), Image.Resampling.BICUBIC, box=_crop_box(*image.size, crop))
 
 
 def _reason(error):
@@ -196,6 +203,11 @@ def _archive(path, time_ns):
         raise ValueError(f"{path} is not a whole zip file ({error}): download or copy it again") from error
 
 
+def _opened(path):
+    "The open zip at a path; the path itself of a folder."
+    return path if path.is_dir() else _archive(path, path.stat().st_mtime_ns)
+
+
 @contextmanager
 def _closed_afterwards():
     "Close the zips that were opened in this process."
@@ -205,9 +217,9 @@ def _closed_afterwards():
         _archive.cache_clear()
 
 
-def _zip_entries(path):
+def _zip_entries(archive):
     "Yield (name, size, checksum, why it is left out) of the entries of a zip."
-    for entry in _archive(path, path.stat().st_mtime_ns).infolist():
+    for entry in archive.infolist():
         problem = "points outside the zip" if _points_outside(entry.filename) else ""
         yield entry.filename, entry.file_size, entry.CRC, problem
 
@@ -225,7 +237,7 @@ def _folder_entries(path):
     for error in unreadable:
         yield os.path.relpath(error.filename, path), 0, 0, error.strerror.lower()
 
-
+# %% ../nbs/01_images.ipynb #86662d1a
 def _look_at(path):
     "Size, time of change in ns and problem of a file."
     try:
@@ -238,14 +250,14 @@ def _look_at(path):
 def _contents(path):
     "Images in a zip or folder, {name: (size, time or checksum)}, sorted, and {name: why it is left out} of others."
     found, rejected = {}, {}
-    for name, size, stamp, problem in _folder_entries(path) if path.is_dir() else _zip_entries(path):
+    for name, size, stamp, problem in _folder_entries(path) if path.is_dir() else _zip_entries(_opened(path)):
         if problem or name.lower().endswith(_UNREAD):
             rejected[name] = problem or "not read: export it as JPEG or PNG"
         elif _is_image_name(name):
             found[name] = size, stamp
     return dict(sorted(found.items())), rejected
 
-# %% ../nbs/01_images.ipynb #348bfee6
+# %% ../nbs/01_images.ipynb #538e89ea
 _TAIL = 2**25  # bytes of a zip that are looked at
 _SAMPLED = 64  # files of a folder that are looked into
 
@@ -267,7 +279,7 @@ def _fingerprint(path):
                 digest.update(file.read(4096))
     return f"folder {len(files)} {digest.hexdigest()}"
 
-# %% ../nbs/01_images.ipynb #c193a5bb
+# %% ../nbs/01_images.ipynb #f5f664ac
 _WANTED = (
     "expected CelebA's img_align_celeba.zip, its folder img_align_celeba, a folder that holds one of them, "
     "any folder or zip of images, or 'synthetic:1000' for drawn faces"
@@ -290,7 +302,7 @@ def _find_source(source):
         raise ValueError(f"{path} is neither a zip nor a folder: {_WANTED}")
     return path
 
-# %% ../nbs/01_images.ipynb #92879908
+# %% ../nbs/01_images.ipynb #e18e4c3f
 _CELEBA_NAME = re.compile(r"(?:^|[/\\])(\d{6}\.(?:jpe?g|png))$", re.IGNORECASE)
 
 
@@ -322,7 +334,7 @@ def _first_ratio(path, names):
     "Width by height of the first image that has a readable header; 0 if none of the first twenty has."
     for name in names[:20]:
         with suppress(Exception):  # it will be named with the other unreadable ones
-            image = _open_image(_read(path, name))
+            image = _open_image(_read(_opened(path), name))
             return image.width / image.height
     return 0
 
@@ -330,45 +342,51 @@ def _first_ratio(path, names):
 _MAX_BYTES = 2**28
 
 
-def _read(path, item):
-    "The bytes of an image in a zip or folder; raises ValueError where there are none, or too many."
-    if path.is_dir():
-        size, read = (path / item).stat().st_size, (path / item).read_bytes
+def _read(source, item):
+    "The bytes of an image in an open zip or a folder; raises ValueError where there are none, or too many."
+    if isinstance(source, Path):
+        size, read = (source / item).stat().st_size, (source / item).read_bytes
     else:
-        archive = _archive(path, path.stat().st_mtime_ns)
-        size, read = archive.getinfo(item).file_size, lambda: archive.read(item)
+        size, read = source.getinfo(item).file_size, lambda: source.read(item)
     if size == 0:
         raise ValueError("empty file")
     if size > _MAX_BYTES:
         raise ValueError(f"too large: {size / 1e6:.0f} MB")
     return read()
 
-# %% ../nbs/01_images.ipynb #d600a610
-def _decode_chunk(path, items, size, crop):
-    "Pixels and checksums of those items of a source that can be read, and {item: reason} of the others."
-    pixels, failed = [], {}
+# %% ../nbs/01_images.ipynb #1963daa5
+def _decode_chunk(path, items, size, crop, file, start):
+    "Pixels (unless a file is named into which they go), checksums, and {item: reason} of what cannot be read."
+    source, pixels, failed = _opened(path), [], {}
     with warnings.catch_warnings(action="ignore"):
         for item in items:
             try:
-                pixels.append(decode_image(_read(path, item), size, crop).tobytes())
+                pixels.append(_decoded(_read(source, item), size, crop).tobytes())
             except Exception as error:
                 failed[item] = _reason(error)
-    return b"".join(pixels), [zlib.crc32(image) for image in pixels], failed
+    checksums, pixels = [zlib.crc32(image) for image in pixels], b"".join(pixels)
+    if file is None:
+        return pixels, checksums, failed
+    with open(file, "r+b") as opened:
+        opened.seek(start)
+        opened.write(pixels)
+    return b"", checksums, failed
 
-# %% ../nbs/01_images.ipynb #b1fe937f
+# %% ../nbs/01_images.ipynb #f000f586
 _CHUNK = 256  # images that a process decodes at a time
 _WORTH_PROCESSES = 10_000_000  # bytes of files
 
 
-def _decode_all(path, items, size, crop, n_jobs):
-    "Yield the results of `_decode_chunk`, in order, as they come."
+def _decode_all(path, items, size, crop, file, n_jobs):
+    "Yield where the pixels of some items begin and the result of `_decode_chunk`, in order, as they come."
     from joblib import Parallel, delayed  # only who decodes images needs it
 
-    chunk = max(1, min(_CHUNK, 2**24 // size**2))  # of very large images fewer, for the sake of memory
-    chunks, stopped = [items[rows] for rows in batches(len(items), chunk)], []
+    n = max(1, min(_CHUNK, 2**24 // size**2))  # of very large images fewer, for the sake of memory
+    chunks = {_HEADER + rows.start * size**2 * 3: items[rows] for rows in batches(len(items), n)}
+    stopped = []
 
     def results_of(n_jobs):
-        tasks = (delayed(_decode_chunk)(path, some, size, crop) for some in chunks if not stopped)
+        tasks = (delayed(_decode_chunk)(path, chunks[at], size, crop, file, at) for at in chunks if not stopped)
         return Parallel(n_jobs, batch_size=1, return_as="generator")(tasks)
 
     try:
@@ -376,13 +394,13 @@ def _decode_all(path, items, size, crop, n_jobs):
     except OSError:  # no process can be started
         results = results_of(1)
     try:
-        for result in results:
+        for result in zip(chunks, results):
             yield result
     finally:  # where nobody wants the rest, what was begun is waited for: joblib would complain of losing it
         stopped.append(True)
         deque(results, maxlen=0)
 
-# %% ../nbs/01_images.ipynb #63ba0560
+# %% ../nbs/01_images.ipynb #c73d5234
 _HEADER = 128  # bytes before the first pixel; a .npy header is padded to a multiple of 64
 _FOOTER = struct.Struct("<QI8s")  # length and checksum of the text before it, and a mark
 _MARK = b"lfaces3\n"
@@ -410,12 +428,17 @@ def _cache_path(folder, source, *recipe):
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
     return folder / f"{source.stem[:40]}-{digest[:20]}.npy"
 
-# %% ../nbs/01_images.ipynb #28aa3527
+# %% ../nbs/01_images.ipynb #772ddb9a
 def _write_images(file, results, items, rejected, size, bar):
-    "Write decoded pixels to a file, as .npy with a text behind it; the names read, and {name: reason} of those not."
+    "Complete a file of decoded pixels, as .npy with a text behind it; the names read, and {name: reason} of those not."
     failed, checksums = {}, []
-    file.seek(_HEADER)
-    for pixels, sums, bad in results:
+    for start, (pixels, sums, bad) in results:
+        end = _HEADER + len(checksums) * size**2 * 3
+        if start > end and sums and not pixels:  # they are in the file, behind the gap that others left
+            with open(file.name, "rb") as written:
+                written.seek(start)
+                pixels = written.read(len(sums) * size**2 * 3)
+        file.seek(end)
         file.write(pixels)
         checksums += sums
         failed |= bad
@@ -423,13 +446,15 @@ def _write_images(file, results, items, rejected, size, bar):
     names = [name for name, item in items.items() if item not in failed]
     skipped = rejected | {name: failed[item] for name, item in items.items() if item in failed}
     text = json.dumps({"names": names, "skipped": skipped, "checksums": checksums}).encode()
+    file.seek(_HEADER + len(names) * size**2 * 3)
+    file.truncate()
     file.write(text + _FOOTER.pack(len(text), zlib.crc32(text), _MARK))
     file.seek(0)
     shape = (len(names), size, size, 3)
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
     return names, skipped
 
-# %% ../nbs/01_images.ipynb #35a1709e
+# %% ../nbs/01_images.ipynb #401244a3
 _CHECKED_BYTES = 2**27
 
 
@@ -440,12 +465,14 @@ def _read_cache(path):
         length, checksum, mark = _FOOTER.unpack(file.read())
         file.seek(end - length)
         text = file.read(length)
-    if mark != _MARK or zlib.crc32(text) != checksum:
-        raise ValueError("damaged text")
-    images, about = np.load(path, mmap_mode="r"), json.loads(text)
-    step = 1 if images.nbytes <= _CHECKED_BYTES else -(-4 * images.nbytes // _CHECKED_BYTES)
-    if any(zlib.crc32(images[i]) != about["checksums"][i] for i in range(0, len(images), step)):
-        raise ValueError("damaged pixels")
+        if mark != _MARK or zlib.crc32(text) != checksum:
+            raise ValueError("damaged text")
+        images, about = np.load(path, mmap_mode="r"), json.loads(text)
+        step = 1 if images.nbytes <= _CHECKED_BYTES else -(-4 * images.nbytes // _CHECKED_BYTES)
+        for number in range(0, len(images), step):  # not by way of the map: what it has touched counts as memory
+            file.seek(_HEADER + number * images[0].nbytes)
+            if zlib.crc32(file.read(images[0].nbytes)) != about["checksums"][number]:
+                raise ValueError("damaged pixels")
     return images, about["names"], about["skipped"]
 
 
@@ -458,7 +485,7 @@ def _open_cache(path):
     except (OSError, OverflowError, ValueError, LookupError, TypeError, struct.error):
         warn(f"the cached images in {path} are damaged or incomplete: they are made again")
 
-# %% ../nbs/01_images.ipynb #2bcca1af
+# %% ../nbs/01_images.ipynb #0735088e
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _IN_MEMORY = "the images stay in memory; set LATENTFACES_CACHE to a folder that can be written to"
 
@@ -468,7 +495,7 @@ def _temporary(path):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(path.parent)
-        return open(path.with_name(f"{path.stem}.{secrets.token_hex(6)}.tmp"), "xb")
+        return open(path.with_name(f"{path.stem}.{secrets.token_hex(6)}.tmp"), "xb+")
     except OSError as error:
         if error.errno in _FULL:
             raise
@@ -482,7 +509,7 @@ def _remove_abandoned(folder, seconds=3600):
             if time.time() - path.stat().st_mtime > seconds:
                 path.unlink()
 
-# %% ../nbs/01_images.ipynb #e6d03bda
+# %% ../nbs/01_images.ipynb #b5b53cf4
 def _decode_into(file, path, size, crop, limit, n_jobs, progress):
     "Decode a zip or folder into a file; the names read, and {name: reason} of those not."
     listing = _listing(path)
@@ -490,7 +517,9 @@ def _decode_into(file, path, size, crop, limit, n_jobs, progress):
         raise FileNotFoundError(_nothing_found(path, listing.rejected))
     items = dict(list(listing.items.items())[:limit])
     n_jobs = n_jobs or -1 if listing.n_bytes * len(items) > _WORTH_PROCESSES * len(listing.items) else 1
-    results = _decode_all(path, list(items.values()), size, listing.crop if crop is None else crop, n_jobs)
+    crop = listing.crop if crop is None else crop
+    target = None if n_jobs == 1 else getattr(file, "name", None)  # other processes write to it themselves
+    results = _decode_all(path, list(items.values()), size, crop, target, n_jobs)
     try:
         with closing(results), progress_bar(None, f"decoding {path.name}", len(items), " images", progress) as bar:
             names, skipped = _write_images(file, results, items, listing.rejected, size, bar)
@@ -507,10 +536,10 @@ def _decode_into(file, path, size, crop, limit, n_jobs, progress):
 
 def _nothing_found(path, rejected):
     "What was looked for, and what was found instead."
-    found = _archive(path, path.stat().st_mtime_ns).namelist() if path.is_file() else sorted(os.listdir(path))
-    suffixes = f"{', '.join(_SUFFIXES[:4])} or another suffix of images"
+    found = sorted(os.listdir(path)) if path.is_dir() else _opened(path).namelist()
+    wanted = f"files that end in {', '.join(_SUFFIXES[:4])} or another suffix of images"
     left_out = rejected and f"; left out: {_reasons(rejected)}"
-    return f"no images found: looked for files that end in {suffixes} in {path}, which holds {_first(found)}{left_out or ''}"
+    return f"no images found: looked for {wanted} in {path}, which holds {_first(found)}{left_out or ''}"
 
 
 def _first(names):
@@ -523,7 +552,7 @@ def _reasons(skipped):
     "Some files that were left out, and why."
     return _first([f"{name} ({reason})" for name, reason in skipped.items()])
 
-# %% ../nbs/01_images.ipynb #e6265a34
+# %% ../nbs/01_images.ipynb #11bfe2f2
 def _decode_to_memory(*how):
     "Images, names and what was skipped; the arguments are those of `_decode_into` without the file."
     file = io.BytesIO()
@@ -532,7 +561,7 @@ def _decode_to_memory(*how):
     pixels = np.frombuffer(file.getbuffer().toreadonly(), np.uint8, count=int(np.prod(shape)), offset=_HEADER)
     return pixels.reshape(shape), names, skipped
 
-
+# %% ../nbs/01_images.ipynb #97f9c439
 def _decode_to_cache(path, *how):
     "The same, in a file that takes the name `path` when it is whole, and else is removed."
     file = None
@@ -557,7 +586,7 @@ def _decode_to_cache(path, *how):
         if file:
             Path(file.name).unlink(missing_ok=True)
 
-# %% ../nbs/01_images.ipynb #14aaa916
+# %% ../nbs/01_images.ipynb #e6cf27ed
 def _load(path, size, crop, limit, cache, n_jobs, progress):
     "Images, names and what was skipped of a zip or folder, from the cache or decoded."
     how = (path, size, crop, limit, n_jobs, progress)
@@ -577,7 +606,7 @@ def _warn_about(images, names, skipped, source):
     if len(images) > 1 and all(np.array_equal(image, images[0]) for image in images[1:]):  # usually ends at once
         warn(f"all {len(images):,} images in {source} are one and the same picture: nothing can be learned from them")
 
-# %% ../nbs/01_images.ipynb #05b07494
+# %% ../nbs/01_images.ipynb #13356f02
 def drawn_count(source):
     "How many faces 'synthetic' (1,000) or 'synthetic:2000' asks for; None for any other source."
     drawn = re.fullmatch(r"synthetic(?::(\d+))?", str(source))
@@ -594,7 +623,7 @@ def _drawn(count, size, crop):
     images.flags.writeable = False
     return images, attributes.index.tolist(), {}
 
-# %% ../nbs/01_images.ipynb #0a8de9a3
+# %% ../nbs/01_images.ipynb #70753d2b
 def load_images(
     source,
     size: int = 64,
@@ -653,7 +682,7 @@ def load_images(
     _warn_about(*found, source)
     return (found[0], np.array(found[1])) if return_names else found[0]
 
-# %% ../nbs/01_images.ipynb #8a1ab29a
+# %% ../nbs/01_images.ipynb #434efa5f
 def default_crop(source) -> float:
     """The crop that `load_images` takes when none is given: 140 for CelebA and drawn faces, 178 for others.
 

@@ -191,10 +191,10 @@ class _MomentsInFiles:
 class Moments(_MomentsInFiles):
     """Count, mean and scatter of z-points, in float64: learned from batches, and added up from parts.
 
-    Moments of different parts are added with `+`, many of them with `sum`. The result is exact at any distance from the
-    origin. A component that never varies has a variance of exactly 0. Properties that need more points than there are raise
-    ValueError. While there are no more points than components the object holds the points, and always one of them: files
-    of moments, and of what was learned from them, give it away.
+    Moments of different parts are added with `+`, many of them with `sum`. The result is exact at any distance from
+    the origin. A component that never varies has a variance of exactly 0. Properties that need more points than there
+    are raise ValueError. While there are no more points than components the object holds the points, and always one of
+    them: files of moments, and of what was learned from them, give it away.
 
     Source: Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances" (1979).
 
@@ -436,8 +436,8 @@ def checked_points(estimator, z) -> np.ndarray:
 class MomentsMixin:
     """For scikit-learn estimators that are functions of moments: they define `_learn(moments)`.
 
-    `partial_fit` computes what is learned after every batch, so the first one needs at least 2 points (or as many as the
-    axes asked for). Many small batches are better gathered in `Moments`, and then fitted at once.
+    `partial_fit` computes what is learned after every batch, so the first one needs at least 2 points (or as many as
+    the axes asked for). Many small batches are better gathered in `Moments`, and then fitted at once.
 
     Attributes
     ----------

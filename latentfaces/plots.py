@@ -6,7 +6,7 @@
 __all__ = ['COLOURS', 'figure_style', 'face_sheet', 'plot_faces', 'plot_ellipse', 'plot_cloud', 'plot_densities',
            'plot_histogram', 'plot_correlations', 'plot_along_axes', 'plot_ranges']
 
-# %% ../nbs/plots.ipynb #a6cc6a34
+# %% ../nbs/plots.ipynb #3cee4afe
 import io
 from collections.abc import Callable
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from PIL import Image, ImageDraw, ImageFont
 
-from .core import check_count, check_images, to_bytes
+from .core import check_count, check_images, to_uint8
 
 # %% ../nbs/plots.ipynb #9064f4f9
 # Okabe and Ito's colours, which stay apart for the colour-blind, from the one that reads best on white to the lightest.
@@ -47,7 +47,7 @@ def figure_style() -> None:
     """
     plt.rcParams.update(_STYLE)
 
-# %% ../nbs/plots.ipynb #3922d899
+# %% ../nbs/plots.ipynb #3de37621
 def face_sheet(faces, columns: int = 20, title: str = "", gap: int = 2) -> np.ndarray:
     """Paste faces into one picture, row by row, pixel by pixel, without a figure.
 
@@ -69,7 +69,7 @@ def face_sheet(faces, columns: int = 20, title: str = "", gap: int = 2) -> np.nd
     array of shape (height, width, 3)
         uint8, white where there is no face.
     """
-    faces = to_bytes(faces)
+    faces = to_uint8(faces)
     height, width = np.add(faces.shape[1:3], gap)
     rows, columns = -(-len(faces) // check_count("columns", columns)), min(columns, len(faces))
     sheet = np.full((rows * height + gap, columns * width + gap, 3), 255, np.uint8)
@@ -257,18 +257,16 @@ def plot_densities(values, ax=None):
     ax.set(xlabel="standard deviations from the mean", ylabel="number density", xlim=(-4, 4))
     return ax
 
-# %% ../nbs/plots.ipynb #9cbbbf8d
-def plot_histogram(values, weights=None, bins=80, law=None, ax=None):
+# %% ../nbs/plots.ipynb #8717891b
+def plot_histogram(values, bins: int = 80, law=None, ax=None):
     """Draw how values are distributed, as a density, with the density that they should have over it.
 
     Parameters
     ----------
     values : array of shape (n_values,)
         If they are all the same, but for the rounding of float32, they become a line.
-    weights : array of shape (n_values,), optional
-        How often each value counts.
-    bins : int or array
-        Number of bins, or their edges.
+    bins : int
+        Number of bins.
     law : pair of arrays, optional
         Points, and the expected density there; dashed.
     ax : matplotlib axis, optional
@@ -286,8 +284,7 @@ def plot_histogram(values, weights=None, bins=80, law=None, ax=None):
         ax.axvline(np.median(values), color=COLOURS[0], linewidth=3)
     else:
         style = {"stat": "density", "element": "step", "linewidth": 0, "alpha": 0.8}
-        bins = bins if np.ndim(bins) == 0 else list(bins)  # of an array seaborn asks whether it is "auto"
-        seaborn.histplot(x=values, weights=weights, bins=bins, ax=ax, color=COLOURS[0], **style)
+        seaborn.histplot(x=values, bins=bins, ax=ax, color=COLOURS[0], **style)
     if law is not None:
         ax.plot(*law, color=COLOURS[1], linestyle="--", linewidth=2)
     ax.set(ylabel="density")
@@ -402,7 +399,7 @@ def plot_ranges(ranges, ax=None, **labels):
     ax.invert_yaxis()
     return ax
 
-# %% ../nbs/plots.ipynb #3ff167a1
+# %% ../nbs/plots.ipynb #7a81efdf
 class Panel(NamedTuple):
     "One picture, not drawn yet: what draws it, the arrays it takes, what is to be seen, the axis's labels, inches."
 
@@ -424,13 +421,11 @@ class Panel(NamedTuple):
 
 def draw_panels(panels):
     "Panels side by side in two columns of a new figure, or below one another where they are wide; returns the figure."
-    columns = 1 if panels[0].size[0] > 5 else min(2, len(panels))
-    rows = -(-len(panels) // columns)
+    columns = 1 if panels[0].size[0] > 5 else 2
     width = 6.4 / columns
-    heights = [
-        max(panel.size[1] / panel.size[0] * width for panel in panels[columns * i :][:columns]) for i in range(rows)
-    ]
-    figure, axes = plt.subplots(rows, columns, figsize=(6.4, sum(heights)), height_ratios=heights, squeeze=False)
+    heights = [panel.size[1] / panel.size[0] * width for panel in panels[::columns]]
+    size = columns * width, sum(heights)
+    figure, axes = plt.subplots(len(heights), columns, figsize=size, height_ratios=heights, squeeze=False)
     for ax, panel in zip(axes.flat, panels):
         panel.draw(**panel.arrays, ax=ax).set(**panel.labels)
     for ax in axes.flat[len(panels) :]:

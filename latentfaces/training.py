@@ -236,7 +236,7 @@ class Muon(keras.optimizers.Muon):
 # %% ../nbs/03_training.ipynb #4ea7d4a3
 @contextlib.contextmanager
 def without_layer_fusion():
-    """Switch off, meanwhile, TensorFlow's fusing of layers, which fails in every training of a convolutional network."""
+    """Switch off, meanwhile, TensorFlow's fusing of layers, which fails where a convolutional network is trained."""
     if keras.backend.backend() != "tensorflow":
         yield
         return
@@ -328,7 +328,7 @@ def _check_finite(loss, step):
 
 
 class _Supervisor(keras.callbacks.Callback):
-    "Watches the loss, moves the bar, and after each epoch extends the history and writes checkpoint.npz and history.csv."
+    "Watches the loss, moves the bar, and after each epoch extends the history and writes the two files."
 
     def __init__(self, folder, settings, history, bar):
         super().__init__()
@@ -424,7 +424,7 @@ def _check_same(folder, before, now):
             "resume with the same files, or train anew in another folder"
         )
     if changed:
-        was, wanted = ({k: s.get(k) for k in changed if k != "images"} for s in (before, now))
+        was, wanted = (", ".join(f"{k} {s.get(k)}" for k in changed if k != "images") for s in (before, now))
         raise ValueError(
             f"expected the settings that the training in {folder} began with, {was}, got {wanted}: "
             "resume with the same ones, or train anew in another folder"

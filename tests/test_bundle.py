@@ -234,6 +234,32 @@ def test_scores_are_true(tiny_bundle):
     assert reconstruction_error(tiny_bundle, images) == pytest.approx(by_hand, rel=1e-5)
 
 
+def test_scores_are_named(tiny_bundle):
+    "What stands in config.json are the fields of the named tuple, in this order."
+    images = synthetic_faces(40, size=16, random_state=1)[0]
+    scores = reconstruction_scores(tiny_bundle, images[:30], images[30:])
+    assert isinstance(scores, ReconstructionScores) and list(scores._asdict()) == list(tiny_bundle.config["scores"])
+    assert scores.train_mse == reconstruction_error(tiny_bundle, images[:10]) and scores.held_out_mse == reconstruction_error(tiny_bundle, images[30:])
+    assert scores.ratio_to_pixel_pca == pytest.approx(scores.held_out_mse / scores.pixel_pca_mse)
+
+
+def test_the_history_is_a_table(tiny_bundle, tmp_path):
+    history = load_bundle(tiny_bundle.path).history
+    assert list(history) == ["epoch", "train_mse", "held_out_mse", "seconds"] and list(history.epoch) == [1, 2, 3]
+    assert (history.train_mse > 0).all() and history.held_out_mse.iloc[-1] < history.held_out_mse.iloc[0]
+    without = Bundle(tiny_bundle.z, encoder=tiny_bundle.encoder, decoder=tiny_bundle.decoder)
+    assert without.history is None and load_bundle(without.save(tmp_path / "without")).history is None
+
+
+def test_names_of_other_images_come_in_the_order_of_the_images(tiny_bundle, face_folder):
+    from latentfaces.images import load_images
+    images, names = load_images(face_folder, size=16, progress=False, return_names=True)
+    names, backwards = np.asarray(names)[::-1], images[::-1]
+    known = [name for name in names if name in set(tiny_bundle.names)]
+    assert list(mismatched_images(tiny_bundle, np.roll(backwards, 1, axis=0), names)) == known
+    assert len(mismatched_images(tiny_bundle, backwards, names)) == 0
+
+
 def test_config_names_what_was_done(tiny_bundle, face_folder):
     from latentfaces.images import load_images
     from latentfaces.training import data_fingerprint

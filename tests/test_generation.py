@@ -1,10 +1,5 @@
-"Faces from a bundle, the files that hold them, the pictures and the command line."
-import io
+"Faces from a bundle, and the files that hold them."
 import json
-import os
-import subprocess
-import sys
-import warnings
 
 import matplotlib
 
@@ -18,14 +13,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from clouds import cloud
-from latentfaces import cli
 from latentfaces.bundle import Bundle, load_bundle
 from latentfaces.cli import main
 from latentfaces.core import read_arrays
 from latentfaces.densities import EigenfaceSampler
 from latentfaces.generation import generate_faces, generate_vectors, reencoding_error, walk_between, walk_plane, write_faces
 from latentfaces.pca import LatentPCA
-from latentfaces.plots import face_grid, face_sheet, plot_cloud, plot_ellipse, plot_faces, to_uint8
+from latentfaces.plots import face_picture, face_sheet, to_uint8
 from latentfaces.sampling import SAMPLERS, EllipticSampler, GaussianSampler
 
 
@@ -166,7 +160,7 @@ def test_faces_are_the_same_whether_they_are_decoded_before_or_page_by_page(tiny
     with np.load(vectors) as file: np.testing.assert_array_equal(file["faces"], to_uint8(faces))
     for page, start in zip(pages, (0, 400, 800)):
         shown = np.asarray(Image.open(page))[20:]  # below the title
-        np.testing.assert_array_equal(shown, face_grid(faces[start:start + 400], 20))
+        np.testing.assert_array_equal(shown, face_sheet(faces[start:start + 400], 20))
 
 
 def test_the_vectors_are_written_before_the_long_work(tmp_path):
@@ -191,11 +185,11 @@ def test_a_decoder_that_does_not_load_leaves_nothing(tiny_bundle, tmp_path, caps
 def test_a_picture_that_cannot_be_drawn_leaves_whole_files(tmp_path, monkeypatch):
     import latentfaces.generation as generation
     drawn = []
-    def fails(faces, *args):
+    def fails(faces, *args, **options):
         drawn.append(len(faces))
         if len(drawn) == 2: raise KeyboardInterrupt
-        return face_sheet(faces, *args)
-    monkeypatch.setattr(generation, "face_sheet", fails)
+        return face_picture(faces, *args, **options)
+    monkeypatch.setattr(generation, "face_picture", fails)
     z = cloud(n=900)
     with pytest.raises(KeyboardInterrupt): write_faces(tmp_path, patches, z, {})
     assert sorted(p.name for p in tmp_path.iterdir()) == ["faces-001.png", "faces.npz"]
@@ -237,7 +231,7 @@ def test_older_pages_go_when_the_new_ones_are_there(tmp_path, monkeypatch):
     z = cloud(n=900)
     def fail(*args, **kwargs): raise KeyboardInterrupt
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(generation, "plot_faces", fail)
+        patch.setattr(generation, "face_picture", fail)
         write_faces(tmp_path, patches, z[:20], {})
     assert {*ours, *others} < {p.name for p in tmp_path.iterdir()}
     write_faces(tmp_path, patches, z[:20], {})
@@ -340,212 +334,6 @@ def test_reencoding_error_is_the_way_back_and_grows_outside():
     np.testing.assert_allclose(error, np.linalg.norm(bundle.encode(bundle.decode(z)) - z, axis=1), rtol=1e-4)
     mean = bundle.z.mean(0, dtype=float)
     assert error.max() < np.median(reencoding_error(bundle, mean + 4 * (z - mean)))
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(1, 23), st.integers(1, 9), st.integers(0, 4), st.integers(1, 6))
-def test_every_face_is_in_the_grid_at_its_place(n, columns, gap, size):
-    faces = np.random.default_rng(n).integers(0, 256, (n, size, size, 3), dtype=np.uint8)
-    grid = face_grid(faces, columns, gap)
-    for i, face in enumerate(faces):
-        top, left = gap + i // columns * (size + gap), gap + i % columns * (size + gap)
-        np.testing.assert_array_equal(grid[top:top + size, left:left + size], face)
-    assert grid.shape[0] == -(-n // columns) * (size + gap) + gap
-
-
-def test_float_faces_are_rounded_not_cut():
-    assert (face_grid(np.full((1, 2, 2, 3), 0.999), gap=0) == 255).all() and (face_grid(np.full((1, 2, 2, 3), 0.002), gap=0) == 1).all()
-
-
-@pytest.mark.parametrize("shape", [(0, 4, 4, 3), (4, 4, 3), (2, 4, 4), (2, 4, 4, 1)])
-def test_arrays_that_are_no_faces_are_refused(shape):
-    with pytest.raises(ValueError, match="expected images"): face_grid(np.zeros(shape))
-
-
-@pytest.mark.parametrize("value", [1.7, -0.1, np.nan])
-def test_values_that_are_no_pixels_are_refused(value):
-    for draw in (face_grid, face_sheet, plot_faces, to_uint8):
-        with pytest.raises(ValueError, match=r"expected values in \[0, 1\]"): draw(np.full((1, 2, 2, 3), value))
-
-
-@pytest.mark.parametrize("draw, says", [(lambda: plot_faces(np.zeros((3, 4, 4, 3)), 2, ["a"]), "each of the 2 rows, got 1"),
-                                        (lambda: face_grid(np.zeros((3, 4, 4, 3)), 0), "columns must be"),
-                                        (lambda: plot_cloud(np.zeros((9, 3)), np.zeros((2, 2))), r"shape \(n, 2\), got \(9, 3\)")])
-def test_drawing_says_what_it_wants(draw, says):
-    with pytest.raises(ValueError, match=says): draw()
-
-
-def test_plots_take_lists():
-    faces, points = np.random.default_rng(0).random((4, 3, 3, 3)), [[0.0, 1.0], [1.0, 0.5], [2.0, 2.5]]
-    np.testing.assert_array_equal(face_grid(faces.tolist()), face_grid(faces))
-    assert plot_faces(faces.tolist(), 2, ["a", "b"]).images and len(plot_cloud(points, points).lines) == 2
-
-
-def test_ellipse_has_the_covariance_as_its_equation():
-    covariance = np.array([[4, 1.5], [1.5, 1]])
-    ellipse = plot_ellipse([1, 2], covariance, 2.2, plt.subplots()[1])
-    border = ellipse.get_path().vertices[:-1]
-    border = ellipse.get_patch_transform().transform(border[np.isclose(np.hypot(*border.T), 1)]) - [1, 2]
-    distances = np.sqrt(np.einsum("ij,jk,ik->i", border, np.linalg.inv(covariance), border))
-    np.testing.assert_allclose(distances, 2.2, rtol=1e-6)
-
-
-def test_plots_draw_into_the_axis_they_are_given():
-    ax = plt.subplots()[1]
-    points = np.random.default_rng(0).normal(size=(50, 2))
-    assert plot_cloud(points, points[:3], ax=ax) is ax and len(ax.lines) == 2 and len(ax.patches) == 1
-    assert plot_faces(np.zeros((3, 4, 4, 3)), columns=2, row_labels=["a", "b"], ax=ax) is ax
-
-
-def run(*args, **options):
-    return subprocess.run([sys.executable, "-m", "latentfaces", *map(str, args)], **{"capture_output": True, "text": True} | options)
-
-
-def test_command_writes_the_same_vectors_as_the_function(tiny_bundle, tmp_path):
-    done = run("generate", "--bundle", tiny_bundle.path, "--count", 6, "--seed", 4, "--components", 2, "--factor", 0.6, "--out", tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert str(tmp_path / "faces.png") in done.stdout and str(tmp_path / "faces.npz") in done.stdout
-    with np.load(tmp_path / "faces.npz") as file: written, settings = file["z"], json.loads(str(file["settings"]))
-    np.testing.assert_array_equal(written, generate_vectors(tiny_bundle, EllipticSampler(n_components=2, factor=0.6), 6, 4))
-    assert settings == {"sampler": "elliptic", "n_components": 2, "factor": 0.6, "seed": 4}
-
-
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_the_command_offers_every_sampler_with_what_its_class_takes(name, capsys, monkeypatch):
-    """The options of each sampler are those that the registry says it has."""
-    args = cli.parser(["generate"]).parse_args(["generate", "--sampler", name])
-    assert {"sampler": name, "seed": 0} | {knob: value for knob in ("n_components", "factor") if (value := SAMPLERS[name].default(knob)) is not None} == cli._settings(args)
-    for knob in ("n_components", "factor"):
-        if getattr(SAMPLERS[name], knob): continue
-        assert main(["generate", "--sampler", name, f"--{knob.removeprefix('n_')}", "0.5"]) == 2
-        assert f"the sampler {name} has no {knob}" in capsys.readouterr().err
-
-
-def test_the_help_says_what_the_registry_says(capsys):
-    for command in ("generate", "evaluate"):
-        with pytest.raises(SystemExit): main([command, "--help"])
-        said = " ".join(capsys.readouterr().out.split())
-        for name, entry in SAMPLERS.items(): assert f"{name} {entry.description}" in said
-        assert f"{SAMPLERS['elliptic'].default('factor')} for elliptic" in said and "(default: None)" not in said
-
-
-def test_the_help_of_all_commands_needs_no_samplers():
-    done = subprocess.run([sys.executable, "-X", "importtime", "-m", "latentfaces", "--help"], capture_output=True, text=True)
-    assert "generate" in done.stdout and "numpy" not in done.stderr
-
-
-BAD = {
-    "generate": [["--factor", "0"], ["--factor", "nan"], ["--factor", "x"], ["--components", "999"], ["--components", "many"], ["--components", "-1"],
-                 ["--count", "0"], ["--count", "-3"], ["--count", "1e4"], ["--seed", "-1"], ["--seed", "x"], ["--sampler", "magic"],
-                 ["--sampler", "blend", "--factor", "0.5"], ["--bundle", "nowhere"], ["--bundle", "~nosuchuser"], ["--out", "~nosuchuser/x"],
-                 ["--out", "a-file"], ["--out", "a-file/deeper"], ["--wrong"], ["more"]],
-    "evaluate": [["--n", "3"], ["--n", "x"], ["--sampler", "magic"], ["--sampler", "elliptic:x"], ["--sampler", "blend:0.5"], ["--sampler", "elliptic:-1"],
-                 ["--sampler", "blend", "--components", "5"], ["--components", "many"], ["--out", "table.txt"], ["--out", "a-file/table.csv"],
-                 ["--features", "nowhere.keras"], ["--features", "a-file"], ["--features", "~nosuchuser/x.keras"], ["--bundle", "nowhere"],
-                 ["--data", "~nosuchuser"], ["--seed", "-1"], ["--feature-range", "0"], ["--wrong"]],
-    "report": [["--seed", "-1"], ["--seed", "1.5"], ["--out", "a-folder"], ["--out", "a-file/page.html"], ["--out", "~nosuchuser/page.html"],
-               ["--bundle", "nowhere"], ["--bundle", "nowhere.npy"], ["--bundle", "a-file"], ["--bundle", "a-folder"], ["--bundle", "~nosuchuser/z.npy"],
-               ["--wrong"], ["more"]],
-    "train": [["--size", "0"], ["--size", "50"], ["--crop", "0"], ["--limit", "-1"], ["--held-out", "x"], ["--epochs", "0"], ["--batch-size", "0"],
-              ["--latent-dim", "0"], ["--filters", "a-b"], ["--kernel-size", "0"], ["--optimizer", "magic"], ["--learning-rate", "0"], ["--learning-rate", "nan"],
-              ["--dtype", "float8"], ["--seed", "-1"], ["--data", "nowhere"], ["--data", "~nosuchuser"], ["--wrong"]],
-}
-
-
-@pytest.mark.parametrize("command, options", [(command, options) for command, cases in BAD.items() for options in cases], ids=lambda part: " ".join(part) if isinstance(part, list) else part)
-def test_a_mistake_is_one_line_and_leaves_nothing(command, options, tiny_bundle, face_folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "a-file").write_text("x")
-    (tmp_path / "a-folder").mkdir()
-    given = {"generate": ["--bundle", tiny_bundle.path], "evaluate": ["--bundle", tiny_bundle.path, "--data", face_folder, "--n", "20"],
-             "report": ["--bundle", tiny_bundle.path], "train": ["--data", face_folder, "--out", "bundle", "--size", "16", "--epochs", "1"]}[command]
-    try: status = main([command, "--quiet", *map(str, given), *options])
-    except SystemExit as stop: status = stop.code
-    said = capsys.readouterr()
-    assert status == 2 and said.out == ""
-    assert said.err.startswith("latentfaces: ") and said.err.count("\n") == 1
-    assert sorted(p.name for p in tmp_path.rglob("*")) == ["a-file", "a-folder"]
-
-
-@pytest.mark.parametrize("arguments", [[], ["magic"], ["--wrong"]])
-def test_a_command_that_there_is_not(arguments, capsys):
-    with pytest.raises(SystemExit) as stop: main(arguments)
-    said = capsys.readouterr().err
-    assert stop.value.code == 2 and said.startswith("latentfaces: ") and said.count("\n") == 1
-
-
-def test_warnings_show_no_source_line(capsys, monkeypatch):
-    def warns(args): warnings.warn("the data\nare few")
-    monkeypatch.setitem(cli._COMMANDS, "report", (warns, *cli._COMMANDS["report"][1:]))
-    shown = warnings.showwarning
-    assert main(["report"]) == 0 and capsys.readouterr().err == "latentfaces: warning: the data are few\n"
-    assert warnings.showwarning is shown
-
-
-@pytest.mark.parametrize("command, says", [("train", "interrupted\n"), ("generate", "interrupted\n")])
-def test_an_interruption_is_no_error(command, says, capsys, monkeypatch, tmp_path):
-    def stops(args): raise KeyboardInterrupt
-    monkeypatch.setitem(cli._COMMANDS, command, (stops, *cli._COMMANDS[command][1:]))
-    options = ["--data", "x", "--out", str(tmp_path)] if command == "train" else []
-    assert main([command, *options]) == 130 and capsys.readouterr().err == f"\nlatentfaces: {says}"
-    (tmp_path / "checkpoint.npz").write_text("x")
-    main([command, *options])
-    assert ("go on with --resume" in capsys.readouterr().err) == (command == "train")
-
-
-@pytest.mark.parametrize("unbuffered", [{}, {"PYTHONUNBUFFERED": "1"}])
-def test_a_reader_that_goes_costs_nothing(unbuffered, tiny_bundle, tmp_path):
-    read, write = os.pipe()
-    os.close(read)  # gone before the first word
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"} | unbuffered
-    done = run("generate", "--bundle", tiny_bundle.path, "--quiet", "--out", tmp_path, capture_output=False, stdout=write, stderr=subprocess.PIPE, env=env)
-    os.close(write)
-    assert done.returncode == 141 and done.stderr == ""
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["faces.npz", "faces.png"]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="closes descriptors as shells on Unix do")
-@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_cost_nothing(closed, tiny_bundle, tmp_path):
-    command = f'"{sys.executable}" -m latentfaces generate --bundle "{tiny_bundle.path}" --out "{tmp_path}" {closed}'
-    assert subprocess.run(command, shell=True, capture_output=True).returncode == 0
-    with np.load(tmp_path / "faces.npz") as file: assert len(file["faces"]) == 20
-
-
-@pytest.mark.parametrize("encoding", ["ascii", "cp932", "latin-1"])
-def test_no_terminal_is_too_poor(encoding):
-    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    kept, sys.stdout = sys.stdout, stream
-    try:
-        with cli._streams():
-            print("Fréchet ± ∞ 顔")
-            sys.stdout.flush()
-        assert stream.errors == "strict", "as it was"
-    finally: sys.stdout = kept
-    assert stream.buffer.getvalue().startswith(b"Fr")
-
-
-@pytest.mark.parametrize("command", [[], ["generate"], ["train"]])
-def test_help_explains_itself(command, capsys):
-    with pytest.raises(SystemExit) as stop: main([*command, "--help"])
-    assert stop.value.code == 0
-    assert "faces" in capsys.readouterr().out
-
-
-def test_train_command_without_images_says_what_it_looked_for(tmp_path, capsys):
-    assert main(["train", "--data", str(tmp_path / "none"), "--out", str(tmp_path / "bundle")]) == 2
-    assert str(tmp_path / "none") in capsys.readouterr().err
-
-
-def test_train_command_names_sizes_that_do(face_folder, tmp_path, capsys):
-    assert main(["train", "--quiet", "--data", str(face_folder), "--out", str(tmp_path / "bundle"), "--size", "50"]) == 2
-    assert "use 48 or 64" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("seed", ["-1", "1.5", "x", ""])
-def test_a_bad_seed_is_named(seed, capsys):
-    with pytest.raises(SystemExit): main(["generate", "--seed", seed])
-    assert f"argument --seed: expected a whole number of at least 0, got {seed!r}" in capsys.readouterr().err
 
 
 def test_walks_where_scikit_learn_gives_tables():

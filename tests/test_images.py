@@ -528,11 +528,11 @@ def test_damaged_zip_entries_never_give_bytes(tmp_path, cut, flips):
     damaged = bytearray(content)
     for flip in flips: damaged[flip] ^= 255
     path = write_zip(tmp_path / "d.zip", {"x.jpg": content})
-    assert data._read(path, "x.jpg") == content
+    assert data._read(data._opened(path), "x.jpg") == content
     raw = path.read_bytes()
     path.write_bytes(raw.replace(content, bytes(damaged)))
     data._archive.cache_clear()
-    with pytest.raises(zipfile.BadZipFile) as raised: data._read(path, "x.jpg")
+    with pytest.raises(zipfile.BadZipFile) as raised: data._read(data._opened(path), "x.jpg")
     assert data._reason(raised.value) == "damaged zip entry"
     data._archive.cache_clear()
 
@@ -613,7 +613,7 @@ def test_a_bomb_that_claims_to_be_small_is_not_unpacked(tmp_path):
     for claimed, words in ((0, "empty file"), (10, "damaged zip entry")):
         path.write_bytes(raw.replace(struct.pack("<III", entry.CRC, entry.compress_size, 3_000_000), struct.pack("<III", entry.CRC, entry.compress_size, claimed)))
         data._archive.cache_clear()
-        with pytest.raises((ValueError, zipfile.BadZipFile)) as raised: data._read(path, "bomb.jpg")
+        with pytest.raises((ValueError, zipfile.BadZipFile)) as raised: data._read(data._opened(path), "bomb.jpg")
         assert data._reason(raised.value) == words
     data._archive.cache_clear()
 
@@ -835,7 +835,7 @@ def test_gaps_close_whatever_fails(tmp_path, many):
     broken = [*range(10, 40), 100, 479]
     for number in broken: files[f"img_align_celeba/{number + 1:06d}.jpg"] = b"no image"
     path = write_zip(tmp_path / "gaps.zip", files)
-    for options in ({"n_jobs": 1}, {"n_jobs": 2, "cache": False}):
+    for options in ({"n_jobs": 2}, {"n_jobs": 1, "cache": False}, {"n_jobs": 2, "cache": False}):
         images, names = load_with_warning(path, "left out 32 of 480 files", **options)
         kept = [number for number in range(480) if number not in broken]
         assert names.tolist() == [f"{number + 1:06d}.jpg" for number in kept]
@@ -896,11 +896,12 @@ def where(*arguments): return os.getpid()
 
 def test_other_processes_do_the_work(many, monkeypatch):
     "And the zip's directory is read once in each."
-    chunks = list(data._decode_all(many, sorted(zipfile.ZipFile(many).namelist()), 8, 140, 2))
-    assert [len(checksums) for _, checksums, _ in chunks] == [16] * 30
+    chunks = list(data._decode_all(many, sorted(zipfile.ZipFile(many).namelist()), 8, 140, None, 2))
+    assert [len(checksums) for _, (_, checksums, _) in chunks] == [16] * 30
+    assert [start for start, _ in chunks] == [128 + 16 * 8 * 8 * 3 * i for i in range(30)]
     monkeypatch.setattr(data, "_decode_chunk", where)
-    assert os.getpid() not in set(data._decode_all(many, list(range(480)), 8, 140, 2))
-    assert set(data._decode_all(many, list(range(480)), 8, 140, 1)) == {os.getpid()}
+    assert os.getpid() not in {process for _, process in data._decode_all(many, list(range(480)), 8, 140, None, 2)}
+    assert {process for _, process in data._decode_all(many, list(range(480)), 8, 140, None, 1)} == {os.getpid()}
 
 
 def test_few_images_start_no_process(tmp_path, portraits, monkeypatch):
@@ -920,7 +921,7 @@ def test_a_process_that_is_ended_is_one_clear_sentence(tmp_path, many, cache):
 import os, signal, latentfaces.images as d
 d._WORTH_PROCESSES, d._CHUNK = 0, 16
 def decode(data, size, crop): os.kill(os.getpid(), signal.SIGKILL)
-d.decode_image = decode
+d._decoded = decode
 d._decode_chunk.__module__ = "__main__"  # so that the processes get this one and not that of the file
 d.load_images({path!r}, n_jobs=2, progress=False)
 """
@@ -1032,7 +1033,7 @@ def test_the_check_is_light_on_memory_maps(tmp_path):
 def test_celeba_is_what_a_plain_loop_gives():
     images, names = load(CELEBA, limit=300, return_names=True, n_jobs=2)
     path = data._find_source(CELEBA)
-    files = [data._read(path, item) for item in list(data._listing(path).items.values())[:300]]
+    files = [data._read(data._opened(path), item) for item in list(data._listing(path).items.values())[:300]]
     data._archive.cache_clear()
     np.testing.assert_array_equal(images, plain_loop(files))
     assert names[0] == "000001.jpg" and len(names) == 300

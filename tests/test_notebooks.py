@@ -68,7 +68,7 @@ class TestNotebook:
     def test_is_executed_without_errors(self, path):
         shown = [o for c in code_cells(path) for o in c["outputs"]]
         assert not [o for o in shown if o["output_type"] == "error"]
-        if path.stem not in ("cli",): assert shown
+        if path.stem not in ("cli",) and code_cells(path): assert shown
 
     def test_says_nothing_of_where_it_ran(self, path):
         text = path.read_text(encoding="utf-8")

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
+from matplotlib.figure import Figure
 from PIL import Image
 from sklearn import config_context
 from sklearn.base import clone
@@ -442,8 +443,8 @@ def faces_and_settings():
 
 def report_writer():
     from latentfaces import report
-    found = {"points": {"n_points": 20, "latent_dim": 2, "name": "x"}, "notes": [], "sections": {}, "summary": ["one"]}
-    return lambda folder: report.write_report(found, folder / "a.html")
+    found = report.LatentReport("x", 20, 2, ["one"])
+    return lambda folder: found.write(folder / "a.html")
 
 
 WRITERS = {
@@ -542,6 +543,12 @@ def run(arguments, capsys):
     return status
 
 
+def drawn_only(panel):
+    "Draw a panel, but turn nothing into pixels."
+    panel.draw(**panel.arrays, ax=Figure().subplots()).set(**panel.labels)
+    return b""
+
+
 def arrays_for_reports():
     z = gridded(60, 4)
     yield from {"fine": z, "float32": z.astype(np.float32), "integers": (z * 10).astype(int), "Fortran": np.asfortranarray(z), "big-endian": z.astype(">f8"), "float16": z.astype(np.float16), "longdouble": z.astype(np.longdouble),
@@ -552,7 +559,7 @@ def arrays_for_reports():
 
 @pytest.mark.parametrize("name, z", list(arrays_for_reports()), ids=[name for name, _ in arrays_for_reports()])
 def test_report_of_any_array(name, z, tmp_path, capsys, monkeypatch):
-    if name not in ("fine", "on a line"): monkeypatch.setattr("latentfaces.report._picture", lambda figure, text: "")  # drawn, but not turned into pixels
+    if name not in ("fine", "on a line"): monkeypatch.setattr("latentfaces.plots.Panel.png", drawn_only)  # drawn, but not turned into pixels
     np.save(tmp_path / "z.npy", z)
     status = run(["report", "--bundle", tmp_path / "z.npy", "--out", tmp_path / "a.html", "--quiet"], capsys)
     assert sorted(p.name for p in tmp_path.iterdir()) == (["z.npy"] if status else ["a.html", "z.npy"])
@@ -561,7 +568,7 @@ def test_report_of_any_array(name, z, tmp_path, capsys, monkeypatch):
 
 
 def test_report_of_bad_files_and_paths(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("latentfaces.report._picture", lambda figure, text: "")
+    monkeypatch.setattr("latentfaces.plots.Panel.png", lambda panel: b"")
     np.save(tmp_path / "z.npy", gridded(60, 4))
     np.savez(tmp_path / "z.npz", z=gridded(60, 4))
     plain, packed_points = ((tmp_path / name).read_bytes() for name in ("z.npy", "z.npz"))
@@ -639,7 +646,7 @@ def test_damaged_bundles(name, bundle, tmp_path, capsys):
 @pytest.mark.parametrize("stop", STOPS)
 def test_commands_that_cannot_write(stop, bundle, tmp_path, capsys, monkeypatch):
     np.save(tmp_path / "z.npy", gridded(60, 4))
-    monkeypatch.setattr("latentfaces.report._picture", lambda figure, text: "")
+    monkeypatch.setattr("latentfaces.plots.Panel.png", lambda panel: b"")
     commands = {"generate": ["--bundle", bundle / "bundle", "--count", 1, "--out", tmp_path / "out"], "report": ["--bundle", tmp_path / "z.npy", "--out", tmp_path / "out" / "a.html", "--quiet"]}
     for command, options in commands.items():
         with monkeypatch.context() as patch:

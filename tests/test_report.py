@@ -8,8 +8,10 @@ import subprocess
 import sys
 import threading
 import warnings
+from dataclasses import replace
 from functools import partial
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import sklearn
@@ -23,7 +25,7 @@ import clouds
 from latentfaces import report
 from latentfaces.bundle import Bundle
 from latentfaces.gaussian import normality
-from latentfaces.report import SUBSAMPLE, analyse, read_points, report_page, usable_points, write_report
+from latentfaces.report import latent_report, read_points, usable_points
 
 
 def unit(z): return z / np.linalg.norm(z, axis=1, keepdims=True)
@@ -38,83 +40,93 @@ def blobs(distance, n=1000, d=8, share=0.5):
 cloud = partial(clouds.cloud, heavy=0.3)  # every point with a scale of its own, so that nothing about it is trivial
 
 
-def row(found, section, label): return next(value for name, value in found["sections"][section]["rows"] if label in name)
+def row(found, section, label): return next(row.text for row in found.tables[section].itertuples() if label in row.quantity)
+
+
+def value(found, section): return found.tables[section]["value"]
+
+
+page_of = report._page
+PICTURES = {"axes": 3, "distributions": 2, "normal": 3, "correlations": 3, "ellipses": 2, "sampling": 1, "faces": 2}
+WITHOUT_FACES = sum(PICTURES.values()) - PICTURES["faces"]
 
 
 @pytest.fixture(scope="module")
-def found(): return analyse(cloud())
+def found(): return latent_report(cloud())
 
 
 class TestNumbers:
     def test_a_normal_cloud_is_found_normal(self):
-        numbers = analyse(cloud(4000, heavy=0))["sections"]["normal"]["numbers"]
+        numbers = value(latent_report(cloud(4000, heavy=0)), "normal")
         assert numbers["radius_ks"] < 0.03 and 0.8 < numbers["radius_ratio"] < 1.2 and numbers["rejected"] == 0
 
     def test_heavy_tails_are_found(self):
-        analysis = analyse(cloud(4000, heavy=0.5))
-        assert analysis["sections"]["normal"]["numbers"]["radius_ratio"] > 2
-        assert "heavier tails" in " ".join(analysis["summary"])
+        analysis = latent_report(cloud(4000, heavy=0.5))
+        assert value(analysis, "normal")["radius_ratio"] > 2
+        assert "heavier tails" in " ".join(analysis.summary)
 
     def test_few_normal_points_have_the_variance_of_few_normal_points(self):
         clouds = [np.random.default_rng(seed).standard_normal((100, 60)) for seed in range(4)]
-        found = [analyse(z)["sections"]["normal"]["numbers"]["radius_ratio"] for z in clouds]
+        found = [value(latent_report(z), "normal")["radius_ratio"] for z in clouds]
         assert np.mean(found) == pytest.approx(1, abs=0.25) and np.mean([normality(z).radius_variance for z in clouds]) < 0.6
 
     def test_a_quantity_has_one_value_on_the_page(self, found):
-        said = re.search("lengths vary ([0-9.]+) times as much", " ".join(found["summary"]))[1]
-        labels = [label for part in found["sections"].values() for label, _ in part["rows"]]
+        said = re.search("lengths vary ([0-9.]+) times as much", " ".join(found.summary))[1]
+        labels = [label for table in found.tables.values() for label in table["quantity"]]
         assert said == row(found, "normal", "variance of the squared lengths") and len(set(labels)) == len(labels)
-        assert "variance_ratio" not in found["sections"]["normal"]["numbers"]
+        assert "variance_ratio" not in value(found, "normal")
 
-    def test_correlations_in_strips_are_those_of_the_whole(self, found, monkeypatch):
-        monkeypatch.setattr(report, "_STRIP", 4)
-        for label in ("strongest pairs", "mean |r|", "pairs with |r|"):
-            assert row(analyse(cloud()), "correlations", label) == row(found, "correlations", label)
+    def test_correlations_are_counted_as_they_are(self, found):
         off = np.abs(np.corrcoef(cloud().T)[np.triu_indices(6, 1)])
         assert row(found, "correlations", "pairs with |r|") == f"{np.mean(off >= 0.3):.1%}"
-        assert found["sections"]["correlations"]["curves"]["counts"].tolist() == np.histogram(off, 200, (0, 1))[0].tolist()
+        assert value(found, "correlations")["mean"] == pytest.approx(off.mean())
 
     def test_many_components_need_no_matrix_of_all_pairs(self, monkeypatch):
-        def narrow(name):
+        def narrow(name, most):
             function = getattr(report, name)
             def checked(z, *args, **options):
-                assert np.shape(z)[1] <= 600, name
+                assert np.shape(z)[1] <= most, name
                 return function(z, *args, **options)
             monkeypatch.setattr(report, name, checked)
-        for name in ("correlation_matrix", "share_in_ellipses", "normality"): narrow(name)
+        for name, most in (("correlation_matrix", 2048), ("share_in_ellipses", 600), ("normality", 600)): narrow(name, most)
         z = np.random.default_rng(0).standard_normal((40, 1500)).astype(np.float32)
         z[:, 1400] = z[:, 3]
-        found = analyse(z)
-        assert row(found, "correlations", "strongest").startswith("3 and 1400 (+1.00)") and report_page(found).count("<img") == 5
+        found = latent_report(z)
+        assert row(found, "correlations", "strongest").startswith("3 and 1400 (+1.00)")
+        assert page_of(found).count("<img") == WITHOUT_FACES - PICTURES["normal"]
+        wide = latent_report(np.repeat(z, 3, axis=1))
+        assert row(wide, "correlations", "mean |r| over all pairs of 2,048 components") and "(+1.00)" in row(wide, "correlations", "strongest")
 
     def test_the_origin_is_where_it_is(self):
         z = np.random.default_rng(0).standard_normal((5000, 4)) + [3, 0, 0, 0]
-        origin = analyse(z)["sections"]["distributions"]["numbers"]["origin"]
+        origin = value(latent_report(z), "distributions")
         assert origin["sigmas"] == pytest.approx(3, abs=0.1) and origin["beyond"] == pytest.approx(stats.norm.sf(3), abs=0.002)
 
     def test_axes_count_what_varies(self, found):
-        numbers = found["sections"]["axes"]["numbers"]
-        assert numbers["rank"] == 6 and 1 <= numbers["axes"][0.5] <= numbers["axes"][0.9] <= numbers["axes"][0.99] <= 6
+        numbers = value(found, "axes")
+        assert numbers["rank"] == 6 and 1 <= numbers["50%"] <= numbers["90%"] <= numbers["99%"] <= 6
 
     def test_gaussian_vectors_have_the_gaussian_length(self, found):
-        assert found["sections"]["sampling"]["numbers"]["lengths"]["gaussian"] == pytest.approx(1, abs=0.1)
+        assert value(found, "sampling")["gaussian"] == pytest.approx(1, abs=0.1)
 
     def test_correlations_are_numpys(self, found):
         truth = np.abs(np.corrcoef(cloud().T)[np.triu_indices(6, 1)])
-        assert found["sections"]["correlations"]["numbers"]["largest"] == pytest.approx(truth.max())
+        assert value(found, "correlations")["largest"] == pytest.approx(truth.max())
 
     @settings(max_examples=5, deadline=None)
     @given(st.integers(0, 1000), st.floats(-3, 3), st.floats(-100, 100))
     def test_rotation_shift_and_scale_change_no_shape(self, seed, log_scale, shift):
         z = cloud(300, 4, seed)
         turn = stats.ortho_group(4, seed=seed).rvs()
-        one, two = (analyse(x)["sections"]["normal"]["numbers"] for x in (z, 10**log_scale * z @ turn + shift))
-        for key in ("radius_ks", "radius_ratio", "max_skewness", "max_kurtosis"): assert two[key] == pytest.approx(one[key], rel=1e-4, abs=1e-6)
+        one, two = (latent_report(x).tables["normal"].loc[:, ["value", "low", "high"]] for x in (z, 10**log_scale * z @ turn + shift))
+        for key in ("radius_ks", "radius_ratio"): assert two["value"][key] == pytest.approx(one["value"][key], rel=1e-4, abs=1e-6)
+        for key in ("skewness", "kurtosis"):  # an axis may point either way
+            assert abs(two.loc[key]).max() == pytest.approx(abs(one.loc[key]).max(), rel=1e-4, abs=1e-6)
 
 
     @pytest.mark.parametrize("n, d", [(60, 10), (200, 30), (2000, 20)])
     def test_chance_is_not_taken_for_a_finding(self, n, d):
-        said = " ".join(analyse(np.random.default_rng(n).standard_normal((n, d)))["summary"])
+        said = " ".join(latent_report(np.random.default_rng(n).standard_normal((n, d))).summary)
         assert "cannot be told from a normal one" in said and "the origin may be the centre" in said
 
     LAWS = {
@@ -140,11 +152,11 @@ class TestNumbers:
     @pytest.mark.parametrize("name", LAWS)
     def test_words_follow_what_was_measured(self, name):
         z, words = self.LAWS[name]
-        found = analyse(z)
-        said, page = " ".join(found["summary"]), report_page(found)
+        found = latent_report(z)
+        said, page = " ".join(found.summary), page_of(found)
         assert words in said and "close to normal" not in said and "cannot be told" not in said
         assert ("heavier" in said) == (words == "heavier tails")
-        assert page.count("<img") == 6 and "No picture" not in page and "nan" not in BeautifulSoup(page, "html.parser").text
+        assert page.count("<img") == WITHOUT_FACES and "No picture" not in page and "nan" not in BeautifulSoup(page, "html.parser").text
 
     def test_humps_are_those_of_clusters(self):
         rng = np.random.default_rng(0)
@@ -157,29 +169,38 @@ class TestNumbers:
 
     def test_components_with_humps_are_counted(self):
         for name, words in (("components with two humps", "The number density of 6 of the components has two or more humps."), ("t with 3 degrees", "")):
-            found = analyse(self.LAWS[name][0])
+            found = latent_report(self.LAWS[name][0])
             assert row(found, "distributions", "humps") == ("6 of 6" if words else "0 of 8")
-            assert [line for line in found["summary"] if "components has two" in line] == [words] * bool(words)
+            assert [line for line in found.summary if "components has two" in line] == [words] * bool(words)
 
     def test_points_that_are_equal_are_noted(self):
-        half, codes = (analyse(self.LAWS[name][0])["notes"] for name in ("half filled", "one-hot"))
+        half, codes = (latent_report(self.LAWS[name][0]).notes for name in ("half filled", "one-hot"))
         assert half[0].startswith("Only 401 of 1,000 points are different") and half[0].endswith("the commonest stands there 600 times.")
-        assert codes[0].startswith("Only 10 of 1,000 points are different") and analyse(cloud())["notes"] == []
+        assert codes[0].startswith("Only 10 of 1,000 points are different") and latent_report(cloud()).notes == []
 
     def test_nothing_is_advised_or_said_in_bad_grammar(self, found):
-        wide = " ".join(analyse(np.random.default_rng(0).standard_normal((2000, 9)) @ np.random.default_rng(1).standard_normal((9, 9)))["summary"])
+        wide = " ".join(latent_report(np.random.default_rng(0).standard_normal((2000, 9)) @ np.random.default_rng(1).standard_normal((9, 9))).summary)
         assert re.search("Vectors of the sampler (range|uniform) miss the region", wide)
-        assert not re.search("Draw with|the each", wide + " ".join(found["summary"]))
+        assert not re.search("Draw with|the each", wide + " ".join(found.summary))
 
     def test_far_is_measured_against_the_longest_point_too(self):
-        found = analyse(self.LAWS["two clusters far apart"][0])
-        numbers = found["sections"]["sampling"]["numbers"]
-        name, length = max(numbers["lengths"].items(), key=lambda item: item[1])
-        said = f"{length:.3g} times as long as vectors of the fitted Gaussian and {length / numbers['longest']:.2g} times as long as the longest"
-        assert name in found["summary"][-1] and said in found["summary"][-1]
+        found = latent_report(self.LAWS["two clusters far apart"][0])
+        numbers = value(found, "sampling")
+        name, length = max(numbers.drop("longest").items(), key=lambda item: item[1])
+        said = f"{length:.3g} times as long as vectors of the fitted Gaussian and {length / numbers['longest']:.1f} times as long as the longest"
+        assert name in found.summary[-2] and said in found.summary[-2]
+
+    def test_the_best_of_the_comparison_is_named(self, found): assert "blend" in found.summary[-1] and "blend" in found.tables["sampling"].index
+
+    def test_tables_are_numbers_and_what_the_page_says(self, found):
+        for name, table in found.tables.items():
+            assert list(table.columns) == ["quantity", "value", "low", "high", "text"] and table.index.is_unique
+            known = table.dropna()
+            assert (known["low"] <= known["value"]).all() and (known["value"] <= known["high"]).all()
+            assert all(text in page_of(found) for text in table["text"] if not set(text) & set("<>&'"))
 
     def test_a_shifted_cloud_is_not_excused(self):
-        said = " ".join(analyse(np.random.default_rng(0).standard_normal((200, 30)) + 1)["summary"])
+        said = " ".join(latent_report(np.random.default_rng(0).standard_normal((200, 30)) + 1).summary)
         assert "vectors drawn around the origin miss the region" in said
 
 
@@ -194,17 +215,17 @@ class TestBadPoints:
         (np.empty((0, 5)), "without rows"),
     ])
     def test_what_makes_no_sense_is_refused_in_one_sentence(self, z, words):
-        with pytest.raises(ValueError, match=words): analyse(z)
+        with pytest.raises(ValueError, match=words): latent_report(z)
 
     @pytest.mark.parametrize("z", [np.array([["a", "b"]] * 30), np.ones((30, 3), complex), np.ones((30, 3), bool)])
     def test_what_is_no_number_is_refused(self, z):
-        with pytest.raises(TypeError, match="real numbers"): analyse(z)
+        with pytest.raises(TypeError, match="real numbers"): latent_report(z)
 
     def test_masked_values_are_refused(self):
         z = np.ma.masked_array(cloud(), mask=False)
-        assert analyse(z)["points"]["n_points"] == 400
+        assert latent_report(z).n_points == 400
         z[3, 2] = np.ma.masked
-        for function in (analyse, usable_points, read_points):
+        for function in (latent_report, usable_points, read_points):
             with pytest.raises(ValueError, match="masked values"): function(z)
 
     def test_missing_values_of_a_table_are_rows_that_are_not_finite(self):
@@ -226,14 +247,15 @@ class TestBadPoints:
         if isinstance(other, np.memmap): other[:] = z
         if isinstance(other, np.ndarray): other.flags.writeable = False
         np.testing.assert_allclose(usable_points(other)[0], z)
-        one, two = analyse(z), analyse(other)
-        assert two["summary"] == one["summary"] and two["sections"]["correlations"]["numbers"] == pytest.approx(one["sections"]["correlations"]["numbers"])
+        one, two = latent_report(z), latent_report(other)
+        assert two.summary == one.summary
+        np.testing.assert_allclose(value(two, "correlations"), value(one, "correlations"), rtol=1e-6)
 
     def test_tables_as_the_output_of_transform_change_nothing(self, found):
         pytest.importorskip("pandas")
-        with sklearn.config_context(transform_output="pandas"): again = analyse(cloud())
+        with sklearn.config_context(transform_output="pandas"): again = latent_report(cloud())
         own = ("distributions", "correlations", "normal", "axes", "ellipses")  # what the samplers do is theirs
-        assert [again["sections"][name]["rows"] for name in own] == [found["sections"][name]["rows"] for name in own]
+        for name in own: assert again.tables[name].equals(found.tables[name])
 
     def test_rows_and_columns_without_meaning_are_left_out_and_noted(self):
         z = np.insert(cloud(), 3, 7.0, axis=1)
@@ -241,22 +263,22 @@ class TestBadPoints:
         points, kept, notes = usable_points(z)
         assert points.shape == (398, 6) and kept.tolist() == [0, 1, 2, 4, 5, 6]
         assert notes[0].startswith("2 of 400 points") and notes[1].startswith("1 of 7 components")
-        broken, whole = analyse(z), analyse(np.delete(cloud(), [5, 9], axis=0))
-        assert broken["sections"]["normal"]["numbers"] == pytest.approx(whole["sections"]["normal"]["numbers"], rel=1e-9)
-        assert all(note in report_page(broken) for note in notes)
+        broken, whole = latent_report(z), latent_report(np.delete(cloud(), [5, 9], axis=0))
+        np.testing.assert_allclose(value(broken, "normal"), value(whole, "normal"), rtol=1e-9)
+        assert all(note in page_of(broken) for note in notes)
 
     def test_components_keep_their_own_numbers(self):
         z = np.c_[np.zeros(400), cloud()]
-        strongest = int(re.match(r"(\d+) and", row(analyse(z), "correlations", "strongest"))[1])
-        assert strongest == 1 + int(re.match(r"(\d+) and", row(analyse(cloud()), "correlations", "strongest"))[1])
+        strongest = int(re.match(r"(\d+) and", row(latent_report(z), "correlations", "strongest"))[1])
+        assert strongest == 1 + int(re.match(r"(\d+) and", row(latent_report(cloud()), "correlations", "strongest"))[1])
 
     @pytest.mark.parametrize("n, d", [(20, 2), (25, 25), (30, 80), (20, 400)])
     def test_few_points_give_the_parts_that_make_sense(self, n, d):
-        found = analyse(np.random.default_rng(1).standard_normal((n, d)))
-        assert found["sections"]["axes"]["rows"] and found["sections"]["sampling"]["rows"]
+        found = latent_report(np.random.default_rng(1).standard_normal((n, d)))
+        assert len(found.tables["axes"]) and len(found.tables["sampling"])
         if n <= d:
-            assert "no more points" in found["notes"][0]
-            assert found["sections"]["normal"]["note"].startswith("Left out: ") and "<h2 id=normal>" in report_page(found)
+            assert "no more points" in found.notes[0]
+            assert found.left_out["normal"].startswith("Left out: ") and "<h2 id=normal>" in page_of(found)
 
     @settings(max_examples=8, deadline=None)
     @given(st.integers(20, 60), st.integers(2, 12), st.integers(0, 100), st.sampled_from([np.float32, np.float64, np.int64]), st.sampled_from([1e-6, 1.0, 1e6]))
@@ -264,7 +286,7 @@ class TestBadPoints:
         rng = np.random.default_rng(seed)
         z = (scale * (rng.standard_normal((n, d)) + 3) * (10 if dtype == np.int64 else 1)).astype(dtype)
         z[:, rng.integers(d)] = z[0, 0]
-        try: page = report_page(analyse(z))
+        try: page = page_of(latent_report(z))
         except ValueError as error: assert str(error).startswith("expected at least 20")
         else: assert page.endswith("</html>\n") and "nan " not in page.lower()
 
@@ -295,7 +317,7 @@ class TestSources:
 
     def test_an_array_without_rows_is_read_and_refused_for_what_it_is(self, tmp_path):
         np.save(tmp_path / "empty.npy", np.empty((0, 5)))
-        with pytest.raises(ValueError, match="without rows"): analyse(tmp_path / "empty.npy")
+        with pytest.raises(ValueError, match="without rows"): latent_report(tmp_path / "empty.npy")
 
     @pytest.mark.parametrize("damage", [lambda data: data[:300], lambda data: data[:150] + bytes(400) + data[550:], lambda data: data[:-30]])
     def test_a_damaged_file_is_closed(self, damage, tmp_path):
@@ -332,34 +354,37 @@ class TestSections:
 
     @pytest.mark.parametrize("broken", [*[(name,) for name in NAMES], NAMES])
     def test_what_is_left_out_is_not_needed_later(self, broken, tiny_bundle, monkeypatch):
-        def fail(*args): raise ValueError("there is a reason")
-        for name in broken: monkeypatch.setattr(report, f"_{name}", fail)
-        found = analyse(tiny_bundle)
-        assert found["summary"][0].startswith(f"{len(tiny_bundle.z)} points with 4 components") and all(found["summary"])
-        for name in broken: assert found["sections"][name]["note"] == "Left out: there is a reason."
-        page = report_page(found)
-        assert page.count("<h2") == 7 and page.count("<img") == 7 - len(broken) and page.count("there is a reason") == len(broken)
+        def fail(cloud): raise ValueError("there is a reason")
+        for name in broken:
+            title, words, _, say = report._SECTIONS[name]
+            monkeypatch.setitem(report._SECTIONS, name, (title, words, fail, say))
+        found = latent_report(tiny_bundle)
+        assert found.summary[0] == f"{len(tiny_bundle.z)} points with 4 components." and all(found.summary)
+        assert found.left_out == {name: "Left out: there is a reason." for name in found.left_out} and set(found.left_out) == set(broken)
+        page, shown = page_of(found), found._repr_html_()
+        pictures = sum(n for name, n in PICTURES.items() if name not in broken)
+        assert page.count("<h2") == 7 and page.count("<img") == pictures and page.count("there is a reason") == len(broken)
+        assert shown.count("<details>") == 7 and shown.count("there is a reason") == len(broken)
 
     @pytest.mark.parametrize("name", NAMES)
-    def test_a_picture_that_fails_leaves_the_rest(self, name, tiny_bundle, monkeypatch):
-        def fail(curves): raise ValueError("Too many bins for data range.")
-        title, words, _ = report._SECTIONS[name]
-        monkeypatch.setitem(report._SECTIONS, name, (title, words, fail))
-        found = analyse(tiny_bundle)
-        page = report_page(found)
-        assert page.count("<img") == 6 and "No picture: Too many bins for data range.</p>" in page
-        assert page.count("<tr>") == sum(len(part["rows"]) for part in found["sections"].values())
+    def test_a_picture_that_fails_leaves_the_rest(self, name, tiny_bundle):
+        def fail(ax): raise ValueError("Too many bins for data range.")
+        found = latent_report(tiny_bundle)
+        found.panels[name][0] = found.panels[name][0]._replace(draw=fail, arrays={})
+        page = page_of(found)
+        assert page.count("<img") == sum(PICTURES.values()) - 1 and "No picture: Too many bins for data range.</p>" in page
+        assert page.count("<tr>") == sum(map(len, found.tables.values()))
 
     def test_a_sampler_that_finds_no_law_is_named(self):
-        found = analyse(TestNumbers.LAWS["half filled"][0])
-        assert "is a spike" in row(found, "sampling", "elliptic") and "gaussian" in found["sections"]["sampling"]["numbers"]["lengths"]
+        found = latent_report(TestNumbers.LAWS["half filled"][0])
+        assert "is a spike" in row(found, "sampling", "elliptic") and value(found, "sampling")["gaussian"] > 0
 
     def test_a_bundle_without_a_decoder_has_no_faces(self):
-        found = analyse(Bundle(cloud()))
-        assert found["sections"]["faces"]["note"].startswith("Left out: expected a bundle with") and found["sections"]["sampling"]["rows"]
+        found = latent_report(Bundle(cloud()))
+        assert found.left_out["faces"].startswith("Left out: expected a bundle with") and len(found.tables["sampling"])
 
     def test_vectors_of_another_bundle_are_refused(self, tiny_bundle):
-        with pytest.raises(ValueError, match="of the bundle's 4 components, got shape \\(400, 6\\)"): analyse(cloud(), tiny_bundle)
+        with pytest.raises(ValueError, match="of the bundle's 4 components, got shape \\(400, 6\\)"): latent_report(cloud(), tiny_bundle)
 
     def test_dead_components_are_decoded_as_they_are(self, tiny_bundle):
         z, seen = np.array(tiny_bundle.z), []
@@ -368,57 +393,62 @@ class TestSections:
             def decode(self, z):
                 seen.append(np.array(z))
                 return tiny_bundle.decode(z)
-        found = analyse(Spy(z))
-        assert report_page(found).count("<img") == 7 and all((vectors[:, 1] == np.float32(0.7)).all() for vectors in seen)
+        found = latent_report(Spy(z))
+        assert page_of(found).count("<img") == sum(PICTURES.values()) and all((vectors[:, 1] == np.float32(0.7)).all() for vectors in seen)
 
 
 class TestPage:
     def test_it_stands_alone_and_says_what_it_shows(self, found):
-        page = BeautifulSoup(report_page(found), "html.parser")
+        page = BeautifulSoup(page_of(found), "html.parser")
         pictures = page.find_all("img")
-        assert len(pictures) == 6 and not page.find_all(["script", "link", "iframe"])
+        assert len(pictures) == WITHOUT_FACES and not page.find_all(["script", "link", "iframe"])
         for picture in pictures:
-            assert picture["src"].startswith("data:image/png;base64,") and len(picture["alt"]) > 40
+            assert picture["src"].startswith("data:image/png;base64,") and len(picture["alt"]) > 30
             Image.open(io.BytesIO(base64.b64decode(picture["src"].split(",")[1]))).verify()
-        assert [h["id"] for h in page.find_all("h2")] == list(found["sections"])
-        assert len(page.find("ul").find_all("li")) == len(found["summary"])
+        assert [h["id"] for h in page.find_all("h2")] == [name for name in report._SECTIONS if name != "faces"]
+        assert len(page.find("ul").find_all("li")) == len(found.summary)
+
+    def test_a_notebook_draws_a_section(self, found):
+        for name, n in PICTURES.items():
+            if name != "faces": assert len([ax for ax in found.draw(name).axes if ax.get_label() != "<colorbar>"]) == n
+        plt.close("all")
 
     def test_the_same_seed_gives_the_same_page(self):
-        one, two, other = (report_page(analyse(cloud(), random_state=seed)) for seed in (0, 0, 1))
+        one, two, other = (page_of(latent_report(cloud(), random_state=seed)) for seed in (0, 0, 1))
         assert one == two != other
 
     def test_a_failed_write_leaves_the_old_page(self, found, tmp_path, monkeypatch):
         path = tmp_path / "report.html"
         path.write_text("old")
         monkeypatch.setattr("os.replace", lambda *a: (_ for _ in ()).throw(OSError("disk full")))
-        with pytest.raises(OSError): write_report(found, path)
+        with pytest.raises(OSError): found.write(path)
         assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
 
     def test_a_link_is_followed_and_a_pipe_is_written_to(self, found, tmp_path):
         (tmp_path / "link.html").symlink_to(tmp_path / "new" / "page.html")
-        assert write_report(found, tmp_path / "link.html") == tmp_path / "link.html" and (tmp_path / "link.html").is_symlink()
+        assert found.write(tmp_path / "link.html") == tmp_path / "link.html" and (tmp_path / "link.html").is_symlink()
         page = (tmp_path / "new" / "page.html").read_text(encoding="utf-8")
-        assert page == report_page(found)
+        assert page == page_of(found)
         os.mkfifo(tmp_path / "pipe")
         read = []
         reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_text(encoding="utf-8")))
         reader.start()
-        write_report(found, tmp_path / "pipe")
+        found.write(tmp_path / "pipe")
         reader.join()
         assert read == [page]
 
     def test_a_name_that_is_no_text_is_written(self, found, tmp_path):
-        strange = found | {"points": found["points"] | {"name": os.fsdecode(b"z\xff.npy")}}
-        assert "<title>Latent report: z?.npy</title>" in write_report(strange, tmp_path / "a.html").read_text(encoding="utf-8")
+        strange = replace(found, name=os.fsdecode(b"z\xff.npy"))
+        assert "<title>Latent report: z?.npy</title>" in strange.write(tmp_path / "a.html").read_text(encoding="utf-8")
 
     def test_a_bundle_gets_faces(self, tiny_bundle):
-        found = analyse(tiny_bundle.z, tiny_bundle)
-        faces = found["sections"]["faces"]["curves"]["faces"]
-        assert {len(images) for images in faces.values()} == {1, 10} and report_page(found).count("<img") == 7
+        found = latent_report(tiny_bundle.z, tiny_bundle)
+        faces = found.panels["faces"][0].arrays
+        assert faces["row_labels"][0] == "reconstructions" and len(faces["faces"]) == 7 * len(faces["row_labels"]) and page_of(found).count("<img") == sum(PICTURES.values())
 
     def test_large_sets_are_sampled_for_what_needs_a_picture(self):
-        found = analyse(cloud(SUBSAMPLE + 500, 3))
-        assert len(found["sections"]["normal"]["curves"]["lengths"]) == SUBSAMPLE
+        found = latent_report(cloud(report._SUBSAMPLE + 500, 3))
+        assert len(found.panels["normal"][0].arrays["values"]) == report._SUBSAMPLE
 
 
 class TestCommand:

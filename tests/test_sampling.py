@@ -1,4 +1,6 @@
 "Samplers: the pair conditions, the laws against rejection and against the literal loop, seeds, equivariance, files, the registry, bad input."
+import doctest
+import importlib
 import io
 import itertools
 import json
@@ -688,3 +690,11 @@ def test_a_generator_goes_on_where_a_sampler_is_fitted_on_the_way(source):
     z, sampler = cloud(100, 3), GaussianSampler(random_state=source(0))
     first, second = (fitted_sampler(sampler, z).sample(3) for _ in range(2))
     assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("name", ["sampling.EllipticSampler", "sampling.make_sampler", "densities.BlendSampler", "generation.generate_faces"])
+def test_the_examples_of_the_docstrings_run(name):
+    module, thing = name.split(".")
+    module = importlib.import_module(f"latentfaces.{module}")
+    (example,) = [found for found in doctest.DocTestFinder(recurse=False).find(getattr(module, thing), thing, globs=vars(module) | {}) if found.examples]
+    assert doctest.DocTestRunner().run(example).failed == 0

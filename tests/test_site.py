@@ -156,6 +156,25 @@ def test_landmarks_links_and_icons_have_names(pages):
         if name != "404.html": assert page.find(id=page.body.a["href"][1:]) is page.find("main"), name
 
 
+def test_tables_of_pandas_have_one_row_of_heads():
+    from finish import fit_tables
+    table = ("<main><table border='1' class='dataframe'><thead><tr><th></th><th>a</th></tr><tr><th>name</th><th></th></tr></thead>"
+             "<tbody><tr><th>x</th><td>1</td></tr></tbody></table></main>")
+    soup = BeautifulSoup(table, "html.parser")
+    fit_tables(soup)
+    assert [cell.get_text() for cell in soup.select("thead tr th")] == ["name", "a"] and not soup.table.get("border")
+    assert soup.select_one("div.table-box[tabindex='0'] > table")
+
+
+@pytest.mark.parametrize("printed, wrapped", [
+    ("8,500 z-points with 256 components; held-out error 0.00268", True), ("name   value\nx      1", False), ("a  b " + "x" * 130, True)])
+def test_sentences_that_are_printed_are_wrapped(printed, wrapped):
+    from finish import fit_code
+    soup = BeautifulSoup(f"<main><div class='cell-output'><pre><code>{printed}</code></pre></div></main>", "html.parser")
+    fit_code(soup)
+    assert ("wrapped" in soup.pre.get("class", [])) == wrapped
+
+
 def test_a_lost_reader_is_shown_the_way(pages):
     lost = pages["404.html"]
     assert lost.base["href"] == "/latentfaces/" and {"index.html", "api.html"} <= {a["href"] for a in lost.find("main").find_all("a")}
@@ -201,8 +220,9 @@ def test_walks_stand_in_the_sidebar(pages):
 def test_api_is_documented(pages):
     index = json.loads(subprocess.run([sys.executable, "-c", "import json; from latentfaces._modidx import d; print(json.dumps(d['syms']))"],
                                       capture_output=True, text=True, check=True).stdout)
-    names = {place.split("#")[1]: place.split("#")[0] for syms in index.values() for name, (place, _) in syms.items()
-             if name.count(".") == 2 and not name.rpartition(".")[2].startswith("_")}
+    public = {module: set(importlib.import_module(module).__all__) for module in index}
+    names = {place.split("#")[1]: place.split("#")[0] for module, syms in index.items() for name, (place, _) in syms.items()
+             if name.count(".") == 2 and name.rpartition(".")[2] in public[module]}
     assert "ellipticsampler" in names
     for anchor, name in names.items():
         heading = pages[name].find(id=anchor)

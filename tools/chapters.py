@@ -1,4 +1,5 @@
 "From a notebook to a page: what is shown, what is folded, which words describe a figure, where links lead."
+
 import ast
 import importlib
 import json
@@ -232,15 +233,13 @@ def api(obj, name: str):
     return mk_cell("\n\n".join([":::: {.api}", *(f"::: {{.entry}}\n\n{c}\n\n:::" for c in cards), "::::"]), "markdown")
 
 
-def source_title(nodes: list) -> str:
+def source_title(nodes: list, documented: list, inner: list) -> str:
     "Under which words the source of an exported cell is folded."
-    names = [n.name for n in nodes if isinstance(n, (ast.FunctionDef, ast.ClassDef))]
-    private = [name for name in names if name[0] == "_"]
     if all(isinstance(n, (ast.Import, ast.ImportFrom)) for n in nodes):
         return "Imports of this module"
-    if len(names) > len(private):
+    if documented:
         return "Source"
-    return f"Source of {', '.join(private)}" if private else "Source of the constants"
+    return f"Source of {', '.join(inner)}" if inner else "Source of the constants"
 
 
 class Exports(Processor):
@@ -255,24 +254,27 @@ class Exports(Processor):
         for cell in self.nb.cells:
             directives = cell.directives_ if cell.cell_type == "code" else {}
             module = directives.get("default_exp", [module])[0]
-            if directives.keys() & {"hide", "default_exp", "exporti"}:
+            if directives.keys() & {"hide", "default_exp"}:
                 continue
-            cells += self.shown(cell, module) if directives.keys() & {"export", "exports"} else [cell]
+            exported = directives.keys() & {"export", "exports", "exporti"}
+            cells += self.shown(cell, module, "exporti" not in exported) if exported else [cell]
         self.nb.cells = cells
 
-    def shown(self, cell, module) -> list:
+    def shown(self, cell, module, public: bool) -> list:
         nodes = ast.parse(cell.source).body
         names = [n.name for n in nodes if isinstance(n, (ast.FunctionDef, ast.ClassDef))]
-        public = [name for name in names if name[0] != "_"]
+        documented = [name for name in names if public and name[0] != "_"]
         package = importlib.import_module(f"latentfaces.{module}")
-        lost = [name for name in public if not hasattr(package, name)]
+        lost = [name for name in documented if not hasattr(package, name)]
         if lost:
             sys.exit(f"docs: latentfaces/{module}.py has no {', '.join(lost)}: run nbdev_export")
-        docs = [api(getattr(package, name), name) for name in public]
-        private = "".join(f"[]{{#{name}}}" for name in names if name[0] == "_")
-        cell.source = f'#| code-fold: true\n#| code-summary: "{source_title(nodes)}"\n{cell.source}'
+        docs = [api(getattr(package, name), name) for name in documented]
+        inner = [name for name in names if name not in documented]
+        marks = [mk_cell("".join(f"[]{{#{name}}}" for name in inner), "markdown")] if inner else []
+        title = source_title(nodes, documented, inner)
+        cell.source = f'#| code-fold: true\n#| code-summary: "{title}"\n{cell.source}'
         cell.outputs = []
-        return docs + ([mk_cell(private, "markdown")] if private else []) + [cell]
+        return docs + marks + [cell]
 
 
 # ---------------------------------------------------------------- the page

@@ -1,4 +1,5 @@
 "Build the site into _docs/ from nbs/ and _quarto.yml: with Quarto where it is installed, with smalldocs otherwise."
+
 import argparse
 import os
 import re
@@ -51,7 +52,9 @@ def check_sidebar(contents: list, books: list) -> None:
         verb = "is" if len(lost) == 1 else "are"
         sys.exit(f"docs: {', '.join(lost)} {verb} not in the sidebar of _quarto.yml: add a line there")
     if gone:
-        sys.exit(f"docs: the sidebar of _quarto.yml lists {', '.join(gone)}, which nbs/ does not have: take the line out")
+        sys.exit(
+            f"docs: the sidebar of _quarto.yml lists {', '.join(gone)}, which nbs/ does not have: take the line out"
+        )
     twice = sorted({name for name in listed if listed.count(name) > 1})
     if twice:
         sys.exit(f"docs: {', '.join(twice)} must stand once in the sidebar of _quarto.yml")
@@ -59,7 +62,7 @@ def check_sidebar(contents: list, books: list) -> None:
         numbered = [name for name in files if NUMBER.match(Path(name).name)]
         if numbered != sorted(numbered):
             sys.exit(
-                "docs: within a section of the sidebar of _quarto.yml chapters must stand in the order of their numbers, "
+                "docs: in a section of the sidebar of _quarto.yml chapters must stand in the order of their numbers, "
                 f"got {', '.join(numbered)}"
             )
 
@@ -155,7 +158,7 @@ def build(out: Path, quarto: bool) -> None:
         order = prepare(work, quarto)
         subprocess.run(["quarto", "render", work, "--no-execute"] if quarto else [*smalldocs, work], check=True)
         site = work / "_docs"
-        finish(site, order, f"{cfg.doc_host}{cfg.doc_baseurl}", f"{cfg.doc_baseurl}/", ROOT / "nbs/images/faces.png")
+        finish(site, order, f"{cfg.doc_host}{cfg.doc_baseurl}", f"{cfg.doc_baseurl}/")
         shutil.rmtree(out, ignore_errors=True)
         shutil.copytree(site, out)
 

@@ -11,11 +11,12 @@ from functools import cache
 from pathlib import Path
 
 from bs4 import BeautifulSoup
-from PIL import Image
+from PIL import Image, ImageOps
 
 HERE = Path(__file__).resolve().parent
 DATA_URI = re.compile(r"data:image/(\w+);base64,(.+)", re.S)
 NARROW = 40  # columns of code that a phone shows
+COLUMNS = re.compile(r"\S {2,}\S")  # more than one space between words sets them apart as columns
 WIDEST = 124  # columns that fit beside both sidebars, in the smallest letters
 
 
@@ -38,23 +39,28 @@ def formula(tex: str, display: bool) -> str:
     return katex().call("katex.renderToString", tex, {"displayMode": display})
 
 
-def render_formulas(soup) -> None:
-    "Replace TeX by what it means; the page needs KaTeX's style sheet, and no script."
+def take_formulas(soup) -> list:
+    "Leave a mark where a formula stands, and return them all; the page needs KaTeX's style sheet, and no script."
     for script in soup.find_all("script"):
         if "katex" in script.get("src", "") or "katex" in script.text:
             script.decompose()
-    sheets = [e for e in soup.find_all("link", rel="stylesheet") if "katex" in e["href"]]
-    for sheet in sheets:
-        sheet.decompose()
-    spans = soup.select("span.math")
-    for span in spans:
-        display = "display" in span["class"]
+    for sheet in soup.find_all("link", rel="stylesheet"):
+        if "katex" in sheet["href"]:
+            sheet.decompose()
+    found = []
+    for span in soup.find_all("span", class_="math"):
         tex = re.sub(r"^\\[(\[]|\\[)\]]$", "", span.text.strip())
-        span.clear()
-        span.append(BeautifulSoup(formula(tex, display), "html.parser"))
-    if spans:
+        found.append(formula(tex, "display" in span["class"]))
+        span.string = f"@@formula {len(found) - 1}@@"
+    if found:
         own = soup.new_tag("link", rel="stylesheet", href="assets/katex/katex.min.css")
         soup.head.find_all("link", rel="stylesheet")[-1].insert_after(own)
+    return found
+
+
+def put_formulas(page: str, formulas: list) -> str:
+    "The text of a page with its formulas where the marks are; parsing them first would take longer than all the rest."
+    return re.sub(r"@@formula (\d+)@@", lambda m: formulas[int(m[1])], page)
 
 
 # ---------------------------------------------------------------- pictures
@@ -119,12 +125,14 @@ def reachable(element, label: str) -> None:
 def fit_code(soup) -> None:
     """Tell the style sheet how many columns a block has, so that it fits where it can, and let the keyboard scroll it.
 
-    What is printed in very long lines is no table: it is wrapped.
+    What is printed without columns, or in very long lines, is no table: it is wrapped.
     """
     for pre in soup.select("main pre"):
-        columns = max((len(line) for line in pre.get_text().expandtabs(4).splitlines()), default=0)
+        text = pre.get_text().expandtabs(4)
+        columns = max((len(line) for line in text.splitlines()), default=0)
         printed = pre.find_parent(class_="cell-output") is not None
-        if columns > WIDEST and "python" not in pre.get("class", []):
+        sentences = printed and not COLUMNS.search(text)
+        if sentences or (columns > WIDEST and "python" not in pre.get("class", [])):
             pre["class"] = [*pre.get("class", []), "wrapped"]
             continue
         pre["style"] = f"--columns: {columns}"
@@ -132,11 +140,23 @@ def fit_code(soup) -> None:
             reachable(pre, "Output" if printed else "Code")
 
 
+def join_heads(table) -> None:
+    "pandas writes the name of the index in a row of its own: move it into the empty corner above."
+    rows = table.select("thead tr")
+    if len(rows) == 2:
+        corner, *_ = rows[0].find_all(["th", "td"])
+        name, *others = rows[1].find_all(["th", "td"])
+        if not corner.get_text(strip=True) and not any(cell.get_text(strip=True) for cell in others):
+            corner.string = name.get_text(strip=True)
+            rows[1].decompose()
+
+
 def fit_tables(soup) -> None:
     "A table scrolls in a box of its own."
     for old in soup.select("main table[border]"):
         del old["border"]
     for table in soup.select("main table"):
+        join_heads(table)
         box = table.parent
         if "sd-table" not in box.get("class", []):
             box = table.wrap(soup.new_tag("div"))
@@ -178,24 +198,29 @@ def name_landmarks(soup) -> None:
     for selector, label in LANDMARKS.items():
         for nav in soup.select(selector):
             nav["aria-label"] = label
-    for margin in soup.select("#quarto-margin-sidebar"):
+    for margin in soup.find_all(id="quarto-margin-sidebar"):
         margin["role"] = "complementary"
         margin["aria-label"] = "About this page"
-    for icon in soup.select("i.bi"):
+    for icon in soup.find_all("i", class_="bi"):
         icon["aria-hidden"] = "true"
         icon.attrs.pop("role", None)
-    for link in soup.select("a[role=navigation]"):
-        link["role"] = "button"
-        link["tabindex"] = "0"
+    for link in soup.find_all("a"):
+        name_link(link)
+
+
+def name_link(link) -> None:
+    "A link that does something on the page is a button; one that is only an icon has a name."
+    classes = link.get("class", [])
+    if link.get("role") == "navigation":
         link["aria-controls"] = link.get("data-bs-target", "").lstrip("#")
-    for link in soup.select("a.quarto-color-scheme-toggle, a#quarto-back-to-top"):
-        link["role"] = "button"
-        link["tabindex"] = "0"
-    for link in soup.select("a.quarto-color-scheme-toggle"):
+    elif "quarto-color-scheme-toggle" in classes:
         link["aria-label"] = "Dark or light"
-    for link in soup.select('a[aria-label="Toggle section"]'):
-        section = link.parent.select_one(".menu-text")
-        link["aria-label"] = f"Fold {section.get_text(strip=True)}"
+    elif link.get("id") != "quarto-back-to-top":
+        return
+    link["role"] = "button"
+    link["tabindex"] = "0"
+    if link.get("aria-label") == "Toggle section":
+        link["aria-label"] = f"Fold {link.parent.find(class_='menu-text').get_text(strip=True)}"
 
 
 def break_names(soup) -> None:
@@ -241,15 +266,13 @@ def add_card(soup, site_url: str) -> None:
         soup.head.append(soup.new_tag("meta", attrs={kind: name, "content": content}))
 
 
-def draw_card(faces: Path, target: Path) -> None:
-    "A picture of faces, cropped to the shape that other sites show."
-    with Image.open(faces) as image:
-        picture = image.convert("RGB")
-    scale = max(1200 / picture.width, 630 / picture.height)
-    picture = picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.LANCZOS)
-    left = (picture.width - 1200) // 2
-    top = (picture.height - 630) // 2
-    picture.crop((left, top, left + 1200, top + 630)).save(target, quality=85)
+def draw_card(out: Path) -> None:
+    "The first picture of the landing page, in the shape that other sites show."
+    soup = BeautifulSoup((out / "index.html").read_text(encoding="utf-8"), "html.parser")
+    with Image.open(out / soup.main.img["src"]) as image:
+        ImageOps.pad(image.convert("RGB"), (1200, 630), Image.Resampling.LANCZOS, "white").save(
+            out / "og.jpg", quality=85
+        )
 
 
 # ---------------------------------------------------------------- the whole site
@@ -258,7 +281,7 @@ def draw_card(faces: Path, target: Path) -> None:
 def finish_page(file: Path, out: Path, site_url: str) -> None:
     "One page."
     soup = BeautifulSoup(file.read_text(encoding="utf-8"), "html.parser")
-    render_formulas(soup)
+    formulas = take_formulas(soup)
     place_pictures(soup, out)
     plain_output(soup)
     fit_code(soup)
@@ -269,7 +292,7 @@ def finish_page(file: Path, out: Path, site_url: str) -> None:
     add_skip_link(soup)
     add_fallbacks(soup)
     add_card(soup, site_url)
-    file.write_text(str(soup), encoding="utf-8")
+    file.write_text(put_formulas(str(soup), formulas), encoding="utf-8")
 
 
 def no_web_fonts(out: Path) -> None:
@@ -310,13 +333,13 @@ def in_order(llms: Path, names: list) -> None:
     llms.write_text(head + "".join(sorted(entries, key=place)), encoding="utf-8")
 
 
-def finish(out: Path, order: list, site_url: str, base: str, faces: Path) -> None:
+def finish(out: Path, order: list, site_url: str, base: str) -> None:
     "Everything that the renderer leaves to do."
     for file in sorted(out.glob("*.html")):
         finish_page(file, out, site_url)
     share_pictures(out)
     no_web_fonts(out)
     add_not_found(out, base)
-    draw_card(faces, out / "og.jpg")
+    draw_card(out)
     if (out / "llms.txt").exists():
         in_order(out / "llms.txt", order)

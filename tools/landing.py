@@ -1,4 +1,5 @@
 "The chapters on the landing page as cards: a picture out of each, beside what it asks."
+
 import base64
 import io
 import re

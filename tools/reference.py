@@ -1,4 +1,5 @@
 "Pages that are made from other files of the repository: the list of public names, the model cards, the changelog."
+
 import importlib
 import re
 from pathlib import Path

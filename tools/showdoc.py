@@ -1,4 +1,5 @@
 "How a public name looks on the site: signature, source link, prose, and its NumPy-style sections as tables."
+
 import inspect
 import re
 from pathlib import Path
