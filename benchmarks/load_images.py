@@ -4,14 +4,14 @@
     python benchmarks/load_images.py --many 200000    # memory and the second call, with 200,000 names in one zip
 
 Plain loop and `load_images` read the same zip in turns, with one process per core and with no cached result; their pixels have
-to be equal to the last bit. `load_images` is timed with the start of its processes, and again with those that wait from the call
-before, as joblib keeps them for a while. Each line gives minimum and median of the ratio of the wall times of a turn. Where
-other programs run at the same time the ratio says little: the load is printed, and so is how many cores' time each of the two
-got, which is 1 for a loop that nobody disturbs.
+to be equal to the last bit. The start of the processes counts. Each line gives minimum, maximum and median of the ratio of the
+wall times of a turn. Where other programs run at the same time, that ratio says little: compare the processor times, which are
+printed with it (two cores that are free take wall times to about twice the ratio of the processor times).
 """
 import argparse
 import io
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -44,42 +44,40 @@ def plain_loop(path):
     return out
 
 
-def warm_load(path):
-    "`load_images` with an empty cache."
+def cold_load(path):
+    "`load_images` with an empty cache, its processes not yet started."
     with tempfile.TemporaryDirectory() as cache:
         os.environ["LATENTFACES_CACHE"] = cache
         return load_images(path, size=SIZE, crop=CROP, progress=False)
 
 
-def cold_load(path):
-    "The same, its processes not yet started."
-    get_reusable_executor().shutdown(wait=True)
-    return warm_load(path)
+def processor_seconds():
+    "Of this process and of those that have ended."
+    return sum(u.ru_utime + u.ru_stime for u in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
 
 
 def timed(function, path):
-    "Result, seconds, and the share of a core that this process had."
-    wall, processor = time.perf_counter(), time.process_time()
+    "Result, seconds, and seconds of processors, those of its processes included, which are ended for that."
+    get_reusable_executor().shutdown(wait=True)
+    wall, processor = time.perf_counter(), processor_seconds()
     result = function(path)
     wall = time.perf_counter() - wall
-    return result, wall, (time.process_time() - processor) / wall
+    get_reusable_executor().shutdown(wait=True)
+    return result, wall, processor_seconds() - processor
 
 
 def compare(label, path, repeats):
     "Print the ratios for a zip, from runs in turns."
     turns = []
     for _ in range(repeats):
-        by_hand, plain, share = timed(plain_loop, path)
-        seconds = []
-        for function in (cold_load, warm_load):
-            images, one, _ = timed(function, path)
-            np.testing.assert_array_equal(images, by_hand)
-            seconds.append(one)
-        turns.append((plain, *seconds, share))
-        print(f"  plain loop {plain:.2f} s (with {share:.2f} of a core), load_images {seconds[0]:.2f} s, warm {seconds[1]:.2f} s; load {os.getloadavg()[0]:.1f}", flush=True)
-    for kind, column in (("with the start", 1), ("warm", 2)):
-        ratios = [turn[0] / turn[column] for turn in turns]
-        print(f"{label}, {kind}: {min(ratios):.2f} to {max(ratios):.2f} times as fast as the plain loop, median {statistics.median(ratios):.2f} of {repeats}, equal to the last bit", flush=True)
+        by_hand, plain, plain_processor = timed(plain_loop, path)
+        images, ours, processor = timed(cold_load, path)
+        np.testing.assert_array_equal(images, by_hand)
+        turns.append((plain / ours, plain_processor / processor))
+        print(f"  plain loop {plain:.2f} s, load_images {ours:.2f} s; of processors {plain_processor:.2f} s and {processor:.2f} s; load {os.getloadavg()[0]:.1f}", flush=True)
+    wall, processor = zip(*turns)
+    print(f"{label}: {min(wall):.2f} to {max(wall):.2f} times as fast as the plain loop, median {statistics.median(wall):.2f} of {repeats}, equal to the last bit; "
+          f"by processor time {statistics.median(processor):.2f} times for each core", flush=True)
 
 
 def second_call(label, path):

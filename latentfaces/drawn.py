@@ -367,7 +367,7 @@ def synthetic_faces(n: int, size: int = 64, random_state: int = 0) -> tuple:
     >>> from latentfaces import synthetic_faces
     >>> images, attributes = synthetic_faces(100)
     >>> images.shape, int(attributes["Smiling"].sum())
-    ((100, 64, 64, 3), 49)
+    ((100, 64, 64, 3), 51)
     """
     check_count("n", n)
     check_count("size", size)

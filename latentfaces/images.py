@@ -666,6 +666,13 @@ def load_images(
     -------
     array of shape (n_images, size, size, 3)
         uint8, read-only; with `return_names` a pair, the second an array of the n_images file names.
+
+    Examples
+    --------
+    >>> from latentfaces import load_images
+    >>> images, names = load_images("synthetic:20", return_names=True)
+    >>> images.shape, str(names[0])
+    ((20, 64, 64, 3), '000001.jpg')
     """
     check_count("size", size)
     for name, value in {"limit": limit, "n_jobs": None if n_jobs == -1 else n_jobs}.items():

@@ -99,6 +99,13 @@ def load_attributes(source):
     DataFrame of shape (n_images, n_attributes)
         bool; the index holds the image names, the columns those of the attributes. `.loc[names]` gives the rows of
         some images, and a KeyError that names those without one.
+
+    Examples
+    --------
+    >>> from latentfaces import load_attributes
+    >>> attributes = load_attributes("synthetic:100")
+    >>> attributes.loc[["000007.jpg", "000008.jpg"], "Eyeglasses"].tolist()
+    [True, False]
     """
     if (count := drawn_count(source)) is not None:
         from latentfaces.drawn import drawn_attributes
@@ -153,6 +160,13 @@ def split_indices(n: int, held_out=0.1, random_state: int = 0) -> tuple:
     -------
     tuple of two arrays
         Indices to train on and indices held out, both sorted.
+
+    Examples
+    --------
+    >>> from latentfaces import split_indices
+    >>> train, held_out = split_indices(1000, held_out=0.1)
+    >>> len(train), len(held_out)
+    (900, 100)
     """
     if check_count("n", n) == 1:
         raise ValueError("a single image cannot be split")

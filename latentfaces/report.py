@@ -307,7 +307,8 @@ def _beyond_linear(c):
 def _correlations(c, most=2048):
     "Which components go together, and what dependence is left where nothing is correlated."
     chosen = np.unique(np.linspace(0, c.z.shape[1] - 1, most).astype(int))
-    matrix, numbers = correlation_matrix(c.z[:, chosen]), c.kept[chosen]
+    points = c.z if len(chosen) == c.z.shape[1] else c.z[:, chosen]
+    matrix, numbers = correlation_matrix(points), c.kept[chosen]
     sizes = np.abs(matrix[np.triu_indices(len(matrix), 1)])
     found = strongest_pairs(matrix, 5)
     pairs = found[["first", "second"]].to_numpy()

@@ -136,6 +136,13 @@ def test_distance_correlation_by_definition(seed, n, ties):
     assert distance_correlation(x, y) == pytest.approx(by_definition(x, y), abs=1e-10)
 
 
+@pytest.mark.parametrize("far", [1e2, 1e4])
+def test_an_outlier_costs_few_digits(far):
+    x, y = np.random.default_rng(8).standard_normal((2, 20))
+    x[3] = far
+    assert distance_correlation(x, y) == pytest.approx(by_definition(x, y), abs=1e-6)
+
+
 def test_all_pairs_over_several_blocks():
     z = cloud(900, 5)  # 5 * 900 numbers per row: two blocks
     assert 2**21 // z.size < len(z)

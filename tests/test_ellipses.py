@@ -141,7 +141,7 @@ def test_few_pairs_of_many_components_need_no_list_of_all():
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 12), st.integers(5, 60))
-def test_share_inside_counts_what_each_ellipse_contains(seed, d, n):
+def test_shares_counts_what_each_ellipse_contains(seed, d, n):
     z = gaussian(n, spd(d, seed), seed) + 10
     shares = share_in_ellipses(z, (0.7, 1.9))
     for (i, j), row in zip(pair_indices(d), shares):
@@ -149,12 +149,12 @@ def test_share_inside_counts_what_each_ellipse_contains(seed, d, n):
         assert row == pytest.approx(expected, abs=1.01 / n)  # a point on the border may round to either side
 
 
-def test_share_inside_of_a_gaussian_is_the_theory():
+def test_shares_of_a_gaussian_is_the_theory():
     share = share_in_ellipses(gaussian(20_000, spd(8), mean=np.arange(8) * 100), (1, 2, 3))
     np.testing.assert_allclose(share, np.tile(confidence_level([1, 2, 3]), (28, 1)), atol=0.012)
 
 
-def test_share_inside_takes_blocks_and_float32():
+def test_shares_takes_blocks_and_float32():
     z = gaussian(8192 + 300, spd(3)).astype(np.float32)
     share = share_in_ellipses(z, 2)
     assert share[0, 0] == pytest.approx(confidence_ellipse(z[:, :2]).contains(z[:, :2]).mean(), abs=2e-4)
@@ -239,6 +239,7 @@ def test_alignment_of_a_degenerate_pair_is_nan():
     z = np.c_[gaussian(2000, np.diag([1.0, 9])), np.full(2000, 0.3)]
     a = contour_alignment(z, pair_indices(3))
     assert np.isfinite(a["tilt"]).tolist() == [True, False, False]
+    assert a[["first", "second"]].to_numpy().tolist() == pair_indices(3).tolist() and len(a.columns) == 9
 
 
 # --- vectors inside all tilted ellipses

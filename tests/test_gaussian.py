@@ -238,6 +238,13 @@ def test_the_subsample_is_seeded():
     assert normality_tests(z, 400, 0).equals(normality_tests(z, 10**6, 5)), "all points, in their own order"
 
 
+def test_many_points_are_thinned_for_the_test_per_axis():
+    z = student(25_000, 3, 9)
+    white = LatentGaussian(0).fit(z).whiten(z)
+    assert normality_tests(z).statistic["axes"] == pytest.approx(stats.normaltest(white[::3]).statistic.max())
+    assert np.allclose(normality(z).kurtosis, stats.kurtosis(white)), "effect sizes come from all points"
+
+
 def test_bad_subsamples():
     z = cloud(300, 30)
     with pytest.raises((TypeError, ValueError), match="n_points must be a whole number of at least 32, got 31"): normality_tests(z, n_points=31)

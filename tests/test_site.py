@@ -214,7 +214,7 @@ def test_chapters_are_a_path(chapters):
 
 
 def test_walks_stand_in_the_sidebar(pages):
-    assert pages["index.html"].select_one('#quarto-sidebar a[href="generation.html#walks"]')
+    assert pages["index.html"].select_one('#quarto-sidebar a[href="generation.html#walks-post-vi"]')
 
 
 def test_api_is_documented(pages):
@@ -275,6 +275,13 @@ def test_chapters_link_to_notebook_and_module(pages, books):
         links = [a["href"] for a in pages[page_name(book)].select(".quarto-code-links a")]
         assert any(a.endswith(f"/nbs/{book.name}") for a in links), book.name
     assert any(a.endswith("/latentfaces/sampling.py") for a in [a["href"] for a in pages["sampling.html"].select(".quarto-code-links a")])
+
+
+def test_every_chapter_of_the_story_has_a_card(pages):
+    main = pages["index.html"].find("main")
+    cards = main.select(".cards li")
+    assert len(main.select(".cards")) == 2 and len(cards) == 15 and all(card.img and card.a for card in cards)
+    assert ":::" not in main.get_text()
 
 
 def test_code_of_figures_and_tests_is_folded(pages):

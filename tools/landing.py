@@ -9,7 +9,7 @@ from chapters import NUMBER, has_picture, options
 from PIL import Image, ImageOps
 
 MARK = "<!-- cards -->"  # in the notebook, before the list that becomes cards
-ITEM = re.compile(r"^- \[([^\]]+)\]\(([\w.]+\.ipynb)\) ?", re.M)
+ITEM = re.compile(r"^- \[([^\]]+)\]\(([\w.]+\.ipynb)\)", re.M)
 SIZE = (480, 300)
 # Which picture of a chapter stands for it, counted from 0; the first one where nothing is said
 PICTURE = {
@@ -55,11 +55,11 @@ def card(match, pages: dict, work: Path) -> str:
     found = pictures(nb) if nb else []
     if not found:
         drawn = DIAGRAM.get(name)
-        return f"- ![Encoder and decoder]({drawn}) [{match[1]}]({match[2]}) " if drawn else match[0]
+        return f"- ![Encoder and decoder]({drawn}) [{match[1]}]({match[2]})" if drawn else match[0]
     alt, encoded = found[min(PICTURE.get(name, 0), len(found) - 1)]
     thumbnail(encoded, work / f"thumbnails/{name}.jpg")
     alt = re.sub(r"[\[\]\\$]", "", str(alt))
-    return f"- ![{alt}](thumbnails/{name}.jpg) [{match[1]}]({match[2]}) "
+    return f"- ![{alt}](thumbnails/{name}.jpg) [{match[1]}]({match[2]})"
 
 
 def with_cards(text: str, pages: dict, work: Path) -> str:
@@ -68,7 +68,7 @@ def with_cards(text: str, pages: dict, work: Path) -> str:
     for after in lists:
         listed, blank, rest = after.strip("\n").partition("\n\n")
         items = ITEM.sub(lambda m: card(m, pages, work), listed)
-        before += f"::: {{.cards}}\n\n{items}\n\n:::{blank}{rest}"
+        before = f"{before.rstrip()}\n\n::: {{.cards}}\n\n{items}\n\n:::{blank}{rest}"
     return before
 
 
