@@ -105,7 +105,7 @@ def _with_knob(knob):
 
 # %% ../nbs/cli.ipynb #8bbc0008
 _QUIET = {"--quiet": {"action": "store_true", "help": "show no progress bar"}}
-_BUNDLE = {
+_BUNDLE_OPTION = {
     "--bundle": {
         "type": _path,
         "metavar": "DIR",
@@ -176,7 +176,7 @@ def _generate_options():
             "help": "how far from the mean: smaller gives cleaner faces that are more alike (0.6 to 0.8 as published); "
             f"without it, {_with_knob('factor')}",
         },
-        **_BUNDLE,
+        **_BUNDLE_OPTION,
         "--out": {
             "type": _path,
             "default": "out",
@@ -327,7 +327,7 @@ def _evaluate_options():
 
     names = ", ".join(name for name, entry in SAMPLERS.items() if entry.compared_by_default)
     return {
-        **_BUNDLE,
+        **_BUNDLE_OPTION,
         "--data": {
             "type": _path,
             "metavar": "PATH",
