@@ -342,13 +342,8 @@ def _evaluate_options():
             f"{_with_knob('factor')}); may be given again; without it, {names}",
         },
         **_components(),
-        "--n": {
-            "type": _whole(20),
-            "default": 1000,
-            "dest": "count",
-            "metavar": "N",
-            "help": "pictures in each row, drawn three times over",
-        },
+        "--n": {"type": _whole(20), "default": 1000, "dest": "count", "metavar": "N"}
+        | {"help": "pictures in each row, drawn three times over"},
         "--features": {
             "metavar": "NAME",
             "help": "a Keras model (.keras) that turns images into features, or dlib; without it, the shipped "

@@ -177,6 +177,15 @@ class Prediction(NamedTuple):
     features: np.ndarray
     attributes: pd.DataFrame = None
 
+# %% ../nbs/12a_features.ipynb #f1a05132
+def _check_outputs(shapes, count):
+    "Raise ValueError for a network without features, and for one that answers another number of questions."
+    if "features" not in shapes or count and shapes.get("attributes", ())[1:] != (count,):
+        raise ValueError(
+            'expected a network with the output "features" and, for names of attributes, as many "attributes", '
+            f"got {count} names and outputs of shapes {shapes}: pass as many names as it answers questions"
+        )
+
 # %% ../nbs/12a_features.ipynb #1b46c7ac
 class Features:
     """Feature vectors of images by a Keras network, and what it says of each picture.
@@ -270,21 +279,12 @@ class Features:
         """
         check_images(images)
         outputs = [self._outputs(images[rows]) for rows in batches(len(images))]
-        self._check_outputs({name: values.shape for name, values in outputs[0].items()})
+        _check_outputs({name: values.shape for name, values in outputs[0].items()}, len(self.attribute_names))
         features = np.concatenate([_pooled(output["features"]) for output in outputs])
         if not self.attribute_names:
             return Prediction(features)
         answers = np.concatenate([output["attributes"] for output in outputs])
         return Prediction(features, pd.DataFrame(answers, columns=list(self.attribute_names)))
-
-    def _check_outputs(self, shapes):
-        "Raise ValueError for a network without features, and for one that answers another number of questions."
-        count = len(self.attribute_names)
-        if "features" not in shapes or count and shapes.get("attributes", ())[1:] != (count,):
-            raise ValueError(
-                'expected a network with the output "features" and, for names of attributes, as many "attributes", '
-                f"got {count} names and outputs of shapes {shapes}: pass as many names as it answers questions"
-            )
 
     def _outputs(self, images):
         "What the network returns for a batch, as a dict of arrays."
