@@ -498,9 +498,11 @@ def _check_files(folder):
             f"expected a bundle's folder, got {folder}, which is not there: train one with `latentfaces train`"
         )
     if not folder.is_dir():
-        advice = "give the folder that `latentfaces train` wrote"
-        if folder.suffix in (".npy", ".npz"):
-            advice = "`latentfaces report` takes such files"
+        advice = (
+            "`latentfaces report` takes such files"
+            if folder.suffix in (".npy", ".npz")
+            else "give the folder that `latentfaces train` wrote"
+        )
         raise NotADirectoryError(f"expected a bundle's folder, got the file {folder}: {advice}")
     missing = [name for name in ("config.json", *_FILES) if not (folder / name).is_file()]
     if len(missing) > len(_FILES):

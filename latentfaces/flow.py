@@ -196,8 +196,8 @@ def _train(flow, points, held, rng):
     targets = np.zeros(len(points))  # which Keras asks for
     with progress_bar(None, "flow", flow.max_epochs, "epoch", flow.progress, delay=3) as bar:
         for epoch in range(flow.max_epochs):
-            fit = model.fit(rng.permutation(points), targets, flow.batch_size, shuffle=False, verbose=0)
-            (loss,) = fit.history["loss"]
+            record = model.fit(rng.permutation(points), targets, flow.batch_size, shuffle=False, verbose=0)
+            (loss,) = record.history["loss"]
             density = -model.evaluate(held, np.zeros(len(held)), len(held), verbose=0)
             history.append([-loss, density])
             bar.update()
