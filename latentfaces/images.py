@@ -667,7 +667,7 @@ def load_images(
     cache : bool
         Keep the result in `cache_folder()` and return a memory map of it.
     n_jobs : int
-        Processes that decode, as joblib counts them; None: one per core, and none beside this one for few images.
+        Processes that decode; None or -1: one per core. Less than 10 MB of files are decoded in this process alone.
     progress : bool
         Show a progress bar.
     return_names : bool

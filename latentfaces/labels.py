@@ -66,10 +66,10 @@ def _read_rows(path, separator, skip, columns, allowed):
     "The rows of a table as text, indexed by image; one warning names those that are left out."
     import pandas as pd  # only who reads tables needs it
 
-    names, header = ["image", *columns], skip - 1 if skip else None  # empty lines do not count
+    names = ["image", *columns]
     how = {"skipinitialspace": True, "encoding": "utf-8-sig", "dtype": str, "index_col": 0, "keep_default_na": False}
     try:
-        table = pd.read_csv(path, sep=separator, header=header, names=names, **how)
+        table = pd.read_csv(path, sep=separator, header=None, names=names, **how)[skip:]  # empty lines do not count
     except ValueError as error:
         raise ValueError(f"{path} is not a table in CelebA's .txt or .csv form ({str(error).strip()})") from error
     table = table[table.index != ""].apply(lambda column: column.str.strip())
