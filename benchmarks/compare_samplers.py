@@ -73,15 +73,15 @@ class Bench:
             print(f"{self.folder.name}: {name}", flush=True)
         return json.loads(path.read_text())
 
-    def measure(self, name, draw, n, seed=0, n_faces=500):
+    def measure(self, name, draw, n, seed=0):
         "All measures of one way to draw; `draw(n, seed)` gives z-vectors or images."
-        row, controls = self.kept(f"{name}-{n}-{seed}", lambda: self._measured(name, draw(n, seed), seed, n_faces)), self.controls(n, seed)
+        row, controls = self.kept(f"{name}-{n}-{seed}", lambda: self._measured(name, draw(n, seed), seed)), self.controls(n, seed)
         row["frechet_ratio"] = row["frechet_extrapolated"] / controls[1]["frechet_extrapolated"]
         row["sharpness"] *= controls[0]["sharpness"] / self.reference.sharpness  # over that of the reconstructions, as in the controls
         return row
 
-    def _measured(self, name, source, seed, n_faces):
-        if seed not in self.by: self.by[seed] = Yardstick(self.reference, self.bundle, self.features, seed, n_faces)
+    def _measured(self, name, source, seed):
+        if seed not in self.by: self.by[seed] = Yardstick(self.reference, self.bundle, self.features, seed, n_faces=500)
         row = {"name": name} | self.by[seed].measure(decoded(source, self.bundle))
         if source.ndim == 2: row["nearest_z"] = float(np.median(nearest_distances(source[:1000].astype(np.float32), self.bundle.z)) / self.apart)
         return row

@@ -498,10 +498,9 @@ def _check_files(folder):
             f"expected a bundle's folder, got {folder}, which is not there: train one with `latentfaces train`"
         )
     if not folder.is_dir():
-        is_array = folder.suffix in (".npy", ".npz")
-        advice = (
-            "`latentfaces report` takes such files" if is_array else "give the folder that `latentfaces train` wrote"
-        )
+        advice = "give the folder that `latentfaces train` wrote"
+        if folder.suffix in (".npy", ".npz"):
+            advice = "`latentfaces report` takes such files"
         raise NotADirectoryError(f"expected a bundle's folder, got the file {folder}: {advice}")
     missing = [name for name in ("config.json", *_FILES) if not (folder / name).is_file()]
     if len(missing) > len(_FILES):
@@ -757,8 +756,9 @@ def train_bundle(
     train_idx, held_idx = split_indices(len(images), held_out=n_held, random_state=random_state)
     train, held = (training.ImageSubset(images, index) for index in (train_idx, held_idx))
     options = {name: value for name, value in recipe.items() if name != "size"}
-    trained = training.train_autoencoder(train, held, out, resume=resume, progress=progress, **options)
-    encoder, decoder, history = trained
+    encoder, decoder, history = training.train_autoencoder(
+        train, held, out, resume=resume, progress=progress, **options
+    )
     z = _encoded(encoder, train, recipe["latent_dim"])
     bundle = Bundle(z, np.asarray(names)[train_idx], {}, encoder, decoder, history)
     data = {

@@ -189,7 +189,7 @@ def reference_for(bundle: Bundle, source=None, features=None, progress: bool = T
         _check_same_images(images, names, bundle)
         return build_reference(images, names, bundle, features, progress)
     shipped, crop = load_reference(), bundle.config.get("crop")
-    if features is not None and not features.attribute_names:
+    if features is not None and not features.is_shipped:
         raise ValueError(
             "expected the images as well as other features, because the shipped reference holds those of the shipped "
             "network: pass data"
@@ -245,13 +245,13 @@ class Yardstick:
                 unseen = bundle.decode(bundle.encode(reference.images[1][:500]))
                 self.held_out_pixels = nearest_distances(unseen, reference.images[0])
 
-    def measure(self, images) -> dict:
-        "All measures of pictures, by the names that they have in the table."
-        x, answers = self.features.predict(images)
-        few = images[: self.n_faces]
+    def measure(self, images, copies=1) -> dict:
+        "All measures of pictures, each taken so many times, by the names that they have in the table."
+        found, answers = self.features.predict(images)
+        x, few = np.repeat(found, copies, axis=0), images[: self.n_faces]
         rate, sharp = face_rate(few), float(in_batches(sharpness, images).mean())
-        row = self._distances(x)
-        row |= {"face_rate": rate, "face_rate_se": standard_error(rate, len(few)), "sharpness": sharp}
+        error = standard_error(rate, len(few)) if copies == 1 else np.nan  # copies are no draws
+        row = self._distances(x) | {"face_rate": rate, "face_rate_se": error, "sharpness": sharp}
         if self.held_out is not None:
             row |= novelty(nearest_distances(x, self.reference.train), self.held_out)._asdict()
         if self.held_out_pixels is not None:
@@ -301,10 +301,10 @@ def _named(samplers):
     return samplers
 
 # %% ../nbs/12b_evaluation.ipynb #40e7e6c0
-def _row_source(name, row, bundle, random_state):
+def _row_source(name, row, bundle, random_state, progress):
     "A fitted sampler, or an array that fits the bundle; one sentence for anything else, before anything is measured."
     if isinstance(row, str) or hasattr(row, "sample"):
-        row = fitted_sampler(row, bundle.z, random_state, progress=False)
+        row = fitted_sampler(row, bundle.z, random_state, progress)
         drawn = row.sample(1, random_state=0)
     else:
         drawn = row = as_array(row, name)
@@ -329,7 +329,7 @@ def _sources(bundle, samplers, by, n_samples):
     other = np.flatnonzero(np.isin(bundle.names, by.reference.names[by.other]))
     z = bundle.z[other] if len(other) else bundle.z
     yield "reconstructions", z[rng.permutation(len(z))[:n_samples]]
-    yield "mean face", np.repeat(decoded(bundle.z.mean(axis=0, keepdims=True), bundle), n_samples, axis=0)
+    yield "mean face", bundle.z.mean(axis=0, keepdims=True)
     yield "N(0, I)", rng.standard_normal((n_samples, bundle.latent_dim))
     for name, row in samplers.items():
         is_array = isinstance(row, np.ndarray)
@@ -341,7 +341,8 @@ def _one_draw(bundle, samplers, by, n_samples, bar):
     rows = {"real images": by.measure_real(n_samples)}
     for name, source in _sources(bundle, samplers, by, n_samples):
         bar.set_description(name)
-        rows[name] = by.measure(decoded(source, bundle))
+        # a single picture, such as the mean face, is looked at once and fills its row
+        rows[name] = by.measure(decoded(source, bundle), copies=n_samples if len(source) == 1 else 1)
         bar.update()
     table = pd.DataFrame(list(rows.values()), pd.Index(rows, name="name"), dtype=float)
     limit, sharp = table.loc["reconstructions", ["frechet_extrapolated", "sharpness"]]
@@ -393,7 +394,7 @@ def evaluate(
     random_state : int
         Seed of the first draw; the others have the numbers that follow.
     progress : bool
-        Show a progress bar?
+        Show progress bars, also of fits that take more than a few seconds?
     features : Features or None
         What turns images into features; None is the shipped network.
     n_faces : int
@@ -419,7 +420,7 @@ def evaluate(
     check_count("n_samples", n_samples, 20)
     check_count("n_faces", n_faces)
     seeds = range(random_state, check_count("random_state", random_state, 0) + check_count("n_seeds", n_seeds))
-    samplers = {name: _row_source(name, row, bundle, random_state) for name, row in _named(samplers).items()}
+    samplers = {name: _row_source(name, row, bundle, random_state, progress) for name, row in _named(samplers).items()}
     features = Features() if features is None else features
     reference = reference_for(bundle, None, features) if reference is None else reference
     with progress_bar(None, total=n_seeds * (3 + len(samplers)), unit="row", progress=progress) as bar:

@@ -177,6 +177,15 @@ class Prediction(NamedTuple):
     features: np.ndarray
     attributes: pd.DataFrame = None
 
+# %% ../nbs/12a_features.ipynb #f1a05132
+def _check_outputs(shapes, count):
+    "Raise ValueError for a network without features, and for one that answers another number of questions."
+    if "features" not in shapes or count and shapes.get("attributes", ())[1:] != (count,):
+        raise ValueError(
+            'expected a network with the output "features" and, for names of attributes, as many "attributes", '
+            f"got {count} names and outputs of shapes {shapes}: pass as many names as it answers questions"
+        )
+
 # %% ../nbs/12a_features.ipynb #1b46c7ac
 class Features:
     """Feature vectors of images by a Keras network, and what it says of each picture.
@@ -198,6 +207,8 @@ class Features:
     ----------
     attribute_names : tuple of str
         What the network answers; empty where it only gives vectors.
+    is_shipped : bool
+        Is it the network that comes with the package, whose features the shipped reference holds?
 
     Examples
     --------
@@ -208,8 +219,10 @@ class Features:
     """
 
     def __init__(self, network=None, pixel_range=(0.0, 1.0), attribute_names=()):
-        self.attribute_names = tuple(shipped_config()["attributes"] if network is None else attribute_names)
-        network = FEATURES / "attributes.keras" if network is None else network
+        self.is_shipped = network is None
+        if self.is_shipped:
+            network, attribute_names = FEATURES / "attributes.keras", shipped_config()["attributes"]
+        self.attribute_names = tuple(attribute_names)
         self.network = _load_network(network) if isinstance(network, (str, Path)) else network
         self.pixel_range, shape = pixel_range, tuple(self.network.input_shape)
         if len(shape) != 4 or shape[-1] != 3:
@@ -266,6 +279,7 @@ class Features:
         """
         check_images(images)
         outputs = [self._outputs(images[rows]) for rows in batches(len(images))]
+        _check_outputs({name: values.shape for name, values in outputs[0].items()}, len(self.attribute_names))
         features = np.concatenate([_pooled(output["features"]) for output in outputs])
         if not self.attribute_names:
             return Prediction(features)
@@ -304,7 +318,7 @@ class DlibFeatures(Features):
     Raises ImportError without dlib. Takes about 0.1 s for each picture.
     """
 
-    attribute_names = ()
+    attribute_names, is_shipped = (), False
 
     def __init__(self):
         self._dlib, folder = _dlib_models()
@@ -328,7 +342,7 @@ def load_features(which=None, pixel_range=(0.0, 1.0)) -> Features:
     Parameters
     ----------
     which : None, "dlib" or path
-        None: the shipped attribute network; "dlib": its face embedding; or a .keras file.
+        None: the shipped attribute network; "dlib": dlib's face embedding; or a .keras file.
     pixel_range : tuple of two floats
         What a model of your own takes for black and white.
 

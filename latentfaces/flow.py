@@ -193,12 +193,11 @@ def _train(flow, points, held, rng):
     model.compile(optimizer, lambda unused, density: -keras.ops.mean(density))
     best, best_epoch, weights, history = -np.inf, -1, _stacked_weights(model), []
     settled = finite = False
+    targets = np.zeros(len(points))  # which Keras asks for
     with progress_bar(None, "flow", flow.max_epochs, "epoch", flow.progress, delay=3) as bar:
         for epoch in range(flow.max_epochs):
-            shuffled = rng.permutation(points)
-            loss = model.fit(shuffled, np.zeros(len(points)), flow.batch_size, shuffle=False, verbose=0).history[
-                "loss"
-            ][0]
+            fit = model.fit(rng.permutation(points), targets, flow.batch_size, shuffle=False, verbose=0)
+            (loss,) = fit.history["loss"]
             density = -model.evaluate(held, np.zeros(len(held)), len(held), verbose=0)
             history.append([-loss, density])
             bar.update()

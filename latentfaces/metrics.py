@@ -207,8 +207,13 @@ def frechet_distance(x: np.ndarray, y: np.ndarray) -> float:
     >>> round(frechet_distance(x, x + 2), 6)
     12.0
     """
-    if not isinstance(x, Moments):
+    if not (isinstance(x, Moments) and isinstance(y, Moments)):
         x, y = (Moments().partial_fit(rows) for rows in _check_pair(x, y))
+    elif x.latent_dim != y.latent_dim:
+        raise ValueError(
+            f"expected moments of features of the same length, got {x.latent_dim} and {y.latent_dim}: "
+            "take both from the same network"
+        )
     spread = np.trace(x.covariance) + np.trace(y.covariance) - 2 * _root_trace(x.covariance, y.covariance)
     return float(max(0, ((x.mean - y.mean) ** 2).sum() + spread))
 
@@ -291,7 +296,7 @@ def kernel_distance(
     size = min(check_count("subset_size", subset_size, 2), len(x), len(y))
     gaps = []
     for _ in range(check_count("n_subsets", n_subsets)):
-        a, b = (rows[rng.choice(len(rows), size, replace=False)].astype(np.float64) for rows in (x, y))
+        a, b = (rows[rng.choice(len(rows), size, replace=False)] for rows in (x, y))
         gaps.append(_kernel_of_others(a) + _kernel_of_others(b) - 2 * _kernel(a, b).mean())
     return float(np.mean(gaps))
 
@@ -476,7 +481,7 @@ def memorisation(samples: np.ndarray, train: np.ndarray, held_out: np.ndarray) -
 def attribute_shares(samples, real) -> pd.DataFrame:
     """How common each attribute is among samples and in the data, largest difference first.
 
-    Columns of tables are matched by name. Raises ValueError where the two have not as many.
+    Columns of tables are matched by name. Raises ValueError where the two have not the same ones.
 
     Parameters
     ----------
@@ -491,7 +496,12 @@ def attribute_shares(samples, real) -> pd.DataFrame:
         A row for each attribute, with the columns "samples" and "real" (shares between 0 and 1) and "difference".
     """
     _check_pair(samples, real, least=1)
-    sides = {"samples": samples, "real": real}
-    shares = pd.DataFrame({side: (pd.DataFrame(answers) > 0.5).mean() for side, answers in sides.items()})
+    samples, real = pd.DataFrame(samples), pd.DataFrame(real)
+    if set(samples) != set(real):
+        raise ValueError(
+            f"expected the same attributes on both sides, got {', '.join(map(str, samples))} and "
+            f"{', '.join(map(str, real))}: pass two tables with the same columns, or two arrays"
+        )
+    shares = pd.DataFrame({"samples": (samples > 0.5).mean(), "real": (real > 0.5).mean()})
     shares["difference"] = shares["samples"] - shares["real"]
     return shares.sort_values("difference", key=lambda gap: -gap.abs(), kind="stable")

@@ -127,7 +127,7 @@ class _MomentsInFiles:
 
     @classmethod
     def from_arrays(cls, arrays: dict):
-        """The moments that `arrays` described; raises ValueError for anything else.
+        """The moments that `arrays` described; raises ValueError or TypeError for anything else.
 
         Parameters
         ----------

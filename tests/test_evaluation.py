@@ -120,8 +120,38 @@ def test_a_sampler_of_images_has_a_row_when_it_is_fitted(small_world):
 
 def test_the_table_says_how_sure_the_share_of_faces_is(small_world):
     found = table(small_world, n_faces=40, n_seeds=1)
-    for _, row in found.iloc[1:].iterrows(): assert row.face_rate_se == standard_error(row.face_rate, 40)
-    assert np.isnan(found.loc["real images", "face_rate_se"]) and "±" in format_table(found, ["face_rate"])
+    for name in ("reconstructions", "N(0, I)", "Gaussian"): assert found.loc[name, "face_rate_se"] == standard_error(found.loc[name, "face_rate"], 40)
+    assert np.isnan(found.loc[["real images", "mean face"], "face_rate_se"]).all() and "±" in format_table(found, ["face_rate"])
+
+
+def test_a_single_picture_fills_its_row_and_is_looked_at_once(small_world, monkeypatch):
+    seen, mean = [], small_world[0].z.mean(axis=0, keepdims=True)
+    monkeypatch.setattr("latentfaces.evaluation.face_rate", lambda images: seen.append(len(images)) or 0.5)
+    found = table(small_world, samplers={"one": mean, "many": np.repeat(mean, 40, axis=0)}, n_seeds=1)
+    assert seen == [5, 1, 5, 1, 5] and (found.loc[["mean face", "one", "many"], "n_samples"] == 40).all()
+    measured = found.drop(columns="face_rate_se")
+    assert measured.loc["one"].to_dict() == pytest.approx(measured.loc["mean face"].to_dict(), nan_ok=True)
+    assert measured.loc["many"].to_dict() == pytest.approx(measured.loc["one"].to_dict(), abs=1e-3, nan_ok=True)
+
+
+def test_features_of_your_own_do_not_fit_the_shipped_reference_whatever_they_name():
+    names = load_features().attribute_names
+    own = Features(build_attribute_network(64, 40, 128, (4, 8)), attribute_names=names)
+    with pytest.raises(ValueError, match="^expected the images as well as other features, [^\n]+$"): reference_for(load_bundle(), None, own)
+    assert reference_for(load_bundle(), None, load_features()) is load_reference()
+
+
+def test_a_slow_fit_shows_that_it_goes_on(small_world):
+    told = []
+    class Slow(GaussianSampler):
+        def __init__(self, scale=1.0, *, n_components=None, progress=True, random_state=None):
+            super().__init__(scale, n_components=n_components, random_state=random_state)
+            self.progress = progress
+        def fit(self, z, y=None):
+            told.append(self.progress)
+            return super().fit(z)
+    for progress in (True, False): table(small_world, samplers={"a": Slow()}, n_seeds=1, progress=progress)
+    assert told == [True, False]
 
 
 def test_other_images_of_the_same_names_are_refused(small_world, face_folder, tmp_path):

@@ -76,6 +76,13 @@ def test_a_network_of_your_own_may_answer_by_name_or_not():
     named = Features(network, attribute_names=["hat", "nose"])
     assert list(named.attributes(faces)) == ["hat", "nose"]
     with pytest.raises(ValueError, match="^expected [^\n]+ only gives vectors[^\n]+$"): Features(network).attributes(faces)
+    for names in (["hat"], ["hat", "nose", "beard"]):
+        with pytest.raises(ValueError, match="^expected [^\n]+ got [13] names and outputs of shapes [^\n]+$"): Features(network, attribute_names=names)(faces)
+    import keras
+    plain = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    with pytest.raises(ValueError, match="got 1 names"): Features(plain, attribute_names=["hat"]).attributes(faces)
+    answers_only = keras.Model(network.input, {"attributes": network.output["attributes"]})
+    with pytest.raises(ValueError, match="^expected a network with the output .features."): Features(answers_only)(faces)
 
 
 @pytest.mark.skipif(bool(find_spec("dlib")), reason="dlib is there")

@@ -180,6 +180,18 @@ def test_attributes_are_matched_by_name_and_probabilities_are_counted():
     assert list(attribute_shares([[1, 0]], [[0, 0]]).index) == [0, 1]
 
 
+@pytest.mark.parametrize("samples", [pd.DataFrame({"a": [1], "c": [0]}), pd.DataFrame({"a": [1]}), [[1, 0]], [[1, 0, 1]]])
+def test_other_attributes_are_refused(samples):
+    with pytest.raises(ValueError, match="^expected [^\n]+ the same[^\n]+$"): attribute_shares(samples, pd.DataFrame({"a": [0], "b": [1]}))
+
+
+def test_moments_of_other_features_are_refused():
+    x, other = (Moments().partial_fit(cloud(9, d)) for d in (3, 4))
+    with pytest.raises(ValueError, match="^expected moments of features of the same length, got 3 and 4: [^\n]+$"): frechet_distance(x, other)
+    for pair in ((x, cloud(9, 3)), (cloud(9, 3), x)):
+        with pytest.raises(TypeError, match="^expected the (first|second) features to be real numbers[^\n]+$"): frechet_distance(*pair)
+
+
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
 def test_standard_errors_are_those_of_repeated_counts(share):
     counts = np.random.default_rng(0).binomial(400, share, 20_000) / 400
