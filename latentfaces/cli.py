@@ -9,7 +9,6 @@ __all__ = ['parser', 'main']
 import argparse
 import ast
 import contextlib
-import io
 import math
 import os
 import sys

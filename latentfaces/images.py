@@ -14,13 +14,14 @@ import os
 import re
 import secrets
 import struct
+import threading
 import time
 import warnings
 import zipfile
 import zlib
 from collections import deque
 from concurrent.futures import BrokenExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from functools import cache, lru_cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -228,10 +229,12 @@ def _folder_entries(path):
     "Yield (relative name, size, time of change in ns, why it is left out) of what is in a folder and below."
     unreadable = []
     for place, folders, files in os.walk(path, onerror=unreadable.append, followlinks=True):
-        here = os.path.realpath(place) + os.sep
+        here = Path(place).relative_to(path)
+        way = [os.path.realpath(path / step) + os.sep for step in (here, *here.parents)]
         targets = {name: os.path.realpath(os.path.join(place, name)) + os.sep for name in folders}
-        folders[:] = [name for name in folders if not _is_hidden(name) and not here.startswith(targets[name])]
-        prefix = "" if Path(place) == path else Path(place).relative_to(path).as_posix() + "/"
+        circles = {name for name in folders if any(step.startswith(targets[name]) for step in way)}
+        folders[:] = [name for name in folders if not _is_hidden(name) and name not in circles]
+        prefix = "" if Path(place) == path else here.as_posix() + "/"
         for name in filter(_is_image_name, files):
             yield prefix + name, *_look_at(os.path.join(place, name))
     for error in unreadable:
@@ -358,7 +361,9 @@ def _read(source, item):
 def _decode_chunk(path, items, size, crop, file, start):
     "Pixels (unless a file is named into which they go), checksums, and {item: reason} of what cannot be read."
     source, pixels, failed = _opened(path), [], {}
-    with warnings.catch_warnings(action="ignore"):
+    # Threads, which joblib takes inside its own processes, share one list of warnings, and `_decode_into` hides them
+    alone = threading.current_thread() is threading.main_thread()
+    with warnings.catch_warnings(action="ignore") if alone else nullcontext():
         for item in items:
             try:
                 pixels.append(_decoded(_read(source, item), size, crop).tobytes())
@@ -383,6 +388,7 @@ def _decode_all(path, items, size, crop, file, n_jobs):
 
     n = max(1, min(_CHUNK, 2**24 // size**2))  # of very large images fewer, for the sake of memory
     chunks = {_HEADER + rows.start * size**2 * 3: items[rows] for rows in batches(len(items), n)}
+    path, file = path.absolute(), file and os.path.abspath(file)  # a process may have begun in another folder
     stopped = []
 
     def results_of(n_jobs):
@@ -403,7 +409,7 @@ def _decode_all(path, items, size, crop, file, n_jobs):
 # %% ../nbs/01_images.ipynb #c73d5234
 _HEADER = 128  # bytes before the first pixel; a .npy header is padded to a multiple of 64
 _FOOTER = struct.Struct("<QI8s")  # length and checksum of the text before it, and a mark
-_MARK = b"lfaces3\n"
+_MARK = b"lfaces4\n"
 
 
 def cache_folder() -> Path | None:
@@ -445,12 +451,12 @@ def _write_images(file, results, items, rejected, size, bar):
         bar.update(len(sums) + len(bad))
     names = [name for name, item in items.items() if item not in failed]
     skipped = rejected | {name: failed[item] for name, item in items.items() if item in failed}
-    text = json.dumps({"names": names, "skipped": skipped, "checksums": checksums}).encode()
+    shape = (len(names), size, size, 3)
+    text = json.dumps({"names": names, "skipped": skipped, "checksums": checksums, "shape": shape}).encode()
     file.seek(_HEADER + len(names) * size**2 * 3)
     file.truncate()
     file.write(text + _FOOTER.pack(len(text), zlib.crc32(text), _MARK))
     file.seek(0)
-    shape = (len(names), size, size, 3)
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
     return names, skipped
 
@@ -467,7 +473,8 @@ def _read_cache(path):
         text = file.read(length)
         if mark != _MARK or zlib.crc32(text) != checksum:
             raise ValueError("damaged text")
-        images, about = np.load(path, mmap_mode="r"), json.loads(text)
+        about = json.loads(text)
+        images = np.memmap(path, np.uint8, "r", _HEADER, tuple(about["shape"]))
         step = 1 if images.nbytes <= _CHECKED_BYTES else -(-4 * images.nbytes // _CHECKED_BYTES)
         for number in range(0, len(images), step):  # not by way of the map: what it has touched counts as memory
             file.seek(_HEADER + number * images[0].nbytes)
@@ -520,8 +527,9 @@ def _decode_into(file, path, size, crop, limit, n_jobs, progress):
     crop = listing.crop if crop is None else crop
     target = None if n_jobs == 1 else getattr(file, "name", None)  # other processes write to it themselves
     results = _decode_all(path, list(items.values()), size, crop, target, n_jobs)
+    bar = progress_bar(None, f"decoding {path.name}", len(items), " images", progress)
     try:
-        with closing(results), progress_bar(None, f"decoding {path.name}", len(items), " images", progress) as bar:
+        with closing(results), bar, warnings.catch_warnings(action="ignore"):
             names, skipped = _write_images(file, results, items, listing.rejected, size, bar)
     except BrokenExecutor as error:
         raise RuntimeError(
@@ -571,8 +579,11 @@ def _decode_to_cache(path, *how):
             return _decode_to_memory(*how)
         with file:
             about = _decode_into(file, *how)
-        with suppress(PermissionError):  # on Windows, where another process is reading the same cache
+        try:
             os.replace(file.name, path)
+        except PermissionError:  # on Windows, where another process is reading the same cache
+            if not path.exists():
+                raise
         return np.load(path, mmap_mode="r"), *about
     except OSError as error:
         if error.errno not in _FULL:
@@ -656,7 +667,7 @@ def load_images(
     cache : bool
         Keep the result in `cache_folder()` and return a memory map of it.
     n_jobs : int
-        Processes that decode, as joblib counts them; None: one per core, and none beside this one for few images.
+        Processes that decode; None or -1: one per core. Less than 10 MB of files are decoded in this process alone.
     progress : bool
         Show a progress bar.
     return_names : bool

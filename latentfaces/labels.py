@@ -41,7 +41,8 @@ def _layout(path):
     "Separator of a table, the number of rows it announces (or None), the fields of its header and of its first row."
     try:
         with path.open(encoding="utf-8-sig") as file:
-            lines = [next(file, "") for _ in range(3)]
+            written = filter(str.strip, file)
+            lines = [next(written, "") for _ in range(3)]
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not a text file in CelebA's .txt or .csv form") from error
     most = max(",;\t", key="".join(lines[:2]).count)
@@ -66,12 +67,12 @@ def _read_rows(path, separator, skip, columns, allowed):
     import pandas as pd  # only who reads tables needs it
 
     names = ["image", *columns]
-    how = {"skipinitialspace": True, "encoding": "utf-8-sig", "dtype": str, "index_col": 0}
+    how = {"skipinitialspace": True, "encoding": "utf-8-sig", "dtype": str, "index_col": 0, "keep_default_na": False}
     try:
-        table = pd.read_csv(path, sep=separator, skiprows=skip, header=None, names=names, **how)
+        table = pd.read_csv(path, sep=separator, header=None, names=names, **how)[skip:]  # empty lines do not count
     except ValueError as error:
         raise ValueError(f"{path} is not a table in CelebA's .txt or .csv form ({str(error).strip()})") from error
-    table = table[table.index.notna()].apply(lambda column: column.str.strip())
+    table = table[table.index != ""].apply(lambda column: column.str.strip())
     bad = ~table.isin(allowed).all(axis=1) | table.index.duplicated()
     if bad.all():
         raise ValueError(f"no row could be read in {path}: expected a file name and {len(columns)} values in each")
@@ -87,7 +88,8 @@ def _read_rows(path, separator, skip, columns, allowed):
 def load_attributes(source):
     """CelebA's attributes as a table of true and false, a row for each image, a column for each attribute.
 
-    Rows that cannot be read are left out with one warning. Raises FileNotFoundError or ValueError if nothing is left.
+    Rows with a value that is missing or unknown are left out with one warning. Raises FileNotFoundError where there is
+    no table, ValueError for what is none (a row with too many values, say), or if nothing is left.
 
     Parameters
     ----------
@@ -124,7 +126,8 @@ def load_attributes(source):
 def load_partition(source):
     """CelebA's split into training (0), validation (1) and test (2); no person is in two of them.
 
-    Rows that cannot be read are left out with one warning. Raises FileNotFoundError or ValueError if nothing is left.
+    Rows with a value that is missing or unknown are left out with one warning. Raises FileNotFoundError where there is
+    no table, ValueError for what is none (a row with too many values, say), or if nothing is left.
 
     Parameters
     ----------

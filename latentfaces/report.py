@@ -184,7 +184,8 @@ def usable_points(z) -> tuple:
     return z, np.flatnonzero(varies), [note for note, count in said.items() if count] + _about_repeats(z)
 
 # %% ../nbs/report.ipynb #078ed099
-_SUBSAMPLE = 20_000
+_SUBSAMPLE = 20_000  # points that are looked at one by one
+_MOST_COMPARED = 2048  # components whose correlations are looked at
 
 
 class _Cloud:
@@ -304,20 +305,21 @@ def _beyond_linear(c):
         yield f"magnitude{how}", _row(quantity, found.magnitude.mean(), words)
 
 
-def _correlations(c, most=2048):
+def _correlations(c):
     "Which components go together, and what dependence is left where nothing is correlated."
-    chosen = np.unique(np.linspace(0, c.z.shape[1] - 1, most).astype(int))
+    chosen = np.unique(np.linspace(0, c.z.shape[1] - 1, _MOST_COMPARED).astype(int))
     points = c.z if len(chosen) == c.z.shape[1] else c.z[:, chosen]
     matrix, numbers = correlation_matrix(points), c.kept[chosen]
     sizes = np.abs(matrix[np.triu_indices(len(matrix), 1)])
     found = strongest_pairs(matrix, 5)
     pairs = found[["first", "second"]].to_numpy()
     named = ", ".join(f"{i} and {j} ({r:+.2f})" for (i, j), r in zip(numbers[pairs], found["correlation"]))
-    chance, of = np.sqrt(2 / np.pi / len(c.z)), "" if len(chosen) == c.z.shape[1] else f" of {most:,} components"
+    chance = np.sqrt(2 / np.pi / len(c.z))
+    of = "" if len(chosen) == c.z.shape[1] else f", of {_MOST_COMPARED:,} of {c.z.shape[1]:,} components"
     rows = {
         "largest": _row(f"strongest pairs of components{of}", sizes.max(), named),
         "mean": _row(f"mean |r| over all pairs{of}", sizes.mean(), f"{{:.3f}} (independence would give {chance:.3f})"),
-        "above": _row(f"pairs{of} with |r| of at least 0.3", np.mean(sizes >= 0.3), "{:.1%}"),
+        "above": _row(f"pairs with |r| of at least 0.3{of}", np.mean(sizes >= 0.3), "{:.1%}"),
     }
     plane = {"points": c.few[:, chosen[pairs[0]]], "labels": [f"component {i}" for i in numbers[pairs[0]]]}
     return rows | dict(_beyond_linear(c)), _correlation_panels(matrix, sizes, plane, c.z.shape[1])
@@ -330,14 +332,14 @@ def _correlation_panels(matrix, sizes, plane, latent_dim):
         Panel(
             plot_correlations,
             {"matrix": matrix[::step, ::step], "latent_dim": latent_dim},
-            "matrix of the correlations of all components",
+            "matrix of the correlations between components",
             {"title": "Pearson matrix"},
         ),
         Panel(
             plot_histogram,
             {"values": sizes},
-            "histogram of the sizes of all correlations",
-            {"title": "sizes of all correlations", "xlabel": "|r|", "yscale": "log"},
+            "histogram of the sizes of these correlations",
+            {"title": "sizes of the correlations", "xlabel": "|r|", "yscale": "log"},
         ),
         Panel(
             plot_cloud,
@@ -778,6 +780,8 @@ def latent_report(
             f"got shape {np.shape(z)}: leave the bundle out, or give the one they belong to"
         )
     n, d = points.shape
+    if d > _MOST_COMPARED:
+        notes.append(f"Of {d:,} components {_MOST_COMPARED:,}, evenly chosen, were looked at for correlations.")
     if n <= d:
         notes.append(
             f"There are no more points ({n:,}) than components ({d:,}): what needs the whole covariance is left out."

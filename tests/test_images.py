@@ -222,6 +222,22 @@ def test_links_in_circles_end(tmp_path):
     assert names.tolist() == ["a/one.png"]
 
 
+def test_links_to_each_other_end(tmp_path):
+    image = encoded(np.zeros((9, 9, 3), np.uint8), "PNG")
+    tree = write_folder(tmp_path / "t", {"a/one.png": image, "b/two.png": image})
+    (tree / "a" / "link").symlink_to(tree / "b", target_is_directory=True)
+    (tree / "b" / "link").symlink_to(tree / "a", target_is_directory=True)
+    names = load_with_warning(tree, "one and the same picture")[1]
+    assert names.tolist() == ["a/link/two.png", "a/one.png", "b/link/one.png", "b/two.png"]
+
+
+def test_the_folder_above_is_read_whole(tmp_path, portraits, monkeypatch):
+    "And the folder in which one is, too."
+    write_folder(tmp_path / "t", {"one.jpg": encoded(portraits[0]), "here/two.jpg": encoded(portraits[1])})
+    monkeypatch.chdir(tmp_path / "t" / "here")
+    assert load("..", return_names=True)[1].tolist() == ["here/two.jpg", "one.jpg"]
+
+
 def test_a_pipe_with_the_name_of_an_image_does_not_block(tmp_path):
     tree = write_folder(tmp_path / "t", {"one.png": encoded(np.zeros((9, 9, 3), np.uint8), "PNG")})
     os.mkfifo(tree / "pipe.png")
@@ -721,7 +737,7 @@ def test_another_way_to_the_same_folder_finds_its_cache(tmp_path, portraits, cac
     assert data._fingerprint(Path("link")) == data._fingerprint(folder)
 
 
-@pytest.mark.parametrize("damage", ["empty", "half", "one bit in the pixels", "one bit in the text", "longer", "shorter", "garbage", "header of another size"])
+@pytest.mark.parametrize("damage", ["empty", "half", "one bit in the pixels", "one bit in the text", "longer", "shorter", "garbage", "text of another length"])
 def test_a_damaged_cache_is_made_again(tmp_path, portraits, cache, damage):
     path = celeba_zip(tmp_path / "z.zip", portraits)
     expected = np.array(load(path))
@@ -729,11 +745,24 @@ def test_a_damaged_cache_is_made_again(tmp_path, portraits, cache, damage):
     raw = bytearray(file.read_bytes())
     if damage == "one bit in the pixels": raw[70_000] ^= 1
     if damage == "one bit in the text": raw[-100] ^= 1
-    if damage == "header of another size": raw[-data._FOOTER.size] ^= 1
+    if damage == "text of another length": raw[-data._FOOTER.size] ^= 1
     file.write_bytes({"empty": b"", "half": raw[:len(raw) // 2], "longer": raw + b"x", "shorter": raw[:-1], "garbage": os.urandom(len(raw))}.get(damage, raw))
     images, _ = load_with_warning(path, "are damaged or incomplete: they are made again")
     np.testing.assert_array_equal(images, expected)
     np.testing.assert_array_equal(load(path), expected)
+
+
+@pytest.mark.parametrize("at", range(128))
+def test_nothing_in_the_header_of_a_cache_changes_what_is_read(tmp_path, portraits, cache, at):
+    path = celeba_zip(tmp_path / "z.zip", portraits[:2])
+    expected = np.array(load(path, size=4))
+    file = cache / cached_files(cache)[0]
+    raw = bytearray(file.read_bytes())
+    raw[at] ^= 1
+    file.write_bytes(raw)
+    images = load(path, size=4)
+    np.testing.assert_array_equal(images, expected)
+    assert images.dtype == np.uint8
 
 
 def test_a_large_cache_is_checked_by_a_sample(tmp_path, portraits, cache, monkeypatch):
@@ -930,6 +959,25 @@ d.load_images({path!r}, n_jobs=2, progress=False)
         "RuntimeError: a process that decoded images was ended from outside, as systems do when memory is short: "
         "free some, or pass n_jobs=1 to decode in this process alone")
     assert cached_files(cache) == []
+
+
+def test_processes_that_began_in_another_folder(many, tmp_path, monkeypatch):
+    expected = load(many, n_jobs=2, cache=False)  # the processes stay for a while
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setenv("LATENTFACES_CACHE", "a folder")
+    np.testing.assert_array_equal(load(Path("..") / many.name, n_jobs=2), expected)
+
+
+def test_threads_instead_of_processes_lose_no_warning(many):
+    "As inside another process of joblib's."
+    import joblib
+
+    with zipfile.ZipFile(many, "a") as archive: archive.writestr("img_align_celeba/000999.jpg", b"")
+    before = list(warnings.filters)
+    with joblib.parallel_config(backend="threading"):
+        for _ in range(5): load_with_warning(many, "left out 1 of 481 files", n_jobs=4, cache=False)
+    assert warnings.filters == before
 
 
 def test_where_no_process_can_be_started_the_work_is_done_here(many, monkeypatch):

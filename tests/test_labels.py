@@ -83,6 +83,18 @@ def test_rows_that_do_not_parse_are_named_once(tmp_path):
     with pytest.raises(KeyError, match="'000002.jpg', '000004.jpg'.* not in index"): read.loc[["000001.jpg", "000002.jpg", "000004.jpg"]]
 
 
+@pytest.mark.parametrize("text", [
+    "\n\nimage_id,Male,Young\n\nNA,1,-1\nnull,-1,1\n",
+    "2\n\nMale Young\n\nNA 1 -1\n\nnull -1 1\n",
+])
+def test_empty_lines_do_not_count_and_names_like_missing_values_do(tmp_path, text):
+    path = tmp_path / "table.txt"
+    path.write_text(text)
+    with warnings.catch_warnings(action="error"): read = load_attributes(path)
+    assert read.index.tolist() == ["NA", "null"] and read.columns.tolist() == ["Male", "Young"]
+    assert read.to_numpy().tolist() == [[True, False], [False, True]]
+
+
 def test_a_row_with_too_many_values_is_one_clear_error(tmp_path):
     path = attribute_file(tmp_path / "list_attr_celeba.txt", np.ones((6, 40), int))
     path.write_text(path.read_text().replace("000003.jpg", "000003.jpg 1"))

@@ -95,7 +95,9 @@ class TestNumbers:
         assert row(found, "correlations", "strongest").startswith("3 and 1400 (+1.00)")
         assert page_of(found).count("<img") == WITHOUT_FACES - PICTURES["normal"]
         wide = latent_report(np.repeat(z, 3, axis=1))
-        assert row(wide, "correlations", "mean |r| over all pairs of 2,048 components") and "(+1.00)" in row(wide, "correlations", "strongest")
+        assert wide.notes[0] == "Of 4,500 components 2,048, evenly chosen, were looked at for correlations."
+        assert not any("evenly chosen" in note for note in found.notes)
+        assert row(wide, "correlations", "mean |r| over all pairs, of 2,048 of 4,500 components") and "(+1.00)" in row(wide, "correlations", "strongest")
 
     def test_the_origin_is_where_it_is(self):
         z = np.random.default_rng(0).standard_normal((5000, 4)) + [3, 0, 0, 0]

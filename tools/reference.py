@@ -8,11 +8,11 @@ import yaml
 from showdoc import summary
 
 TASKS = {
-    "Read images": ("images", "imagefile", "data", "labels", "drawn", "alignment"),
+    "Read images": ("images", "labels", "drawn"),
     "Train an autoencoder": ("autoencoder", "training", "bundle"),
     "Describe a cloud of z-points": ("moments", "distributions", "correlations", "gaussian", "pca", "ellipses"),
     "Draw new z-points": ("sampling", "densities", "flow"),
-    "Turn z-points into faces": ("generation", "plots", "attributes", "explorer"),
+    "Turn z-points into faces": ("generation", "plots"),
     "Measure what was drawn": ("metrics", "features", "evaluation"),
     "Report": ("report",),
 }
