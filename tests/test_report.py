@@ -195,11 +195,12 @@ class TestNumbers:
     def test_the_best_of_the_comparison_is_named(self, found): assert "blend" in found.summary[-1] and "blend" in found.tables["sampling"].index
 
     def test_tables_are_numbers_and_what_the_page_says(self, found):
+        page = page_of(found)
         for name, table in found.tables.items():
             assert list(table.columns) == ["quantity", "value", "low", "high", "text"] and table.index.is_unique
             known = table.dropna()
             assert (known["low"] <= known["value"]).all() and (known["value"] <= known["high"]).all()
-            assert all(text in page_of(found) for text in table["text"] if not set(text) & set("<>&'"))
+            assert all(text in page for text in table["text"] if not set(text) & set("<>&'"))
 
     def test_a_shifted_cloud_is_not_excused(self):
         said = " ".join(latent_report(np.random.default_rng(0).standard_normal((200, 30)) + 1).summary)

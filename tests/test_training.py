@@ -198,7 +198,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_image_is_decoded(u
     with pytest.raises(TypeError, match="expected a path"): train_bundle(unreadable, None, **TINY)
 
 
-@pytest.mark.parametrize("resume, changes, message", [(False, {}, "resume it"), (True, {"epochs": 9}, "'epochs': 3"), (True, {"shift": 1}, "'shift': 2")])
+@pytest.mark.parametrize("resume, changes, message", [(False, {}, "resume it"), (True, {"epochs": 9}, "epochs 3"), (True, {"shift": 1}, "shift 2")])
 def test_a_checkpoint_that_does_not_fit_is_seen_before_any_image_is_decoded(unreadable, faces, tmp_path, resume, changes, message):
     options = {name: value for name, value in TINY.items() if name not in ("size", "held_out")}
     train_autoencoder(faces[:64], faces[64:], tmp_path, **options)
