@@ -226,7 +226,7 @@ def _option(name, default):
     if isinstance(default, tuple):
         return {"type": _filters, "default": "-".join(map(str, default))}
     kinds = {float: _positive, str: str}
-    return {"type": kinds.get(type(default), _whole(name not in ("shift", "random_state"))), "default": default}
+    return {"type": kinds.get(type(default), _whole(int(name not in ("shift", "random_state")))), "default": default}
 
 
 def _train_options():
@@ -252,7 +252,7 @@ def _train(args):
     scores = bundle.config["scores"]
     print(
         f"wrote {bundle.path}: held-out error {scores['held_out_mse']:.6f}, "
-        f"{scores['ratio_to_pixel_pca']:.3f} times that of PCA of the pixels with {bundle.latent_dim} components"
+        f"{scores['ratio_to_pixel_pca']:.3f} times that of PCA of the pixels with at most {bundle.latent_dim} components"
     )
 
 # %% ../nbs/cli.ipynb #e864af84

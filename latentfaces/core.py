@@ -328,6 +328,8 @@ def _as_images(images):
     "An array of images of shape (n, height, width, 3); raises ValueError, in one sentence, for another shape."
     if np.ma.is_masked(images):
         raise ValueError("expected images without gaps, got an array with masked values: fill them first")
+    if isinstance(images, (str, Path)):
+        raise TypeError(f"expected an array of images, got the path {images}: load_images reads it")
     if not hasattr(images, "dtype"):  # what has a type already may be a view of files too large to copy
         try:
             images = np.asanyarray(images)

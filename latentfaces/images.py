@@ -293,6 +293,8 @@ _PLACES = ("img_align_celeba.zip", "Img/img_align_celeba.zip", "img_align_celeba
 def _find_source(source):
     "The path of a zip or folder of images; raises FileNotFoundError or ValueError if there is neither."
     given = expand_path(source)
+    if not given.exists() and str(source).startswith("synthetic:"):
+        raise ValueError(f"expected a number of faces to draw, such as synthetic:1000, got {source}")
     if not given.exists():
         raise FileNotFoundError(f"there is nothing at {given.absolute()}: {_WANTED}")
     # /dev/stdin or /dev/fd/3 would be something else for another process

@@ -113,7 +113,7 @@ def read_points(source=None) -> tuple:
     if path.exists():
         return _read_array(path), None
     raise FileNotFoundError(
-        f"expected a bundle's folder or a .npy file, got {path}, which is not there: check the path"
+        f"expected a bundle's folder or a .npy or .npz file, got {path}, which is not there: check the path"
     )
 
 # %% ../nbs/report.ipynb #441bc2e3
@@ -715,6 +715,10 @@ class LatentReport:
             The same, ~ expanded.
         """
         return replace_file(path, lambda file: file.write(_page(self).encode(errors="replace")))
+
+    def __str__(self):
+        "For print: a line for each sentence."
+        return "\n".join([f"Latent space of {self.name}", *(f"- {line}" for line in self.notes + self.summary)])
 
     def _repr_html_(self):
         "For notebooks: the sentences, and the tables to be opened."

@@ -208,3 +208,9 @@ def test_no_help_shows_python(command, capsys):
 
 
 def test_two_public_names(): assert cli.__all__ == ["parser", "main"]
+
+
+@pytest.mark.parametrize("option, value, least", [("--size", "abc", 1), ("--epochs", "0", 1), ("--shift", "-1", 0)])
+def test_train_says_the_least_number_that_it_takes(option, value, least, capsys):
+    with pytest.raises(SystemExit): main(["train", "--data", "a", "--out", "b", option, value])
+    assert f"at least {least}, got '{value}'" in capsys.readouterr().err

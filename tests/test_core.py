@@ -133,7 +133,7 @@ def test_good_values_come_back_as_plain_python():
 @pytest.mark.parametrize("images, message", [
     (np.zeros((4, 4, 3), np.uint8), "got \\(4, 4, 3\\): a single image needs a first axis of length 1"), (np.zeros((2, 4, 4, 1)), "grey ones three equal channels"), (np.zeros((0, 4, 4, 3)), "got \\(0, 4, 4, 3\\)"),
     (np.full((1, 2, 2, 3), 2), "got int64: convert them"), (np.full((1, 2, 2, 3), 1.5), "expected values in \\[0, 1\\], got \\[1.5, 1.5\\]: divide by 255"), (np.full((1, 2, 2, 3), np.nan), "got NaN or infinity"),
-    ([np.zeros((2, 2, 3)), np.zeros((3, 2, 3))], "got parts of different sizes"), ("face.png", "expected images of shape")])
+    ([np.zeros((2, 2, 3)), np.zeros((3, 2, 3))], "got parts of different sizes"), ("face.png", "load_images reads it")])
 def test_bad_images(images, message):
     with pytest.raises((TypeError, ValueError), match=message) as caught: check_images(images)
     assert_clear(caught.value)
@@ -496,3 +496,7 @@ def test_arrays_come_through_a_pipe(tmp_path):
     writer.start()
     assert np.array_equal(read_arrays(pipe)["a"], np.arange(5))
     writer.join()
+
+
+def test_a_path_is_no_array_of_images():
+    with pytest.raises(TypeError, match="got the path faces.zip: load_images reads it"): check_images("faces.zip")

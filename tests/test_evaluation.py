@@ -326,3 +326,16 @@ def test_the_table_is_written_and_shown_on_any_terminal(encoding, tiny_bundle, f
 def test_the_rows_of_the_command(options, samplers):
     rows = cli._rows(cli.parser().parse_args(["evaluate", *options]))
     assert {label: repr(row) for label, row in rows.items()} == {label: repr(row) for label, row in samplers.items()}
+
+
+def test_drawn_faces_are_not_compared_with_photographs(small_world):
+    "Their files are called as CelebA's are."
+    bundle = load_bundle()
+    drawn = Bundle(bundle.z, bundle.names, bundle.config | {"data": {"source": "synthetic:8500"}})
+    with pytest.raises(ValueError, match="with crop 140 and drawn images such as .*: pass data"): reference_for(drawn)
+    assert len(reference_for(bundle).train) == 8500
+
+
+@pytest.mark.parametrize("bundle", ["x", np.zeros((30, 4))])
+def test_what_is_no_bundle_is_refused_in_one_sentence(bundle):
+    with pytest.raises(TypeError, match="expected a bundle, got .*: load_bundle reads"): evaluate(bundle)

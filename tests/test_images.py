@@ -1085,3 +1085,7 @@ def test_celeba_is_what_a_plain_loop_gives():
     data._archive.cache_clear()
     np.testing.assert_array_equal(images, plain_loop(files))
     assert names[0] == "000001.jpg" and len(names) == 300
+
+
+def test_a_number_of_faces_that_is_none_is_named():
+    with pytest.raises(ValueError, match="such as synthetic:1000, got synthetic:abc"): load_images("synthetic:abc")

@@ -483,3 +483,10 @@ class TestCommand:
         run = self.run("--bundle", tmp_path / "z.npy", "--out", tmp_path / "a.html")
         assert run.returncode == 2 and run.stderr.count("\n") == 1 and run.stderr.startswith("latentfaces: expected latent vectors of shape")
         assert not (tmp_path / "a.html").exists()
+
+
+def test_printed_it_is_a_line_for_each_sentence():
+    z = np.random.default_rng(0).standard_normal((200, 6))
+    z[3, 2] = np.nan
+    lines = str(latent_report(z, name="mine")).splitlines()
+    assert lines[0] == "Latent space of mine" and "hold NaN" in lines[1] and all(line.startswith("- ") for line in lines[1:])
