@@ -699,7 +699,7 @@ class WhiteSampler(LatentSampler):
 
 
 class WhiteDensitySampler(WhiteSampler, DensitySampler):
-    """Base class of the same with a density: they define `_score_white(white)`, log densities there, as well."""
+    """A `WhiteSampler` with a density: it defines `_score_white(white)`, log densities there, as well."""
 
     def _score(self, points):
         gaussian = self.gaussian_
@@ -802,7 +802,7 @@ SAMPLERS |= {
 
 # %% ../nbs/10_sampling.ipynb #f3b4ca47
 def make_sampler(name: str, *, n_components=None, factor=None, **parameters) -> LatentSampler:
-    """Make a sampler by its name.
+    """A sampler that is not fitted yet, by its name in `SAMPLERS`.
 
     Parameters
     ----------

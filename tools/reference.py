@@ -42,7 +42,7 @@ def name_row(module: str, name: str, anchors: set) -> str:
     obj = getattr(importlib.import_module(f"latentfaces.{module}"), name)
     anchor = f"{module}.html#{name.lower()}"
     link = f"{module}.ipynb#{name.lower()}" if anchor in anchors else f"{module}.ipynb"
-    text = summary(obj) if callable(obj) else f"A constant, explained in its chapter ({type(obj).__name__})."
+    text = summary(obj) if callable(obj) else f"The {len(obj)} entries {', '.join(obj)}, each with its class, options and a sentence."
     return f"| [`{name}`]({link}) | {text.replace('|', chr(92) + '|')} | [{module}]({module}.ipynb) |"
 
 
