@@ -438,9 +438,11 @@ def _batch_norm(graph, layer):
     last = graph.nodes[-1] if graph.nodes else ("nothing",)
     if last[0] not in ("Conv", "ConvTranspose", "Gemm") or layer.axis not in (-1, len(layer.input.shape) - 1):
         raise ValueError(f"{layer.name}, which does not follow a convolution or a dense layer without activation")
-    mean, variance = np.asarray(layer.moving_mean), np.asarray(layer.moving_variance)
-    factor = (1 if layer.gamma is None else np.asarray(layer.gamma)) / np.sqrt(variance + layer.epsilon)
-    graph.scale(factor, (0 if layer.beta is None else np.asarray(layer.beta)) - mean * factor)
+    numbers = load_keras().ops.convert_to_numpy
+    factor = 1 / np.sqrt(numbers(layer.moving_variance) + layer.epsilon)
+    factor = factor if layer.gamma is None else factor * numbers(layer.gamma)
+    offset = 0 if layer.beta is None else numbers(layer.beta)
+    graph.scale(factor, offset - numbers(layer.moving_mean) * factor)
 
 
 def _leaky(graph, layer):
