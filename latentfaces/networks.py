@@ -200,9 +200,10 @@ def _session(data, what, providers=CPU, folds=True, runs=True):
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the cores to others
     options.add_session_config_entry("session.load_model_format", "ONNX")  # the only one that was looked into
     if not runs:
-        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        level = "ORT_ENABLE_BASIC" if folds else "ORT_DISABLE_ALL"
+        options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, level)
         options.add_session_config_entry("session.disable_prepacking", "1")
-    more = {} if folds and runs else {"disabled_optimizers": ["ConstantFolding"]}
+    more = {} if folds else {"disabled_optimizers": ["ConstantFolding"]}
     try:
         return runtime.InferenceSession(data, options, providers=list(providers), **more)
     except Exception as error:  # onnxruntime has a class of its own for each kind of failure
@@ -289,11 +290,35 @@ def _steps(data):
         yield texts[0][-1], texts[1], texts[2]
 
 
+def _constants(steps, names):
+    "Names of results that follow from weights alone, or from the sizes of others; these are computed in advance."
+    names, waiting = {"", *names}, steps
+    for _ in range(32):
+        before = len(waiting)
+        for kind, taken, given in waiting:
+            if kind == "Shape" or names.issuperset(taken):
+                names.update(given)
+        waiting = [step for step in waiting if not names.issuperset(step[2])]
+        if len(waiting) == before:
+            break
+    return names
+
+# %% ../nbs/03a_networks.ipynb #6c5326f2
 def _scratch(kind, taken, given):
     "Values that a convolution keeps beside its result: every pixel of the smaller picture with a whole kernel."
     if kind == "ConvTranspose" or kind == "Conv" and len(given) > 5:  # others work strip by strip
         return prod(taken[1][1:]) * prod((taken[0] if kind == "ConvTranspose" else given)[2:])
     return 0
+
+def _counted(shapes, steps, n=None):
+    "Values of all results together, by their shapes, where rows stands for n; None where the size of one is open."
+    sizes = {}
+    for name, sides in shapes.items():
+        sizes[name] = [n if side == "rows" and n else side for side in sides]
+        if not all(isinstance(side, int) and side >= 0 for side in sizes[name]):
+            return None
+    scratch = (_scratch(kind, [sizes.get(name, ()) for name in a], sizes[b[0]]) for kind, a, b in steps)
+    return sum(map(prod, sizes.values())) + sum(scratch)
 
 # %% ../nbs/03a_networks.ipynb #193f03e5
 _MOST = 2**30  # values of all steps of a network together, 4 GB
@@ -303,37 +328,35 @@ class _Sizes:
     "How many values a network computes, told before it does."
 
     def __init__(self, data, what):
-        self.data, self.what, self.steps = data, what, list(_steps(data))
-        session = _session(_laid_open(data), what, runs=False)
+        self.data, self.what, self.steps, self.totals = data, what, list(_steps(data)), {}
+        session = _session(_laid_open(data), what, folds=False, runs=False)
         _check_ends(session, what)
         self.input, self.input_shape = session.get_inputs()[0].name, _shape(session.get_inputs()[0])
-        self.shapes = {None: {one.name: one.shape for one in session.get_outputs()}}
-        one_row = (1, *self.input_shape[1:])
-        self.are_known = self.total(None, 1) is not None or None not in one_row and self.total(one_row) is not None
-        if self.are_known:
-            self.n_at_once(one_row)  # raises where even that is too much
+        self.open = self._shapes(session, ("rows", *self.input_shape[1:]))
+        weights = self.open.keys() - {self.input, *(name for *_, given in self.steps for name in given)}
+        constants = {name: self.open.get(name, ()) for name in _constants(self.steps, weights)}
+        self.folds = (_counted(constants, ()) or _MOST) < _MOST  # is what is computed in advance known, and not too much?
+        if None not in self.input_shape[1:]:
+            self.n_at_once((1, *self.input_shape[1:]))  # raises where even that is too much
 
-    def total(self, shape, n=None):
-        "Values for rows of a shape, or of the open one with n rows; None where the sizes cannot be told."
-        if shape not in self.shapes:
-            if len(self.shapes) > 64:  # of rows in ever other numbers; the open one stays
-                self.shapes = {None: self.shapes[None]}
-            session = _session(_laid_open(self.data, shape), self.what, runs=False)
-            self.shapes[shape] = {one.name: one.shape for one in session.get_outputs()}
-        sizes = {"": (), self.input: shape or (n, *self.input_shape[1:])}
-        for name, sides in self.shapes[shape].items():
-            sizes[name] = [n if side == "rows" and n else side for side in sides]
-            if not all(isinstance(side, int) and side >= 0 for side in sizes[name]):
-                return None
-        scratch = (_scratch(kind, [sizes.get(name, ()) for name in a], sizes[b[0]]) for kind, a, b in self.steps)
-        return sum(map(prod, sizes.values())) + sum(scratch)
+    def _shapes(self, session, shape):
+        return {self.input: shape} | {one.name: one.shape for one in session.get_outputs()}
+
+    def total(self, shape):
+        "Values for rows of a shape; None where that cannot be told."
+        total = _counted(self.open, self.steps, shape[0])
+        if total is None and shape not in self.totals:
+            for folds in (False, True)[: 1 + self.folds]:  # sizes that are computed from others need the second
+                session = _session(_laid_open(self.data, shape), self.what, folds=folds, runs=False)
+                total = _counted(self._shapes(session, shape), self.steps) if total is None else total
+            self.totals[shape] = total
+        return self.totals[shape] if total is None else total
 
     def n_at_once(self, shape):
         "How many of the rows of an array may run together; raises ValueError, in one sentence, where not one may."
         n = shape[0]
         while True:
-            values = self.total(None, n)
-            values = self.total((n, *shape[1:])) if values is None else values
+            values = self.total((n, *shape[1:]))
             if values is not None and values <= _MOST:
                 return n
             if values is None or n == 1:
@@ -395,10 +418,10 @@ class Network:
     def __init__(self, source, providers=CPU):
         data, what = _read(source)
         self.content = _checked(data, what)
-        self.providers = (providers,) if isinstance(providers, str) else tuple(providers)
+        self.providers = tuple(providers) if isinstance(providers, (list, tuple)) else (providers,)
         _check_providers(self.providers)
         self._sizes = _Sizes(self.content, what)
-        self._session = _session(self.content, what, self.providers, folds=self._sizes.are_known)
+        self._session = _session(self.content, what, self.providers, folds=self._sizes.folds)
         self._input = self._session.get_inputs()[0]
         self._names = [output.name for output in self._session.get_outputs()]
         shapes = {output.name: _shape(output) for output in self._session.get_outputs()}
