@@ -61,6 +61,17 @@ def _inside(data, *path):
         if number == path[0]:
             yield from _inside(value, *path[1:]) if path[1:] else [value]
 
+@contextlib.contextmanager
+def _reading(what):
+    "Meanwhile, whatever a damaged file leads to is a ValueError, in one sentence."
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, StopIteration) as error:
+        raise ValueError(
+            f"expected a network in the ONNX format in {what}, got something else, or a damaged file: "
+            "write it with Network.from_keras(model).save, or export it from your framework"
+        ) from error
+
 # %% ../nbs/03a_networks.ipynb #47f7aa26
 _OPERATORS = frozenset(
     "Abs Add AveragePool BatchNormalization Cast Clip Concat Constant Conv ConvTranspose DepthToSpace Div Dropout Elu Erf "
@@ -95,12 +106,17 @@ def _whole_numbers(attribute):
             yield value
 
 
+def _word(text):
+    "The beginning of a text in a file, on one line whatever it is."
+    return repr(str(text[:40], errors="replace"))[1:-1]
+
+
 def _strange_node(node):
     "Why a node must not run, in a few words; None if it may."
     for domain in _inside(node, _DOMAIN):
         if bytes(domain) not in _STANDARD:
-            return f"operators of the kind {str(bytes(domain[:40]), errors='replace')}"
-    kinds = [str(operator[:40], errors="replace") for operator in _inside(node, _OPERATOR)]
+            return f"operators of the kind {_word(domain)}"
+    kinds = [_word(operator) for operator in _inside(node, _OPERATOR)]
     for kind in kinds:
         if kind not in _OPERATORS:
             return f"the operator {kind}"
@@ -133,15 +149,10 @@ def _refused(data):
 # %% ../nbs/03a_networks.ipynb #4bb1627c
 def _checked(data, what):
     "The bytes of an ONNX file that may run; raises ValueError, in one sentence, for any other."
-    try:
+    with _reading(what):
         if not all(any(True for _ in _inside(data, _GRAPH, part)) for part in (_NODE, _INPUT, _OUTPUT)):
             raise ValueError("no graph")
         reason = _refused(memoryview(data))
-    except (ValueError, IndexError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"expected a network in the ONNX format in {what}, got something else, or a damaged file: "
-            "write it with Network.from_keras(model).save, or export it from your framework"
-        ) from error
     if reason is None:
         return data
     raise ValueError(
@@ -205,12 +216,19 @@ def _session(data, what, providers=CPU, folds=True, runs=True):
         options.add_session_config_entry("session.disable_prepacking", "1")
     more = {} if folds else {"disabled_optimizers": ["ConstantFolding"]}
     try:
-        return runtime.InferenceSession(data, options, providers=list(providers), **more)
+        session = runtime.InferenceSession(data, options, providers=list(providers), enable_fallback=0, **more)
     except Exception as error:  # onnxruntime has a class of its own for each kind of failure
         raise ValueError(
             f"expected a network that onnxruntime can run in {what}, got one that it refuses "
             f"({' '.join(str(error).split()):.200}): export it again"
         ) from error
+    absent = [name for name in providers if name not in session.get_providers()]
+    if not absent:
+        return session
+    raise ValueError(
+        f"expected onnxruntime to run {what} on {', '.join(providers)}, got {', '.join(absent)} without the libraries "
+        "or the device that it needs: look whether they are there, or take the CPU"
+    )
 
 # %% ../nbs/03a_networks.ipynb #87b8a52c
 def _shape(tensor):
@@ -262,7 +280,7 @@ def _entrance(declared, shape):
 def _declared_shape(declared):
     "The shape of an input as the file has it; a first axis of open length is called rows."
     sides = [next(_inside(side, 1), 0) for side in _inside(declared, 2, 1, 2, 1)]
-    return [side if 0 < side < 2**31 else None if i else "rows" for i, side in enumerate(sides)]
+    return [side if 0 < side < 2**63 else None if i else "rows" for i, side in enumerate(sides)]
 
 # %% ../nbs/03a_networks.ipynb #6cbc6cac
 def _laid_open(data, shape=None):
@@ -306,7 +324,7 @@ def _constants(steps, names):
 # %% ../nbs/03a_networks.ipynb #6c5326f2
 def _scratch(kind, taken, given):
     "Values that a convolution keeps beside its result: every pixel of the smaller picture with a whole kernel."
-    if kind == "ConvTranspose" or kind == "Conv" and len(given) > 5:  # others work strip by strip
+    if len(taken) > 1 and (kind == "ConvTranspose" or kind == "Conv" and len(given) > 5):  # others work strip by strip
         return prod(taken[1][1:]) * prod((taken[0] if kind == "ConvTranspose" else given)[2:])
     return 0
 
@@ -317,7 +335,7 @@ def _counted(shapes, steps, n=None):
         sizes[name] = [n if side == "rows" and n else side for side in sides]
         if not all(isinstance(side, int) and side >= 0 for side in sizes[name]):
             return None
-    scratch = (_scratch(kind, [sizes.get(name, ()) for name in a], sizes[b[0]]) for kind, a, b in steps)
+    scratch = (_scratch(kind, [sizes.get(name, ()) for name in a], sizes.get("".join(b[:1]), ())) for kind, a, b in steps)
     return sum(map(prod, sizes.values())) + sum(scratch)
 
 # %% ../nbs/03a_networks.ipynb #193f03e5
@@ -328,8 +346,10 @@ class _Sizes:
     "How many values a network computes, told before it does."
 
     def __init__(self, data, what):
-        self.data, self.what, self.steps, self.totals = data, what, list(_steps(data)), {}
-        session = _session(_laid_open(data), what, folds=False, runs=False)
+        self.data, self.what, self.totals = data, what, {}
+        with _reading(what):
+            self.steps, laid_open = list(_steps(data)), _laid_open(data)
+        session = _session(laid_open, what, folds=False, runs=False)
         _check_ends(session, what)
         self.input, self.input_shape = session.get_inputs()[0].name, _shape(session.get_inputs()[0])
         self.open = self._shapes(session, ("rows", *self.input_shape[1:]))
@@ -360,7 +380,7 @@ class _Sizes:
             if values is not None and values <= _MOST:
                 return n
             if values is None or n == 1:
-                size = "only shows when they run" if values is None else f"is {values:.1e} values for a single row"
+                size = "only shows when they run" if values is None else f"is {values:.1e} values for the fewest rows"
                 raise ValueError(
                     f"expected a network whose results have at most {_MOST:,} values in {self.what}, got one whose size "
                     f"{size}: if you trust it, run it yourself, in a function"
