@@ -519,7 +519,9 @@ class Network:
         -------
         keras.Model
         """
-        return _rebuilt(self.content)
+        model = _rebuilt(self.content)
+        _check_alike(model, self)  # a changed file may hold nodes that no layer stands for
+        return model
 
 # %% ../nbs/03a_networks.ipynb #a7ff203d
 def keras_layer():
@@ -719,6 +721,8 @@ _WRITERS = {
 # %% ../nbs/03a_networks.ipynb #b5d91534
 def _outputs_of(model):
     "Output tensors of a model by name."
+    if isinstance(model, load_keras().Sequential):
+        return {model.layers[-1].name: model.outputs[0]}
     outputs = model.output
     if isinstance(outputs, dict):
         return dict(outputs)
@@ -791,38 +795,55 @@ def _rows_for(model, n=4):
     return (rng.random(shape) if len(shape) == 4 else rng.standard_normal(shape)).astype(np.float32)
 
 
+def _answers(network, rows, names):
+    "What a Keras model or a network answers, arrays by name."
+    given = network(rows, training=False) if is_keras(network) else network(rows)
+    if not isinstance(given, dict):
+        given = dict(zip(names, given if isinstance(given, (list, tuple)) else [given]))
+    return {name: _as_numpy(values) for name, values in given.items()}
+
+
 def _difference(model, network):
     "Largest difference between a Keras model's and a network's answers, in units of the largest answer, or of 1."
-    rows = _rows_for(model)
-    pairs = [output_of(either, rows) for either in (model, network)]
-    pairs = zip(*(answer.values() if isinstance(answer, dict) else [answer] for answer in pairs))
-    return max(float(np.abs(a - b).max() / max(1, np.abs(a).max())) for a, b in pairs)
+    rows, names = _rows_for(model), [*_outputs_of(model)]
+    ours, theirs = (_answers(either, rows, names) for either in (model, network))
+    if ours.keys() != theirs.keys() or any(ours[name].shape != theirs[name].shape for name in ours):
+        return np.inf
+    return max(float(np.abs(ours[name] - theirs[name]).max() / max(1, np.abs(ours[name]).max())) for name in ours)
+
+# %% ../nbs/03a_networks.ipynb #a56fffcd
+def _check_alike(model, network):
+    "Raise ValueError, in one sentence, unless a Keras model and a network answer the same."
+    away = _difference(model, network)
+    if not away <= 1e-5:
+        raise ValueError(
+            f"expected the network of {model.name} to answer in ONNX as it does in Keras, got a difference of {away:.1e}: "
+            "take standard layers in float32, and look for weights that are not finite"
+        )
 
 
 def _written(model, float16):
     "A Keras model as the bytes of an ONNX file; raises ValueError, in one sentence, for one that cannot be written."
+    onnx = import_extra("onnx")
     try:
         graph = _graph_of(model)
-    except (ValueError, AttributeError) as error:
+        whole, stored = (_file(graph, model, half) for half in (False, float16))
+    except (ValueError, TypeError, AttributeError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ValueError(
             "expected a chain of Dense, Conv2D, Conv2DTranspose, BatchNormalization, Flatten, Reshape, Dropout, LeakyReLU, "
-            f"ReLU and Activation layers in {getattr(model, 'name', model)!s:.80}, got {error}: "
+            f"ReLU and Activation layers in {getattr(model, 'name', model)!s:.80}, got {' '.join(str(error).split()):.200}: "
             "export it with your own tools, and pass the .onnx file"
         ) from error
-    away = _difference(model, Network(_file(graph, model, float16=False)))
-    if not away <= 1e-5:
-        raise ValueError(
-            f"expected the network of {model.name} to answer in ONNX as it does in Keras, got a difference of {away:.1e}: "
-            "train it in float32 or look for weights that are not finite"
-        )
-    return _file(graph, model, float16)
+    _check_alike(model, Network(whole))
+    _check_alike(_rebuilt(stored), Network(stored))  # with weights rounded alike
+    return stored
 
 # %% ../nbs/03a_networks.ipynb #bb6b9853
 def _layer(node, weights):
     "The Keras layer of a node, and its weights in Keras' order; None for a node that only moves axes."
     onnx, layers = import_extra("onnx"), load_keras().layers
     given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-    kind, name = node.op_type, node.name.replace("/", "_")
+    kind, name = node.op_type, node.name.replace("/", ".")
     if kind in ("Conv", "ConvTranspose"):
         kernel = weights[0].transpose(2, 3, 1, 0)
         padding = "same" if any(given.get("pads", ())) else "valid"
@@ -836,7 +857,7 @@ def _layer(node, weights):
         shape = [int(side) for side in weights[0][1:]]
         return (layers.Reshape(shape, name=name) if shape[1:] else layers.Flatten("channels_last", name=name)), []
     if kind == "LeakyRelu":
-        return layers.LeakyReLU(negative_slope=round(given["alpha"], 6), name=name), []
+        return layers.LeakyReLU(negative_slope=float(str(np.float32(given["alpha"]))), name=name), []
     if kind == "Clip":
         return layers.ReLU(max_value=float(weights[1]), name=name), []
     if kind in _FUNCTIONS.values():
@@ -844,20 +865,14 @@ def _layer(node, weights):
     return None
 
 # %% ../nbs/03a_networks.ipynb #675050b7
-def _rebuilt(data):
-    "The Keras model of an ONNX file of this project; raises ValueError, in one sentence, for others."
+def _model_of(graph):
+    "The Keras model of an ONNX graph of this project."
     onnx, keras = import_extra("onnx"), load_keras()
-    read = onnx.load_model_from_string(data)
-    if read.producer_name != _PRODUCER:
-        raise ValueError(
-            "expected an ONNX file that Network.from_keras wrote, got one from "
-            f"{read.producer_name or 'an unknown writer'}: take it back to the framework that it comes from"
-        )
-    values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in read.graph.initializer}
-    shape = [side.dim_value for side in read.graph.input[0].type.tensor_type.shape.dim[1:]]
+    values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    shape = [side.dim_value for side in graph.input[0].type.tensor_type.shape.dim[1:]]
     inputs = keras.Input(shape, name="rows")
     tensors, outputs, filled = {"rows": inputs}, {}, []
-    for node in read.graph.node:
+    for node in graph.node:
         if node.op_type == "Cast":
             values[node.output[0]] = values[node.input[0]].astype(np.float32)
             continue
@@ -866,8 +881,21 @@ def _rebuilt(data):
             tensor = made[0](tensor)
             filled.append(made)
         tensors[node.output[0]] = tensor
-    outputs = {output.name: tensors[output.name] for output in read.graph.output}
-    model = keras.Model(inputs, outputs if len(outputs) > 1 else next(iter(outputs.values())), name=read.graph.name)
+    outputs = {output.name: tensors[output.name] for output in graph.output}
+    model = keras.Model(inputs, outputs if len(outputs) > 1 else next(iter(outputs.values())), name=graph.name)
     for layer, weights in filled:
         layer.set_weights(weights)
     return model
+
+def _rebuilt(data):
+    "The Keras model of an ONNX file of this project; raises ValueError, in one sentence, for others."
+    read = import_extra("onnx").load_model_from_string(data)
+    try:
+        if read.producer_name != _PRODUCER:
+            raise ValueError(f"one from {read.producer_name or 'an unknown writer'}")
+        return _model_of(read.graph)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise ValueError(
+            "expected an ONNX file that Network.from_keras wrote, got "
+            f"{' '.join(str(error).split()) or 'a changed one':.200}: take it back to the framework that it comes from"
+        ) from error
