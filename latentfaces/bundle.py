@@ -185,7 +185,7 @@ class Bundle(_Shown):
 
     @cached_property
     def moments(self) -> Moments:
-        return self.sampler.moments_ if _has_sampler(self.path) else Moments().partial_fit(self.z)
+        return self.sampler.moments_ if _has_sampler(self) else Moments().partial_fit(self.z)
 
     @property
     def latent_dim(self) -> int:
@@ -304,6 +304,10 @@ def _checked_attributes(attributes, names, n):
             "expected attributes in the order of the images' names, got other names or another order: "
             "pass attributes.loc[names]"
         )
+    attributes = attributes.set_axis(attributes.columns.astype(str), axis=1)
+    if attributes.columns.has_duplicates:
+        twice = attributes.columns[attributes.columns.duplicated()][0]
+        raise ValueError(f"expected attributes under names of their own, got {twice} twice: leave one out")
     return attributes.set_axis(names, axis=0) if len(names) else attributes.reset_index(drop=True)
 
 # %% ../nbs/04_bundle.ipynb #53fb8677
@@ -357,9 +361,19 @@ def _as_keras(name, network):
     )
 
 # %% ../nbs/04_bundle.ipynb #2769febb
+def _one_output(network, rows):
+    "What a network or function makes of rows; raises ValueError, in one sentence, where that is several arrays."
+    output = output_of(network, rows)
+    if not isinstance(output, dict):
+        return output
+    raise ValueError(
+        f"expected a network with one output, got one with {', '.join(output)}: wrap it in a function that gives one of them"
+    )
+
+
 def _painted(decoder, z):
     "Images, float32 in [0, 1], that a decoder paints; raises ValueError where it paints something else."
-    faces = output_of(decoder, z)
+    faces = _one_output(decoder, z)
     if faces.ndim != 4 or len(faces) != len(z) or faces.shape[-1] != 3:
         colours_first = faces.ndim == 4 and faces.shape[1] == 3
         remedy = ", lambda z: np.moveaxis(decoder(z), 1, -1)" if colours_first else " in a function that does"
@@ -422,7 +436,7 @@ def _encoded(encoder, images, latent_dim, batch_size=256):
         return np.zeros((0, latent_dim), np.float32)
 
     def encode(rows):
-        z = output_of(encoder, to_float(rows))
+        z = _one_output(encoder, to_float(rows))
         if z.shape == (len(rows), latent_dim):
             return _single(z)
         raise ValueError(
@@ -513,7 +527,7 @@ def _write_files(bundle, folder, size):
     history = "" if bundle.history is None else bundle.history.to_csv(index=False, lineterminator="\n")
     (folder / "history.csv").write_text(history, encoding="utf-8")
     with contextlib.suppress(ValueError):  # some points are too few, or too much alike, to draw others from
-        bundle.sampler.save(folder / _SAMPLER)
+        _sampler_to_save(bundle).save(folder / _SAMPLER)
     config = bundle.config | {
         "format": _FORMAT,
         "size": size,
@@ -530,7 +544,7 @@ def _packed(attributes):
     "Attributes as arrays for a file: eight to a byte, and their names."
     if attributes is None:
         return {}
-    return {"attributes": np.packbits(attributes, axis=1), "attribute_names": attributes.columns.to_numpy(str)}
+    return {"attributes": np.packbits(attributes.to_numpy(bool), axis=1), "attribute_names": attributes.columns.to_numpy(str)}
 
 # %% ../nbs/04_bundle.ipynb #b38441f2
 def _behind_links(path):
@@ -608,7 +622,7 @@ def _read_config(folder):
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         sums = dict(config["sha256"])
-        written_as, _ = config["format"], (config["size"], config["latent_dim"])
+        written_as, *_ = (int(config[name]) for name in ("format", "size", "latent_dim"))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
             f"expected the settings of a bundle in {folder / 'config.json'}, got a damaged file: get the bundle again"
@@ -657,8 +671,7 @@ def load_bundle(path=None, providers=CPU) -> Bundle:
     folder = _PRETRAINED if path is None else expand_path(path)
     _check_folder(folder)
     config = _read_config(folder)
-    arrays = read_arrays(folder / "latents.npz")
-    z, names = arrays["z"], arrays["names"]
+    z, names = _arrays(folder, "z", "names")
     if z.ndim != 2 or z.shape[1] != config["latent_dim"] or len(names) not in (0, len(z)):
         raise ValueError(
             f"expected z-points of shape (n, {config['latent_dim']}) and n names or none in {folder}, "
@@ -676,21 +689,35 @@ def _load_history(folder):
     return pd.read_csv(folder / "history.csv", engine="python")  # which reads every digit
 
 
+def _arrays(folder, *names):
+    "Arrays of a bundle's latents.npz by their names; raises ValueError, in one sentence, where they are not there."
+    arrays = read_arrays(folder / "latents.npz")
+    if {*names} <= arrays.keys():
+        return [arrays[name] for name in names]
+    raise ValueError(
+        f"expected {', '.join(names)} in {folder / 'latents.npz'}, got {', '.join(arrays) or 'nothing'}: get the bundle again"
+    )
+
+
 def _load_attributes(folder):
     "The attributes in a bundle's folder, a DataFrame; None where there are none."
-    arrays = {} if folder is None else read_arrays(folder / "latents.npz")
-    if "attributes" not in arrays:
+    if folder is None or "attributes" not in read_arrays(folder / "latents.npz"):
         return None
     import pandas as pd
 
-    names = arrays["attribute_names"]
-    values = np.unpackbits(arrays["attributes"], axis=1, count=len(names)).astype(bool)
-    return _checked_attributes(pd.DataFrame(values, columns=names), arrays["names"], len(arrays["z"]))
+    z, image_names, packed, names = _arrays(folder, "z", "names", "attributes", "attribute_names")
+    if packed.dtype != np.uint8 or names.ndim != 1 or packed.shape != (len(z), -(-len(names) // 8)):
+        raise ValueError(
+            f"expected attributes packed in {len(z)} rows in {folder}, got {packed.dtype} of shape {packed.shape} "
+            f"for {names.shape} names: get the bundle again"
+        )
+    values = np.unpackbits(packed, axis=1, count=len(names)).astype(bool)
+    return _checked_attributes(pd.DataFrame(values, columns=names), image_names, len(z))
 
 
-def _has_sampler(folder):
-    "Does a fitted sampler lie in the folder?"
-    return folder is not None and (folder / _SAMPLER).is_file()
+def _has_sampler(bundle):
+    "Does a fitted sampler lie in the folder, and was its sum looked at when the bundle was read?"
+    return bundle.path is not None and _SAMPLER in bundle.config.get("sha256", ())
 
 
 def _default_sampler(bundle):
@@ -698,15 +725,26 @@ def _default_sampler(bundle):
     # a later chapter, asked for by its name when a bundle is drawn from, as drawn faces are when they are
     from latentfaces.sampling import EllipticSampler
 
-    if not _has_sampler(bundle.path):
+    if not _has_sampler(bundle):
         return EllipticSampler().fit(bundle.z)
     sampler = EllipticSampler.load(bundle.path / _SAMPLER)
-    if sampler.n_features_in_ == bundle.latent_dim:
+    shape = sampler.moments_.count, sampler.n_features_in_
+    if shape == bundle.z.shape and _is_default(sampler):
         return sampler
     raise ValueError(
-        f"expected a sampler for {bundle.latent_dim} dimensions in {bundle.path}, got one for "
-        f"{sampler.n_features_in_}: get the bundle again"
+        f"expected the default sampler, fitted to z-points of shape {bundle.z.shape}, in {bundle.path}, got {sampler} "
+        f"for {shape}: get the bundle again"
     )
+
+
+def _is_default(sampler):
+    "Has a sampler the settings that its class has by itself?"
+    return sampler.get_params() == type(sampler)().get_params()
+
+
+def _sampler_to_save(bundle):
+    "The sampler of a bundle; a new one where somebody has changed the settings of that."
+    return bundle.sampler if _is_default(bundle.sampler) else type(bundle.sampler)().fit(bundle.z)
 
 # %% ../nbs/04_bundle.ipynb #e891a89e
 class ReconstructionScores(NamedTuple):
