@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['face_sheet']
 
-# %% ../nbs/01d_pictures.ipynb #45743e14
+# %% ../nbs/01d_pictures.ipynb #fdbfd837
 import io
 from math import ceil
 
@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .core import check_count, to_uint8
 
-# %% ../nbs/01d_pictures.ipynb #7751d77d
+# %% ../nbs/01d_pictures.ipynb #02df7bd1
 def _pasted(faces, columns, gap):
     "Faces, uint8, in one array, row by row, with white between and around them."
     height, width = np.add(faces.shape[1:3], gap)
@@ -25,7 +25,7 @@ def _pasted(faces, columns, gap):
         sheet[top : top + height - gap, left : left + width - gap] = face
     return sheet
 
-# %% ../nbs/01d_pictures.ipynb #de7d2815
+# %% ../nbs/01d_pictures.ipynb #f857d8a8
 def _titled(sheet, title, letters):
     "A sheet below a line of text, in letters of so many pixels; as wide as both need, the text at most 1,000 pixels."
     words = " ".join(title.split())  # on one line
@@ -38,7 +38,7 @@ def _titled(sheet, title, letters):
     picture.paste(Image.fromarray(sheet), (0, top))
     return np.array(picture)
 
-# %% ../nbs/01d_pictures.ipynb #10ab9fd3
+# %% ../nbs/01d_pictures.ipynb #8053e042
 def face_sheet(faces, columns: int = 20, title: str = "", gap: int = 2) -> np.ndarray:
     """Paste faces into one picture, row by row, pixel by pixel, without a figure.
 
@@ -69,7 +69,7 @@ def face_sheet(faces, columns: int = 20, title: str = "", gap: int = 2) -> np.nd
     """
     return _titled(_pasted(to_uint8(faces), columns, gap), title, letters=13)
 
-# %% ../nbs/01d_pictures.ipynb #74dce5dd
+# %% ../nbs/01d_pictures.ipynb #51d0ad2c
 def _enlarged_sheet(faces, columns, title):
     "A sheet of faces up to three times as large, as long as a row is at most 1,100 pixels wide; each smooth by itself."
     faces = to_uint8(faces)
@@ -79,7 +79,7 @@ def _enlarged_sheet(faces, columns, title):
     large = [Image.fromarray(face).resize(size, Image.Resampling.LANCZOS) for face in faces]
     return _titled(_pasted(np.stack(large), columns, gap=4), title, letters=20)
 
-# %% ../nbs/01d_pictures.ipynb #e5a3194e
+# %% ../nbs/01d_pictures.ipynb #21848025
 def face_picture(faces, columns: int = 8, title: str = "", enlarged: bool = True) -> bytes:
     """Faces as the bytes of a PNG file.
 
