@@ -63,7 +63,8 @@ def images_of(source, count):
 def train_ours(images, train, held, epochs, dtype, optimizer):
     "Train with the other defaults of `train_autoencoder`, as `latentfaces train` does, checkpoints included."
     from latentfaces.bundle import Bundle, reconstruction_error
-    from latentfaces.training import ImageSubset, train_autoencoder
+    from latentfaces.images import ImageSubset
+    from latentfaces.training import train_autoencoder
     train, held = ImageSubset(images, train), ImageSubset(images, held)
     with tempfile.TemporaryDirectory() as folder:
         encoder, decoder, history = train_autoencoder(train, held, folder, epochs=epochs, dtype=dtype, optimizer=optimizer, progress=False)

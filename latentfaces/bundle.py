@@ -16,7 +16,6 @@ import json
 import os
 import platform
 import shutil
-import sys
 import tempfile
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -33,6 +32,7 @@ from latentfaces.core import (
     check_latents,
     check_output,
     expand_path,
+    import_extra,
     in_batches,
     load_keras,
     progress_bar,
@@ -40,32 +40,33 @@ from latentfaces.core import (
     to_float,
     to_uint8,
 )
-from .images import default_crop, load_images
-from .labels import split_indices
+from .images import ImageSubset, data_fingerprint, default_crop, load_images
+from .labels import load_attributes, split_indices
+from .moments import Moments
+from .networks import CPU, Network, is_keras, keras_layer, output_of
 
 # %% ../nbs/04_bundle.ipynb #20364abf
-_FILES = ("encoder.keras", "decoder.keras", "latents.npz", "history.csv")
-_FORMAT = 1
+_FORMAT = 2
+_FILES_OF = {  # a bundle's files by its format; a fitted sampler lies beside those that have one
+    1: ("encoder.keras", "decoder.keras", "latents.npz", "history.csv"),
+    2: ("encoder.onnx", "decoder.onnx", "latents.npz", "history.csv"),
+}
+_SAMPLER = "sampler.npz"
 _PRETRAINED = Path(latentfaces.__file__).parent / "pretrained"
 #: The bundle that the chapters read: the folder in the environment variable LATENTFACES_BUNDLE; None: the pretrained.
 BUNDLE = os.environ.get("LATENTFACES_BUNDLE") or None
 
 # %% ../nbs/04_bundle.ipynb #4bc81241
-def _drawn(z, n=10, shrunk=0.7):
-    "Random vectors with the mean of the z-points and their covariance, shrunk; the same ones every time."
-    mean = z.mean(axis=0, dtype=np.float64)
-    weights = np.random.default_rng(0).standard_normal((n, min(len(z), 1000)))
-    return mean + shrunk * weights @ (z[: weights.shape[1]] - mean) / weights.shape[1] ** 0.5
-
-
 def _strip(bundle):
     "Ten drawn faces side by side in HTML; nothing for fewer than 100 z-points, or a decoder that is not ours to call."
-    if len(bundle.z) < 100 or bundle.path is None and not _is_keras(vars(bundle).get("decoder")):
+    ours = bundle.path is not None or isinstance(vars(bundle).get("decoder"), (keras_layer(), Network))
+    if len(bundle.z) < 100 or not ours:
         return ""
     from PIL import Image
 
     file = io.BytesIO()
-    Image.fromarray(np.hstack(to_uint8(bundle.decode(_drawn(bundle.z))))).save(file, "JPEG", quality=90)
+    faces = bundle.decode(bundle.sampler.sample(10, random_state=0))
+    Image.fromarray(np.hstack(to_uint8(faces))).save(file, "JPEG", quality=90)
     source = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
     return (
         f'<br><img style="width: 640px; max-width: 100%" alt="ten decoded vectors" src="{source}">'
@@ -102,19 +103,29 @@ class Bundle(_Shown):
         Names of the images, one per z-point, or none at all.
     config : dict or None
         Sizes, recipe, data, versions and scores, as config.json has them.
-    encoder : keras.Model, callable or None
-        From images, float32 in [0, 1], (n, size, size, 3), to z-vectors; None: read from `path` when first used.
-    decoder : keras.Model, callable or None
-        From z-vectors, float32, to images in [0, 1]; None: read from `path` when first used.
+    encoder : Network, path, keras.Model, callable or None
+        From images, float32 in [0, 1], (n, size, size, 3), to z-vectors; a path is that of an .onnx file; None: read
+        from `path` when first used.
+    decoder : Network, path, keras.Model, callable or None
+        From z-vectors, float32, to images in [0, 1]; a path is that of an .onnx file; None: read from `path` when first
+        used.
     history : pandas.DataFrame or None
         A row per epoch: epoch, train_mse, held_out_mse, seconds; None: read from `path` when first used.
     path : str, path or None
         Folder that the bundle was read from.
+    attributes : DataFrame or None
+        What is known of the images, bool, a row per z-point; None: read from `path` when first used.
+    providers : sequence of str
+        Where networks that are read from files run: onnxruntime's execution providers, in the order of preference.
 
     Attributes
     ----------
     latent_dim : int
         Number of components of a z-point.
+    sampler : EllipticSampler
+        With its default settings, fitted to the z-points, or read from `path`.
+    moments : Moments
+        Of the z-points.
 
     Examples
     --------
@@ -126,29 +137,55 @@ class Bundle(_Shown):
     (3, 8, 8, 3)
     """
 
-    def __init__(self, z, names=None, config: dict = None, encoder=None, decoder=None, history=None, path=None):
+    def __init__(
+        self,
+        z,
+        names=None,
+        config: dict = None,
+        encoder=None,
+        decoder=None,
+        history=None,
+        path=None,
+        attributes=None,
+        providers=CPU,
+    ):
         self.z = _single(z)
         self.names = _checked_names(names, len(self.z))
         self.config = config or {}
         self.path = None if path is None else expand_path(path)
+        self._providers = providers
         if encoder is not None:
-            self.encoder = _checked_network("encoder", encoder, self.latent_dim)
+            self.encoder = _checked_network("encoder", encoder, self.latent_dim, providers)
         if decoder is not None:
-            self.decoder = _checked_network("decoder", decoder, self.latent_dim)
+            self.decoder = _checked_network("decoder", decoder, self.latent_dim, providers)
         if history is not None:
             self.history = history
+        if attributes is not None:
+            self.attributes = _checked_attributes(attributes, self.names, len(self.z))
 
     @cached_property
     def encoder(self):
-        return _load_network(self.path, "encoder", self.config)
+        return _load_network(self.path, "encoder", self.config, self._providers)
 
     @cached_property
     def decoder(self):
-        return _load_network(self.path, "decoder", self.config)
+        return _load_network(self.path, "decoder", self.config, self._providers)
 
     @cached_property
     def history(self):
         return _load_history(self.path)
+
+    @cached_property
+    def attributes(self):
+        return _load_attributes(self.path)
+
+    @cached_property
+    def sampler(self):
+        return _default_sampler(self)
+
+    @cached_property
+    def moments(self) -> Moments:
+        return self.sampler.moments_ if _has_sampler(self.path) else Moments().partial_fit(self.z)
 
     @property
     def latent_dim(self) -> int:
@@ -192,6 +229,20 @@ class Bundle(_Shown):
         _check_shape("z-vectors", z.shape, (self.latent_dim,))
         return decode_with(self.decoder, z, batch_size)
 
+    def keras_models(self) -> tuple:
+        """The two networks as Keras models, to train on or look inside; they need `latentfaces[train]`.
+
+        Raises TypeError or ValueError, in one sentence, for networks that are plain functions or came from elsewhere.
+
+        Returns
+        -------
+        encoder : keras.Model
+            From images to z-vectors.
+        decoder : keras.Model
+            From z-vectors to images.
+        """
+        return _as_keras("encoder", self.encoder), _as_keras("decoder", self.decoder)
+
     def save(self, path) -> Path:
         """Write the bundle to a folder, whole or not at all.
 
@@ -234,6 +285,27 @@ def _checked_names(names, n):
         )
     return names.ravel()
 
+def _checked_attributes(attributes, names, n):
+    "A table of true and false with a row per z-point; raises TypeError or ValueError, in one sentence, for another."
+    import pandas as pd
+
+    if not isinstance(attributes, pd.DataFrame) or not (attributes.dtypes == bool).all():
+        raise TypeError(
+            f"expected as attributes a table of true and false, got {type(attributes).__name__}: "
+            "load_attributes reads CelebA's, and (table > 0) makes one of numbers"
+        )
+    if len(attributes) != n:
+        raise ValueError(
+            f"expected attributes for each of the {n} z-points, got {len(attributes)} rows: take those of the images, "
+            "in their order"
+        )
+    if len(names) and not isinstance(attributes.index, pd.RangeIndex) and list(attributes.index) != list(names):
+        raise ValueError(
+            "expected attributes in the order of the images' names, got other names or another order: "
+            "pass attributes.loc[names]"
+        )
+    return attributes.set_axis(names, axis=0) if len(names) else attributes.reset_index(drop=True)
+
 # %% ../nbs/04_bundle.ipynb #53fb8677
 def _known_shape(network, side):
     "The `input_shape` or `output_shape` of a network for one row; None where it has none, like a function."
@@ -246,11 +318,14 @@ def _known_shape(network, side):
     return tuple(shape[1:]) if isinstance(shape, tuple) else None
 
 
-def _checked_network(name, network, latent_dim):
+def _checked_network(name, network, latent_dim, providers=CPU):
     "A network or function that fits the z-points as far as it tells; raises TypeError or ValueError for another."
+    if isinstance(network, (str, Path)):
+        network = Network(network, providers)
     if not callable(network):
         raise TypeError(
-            f"expected as {name} something that can be called, got {network!r:.80}: pass a network or a function"
+            f"expected as {name} something that can be called, got {network!r:.80}: "
+            "pass a network, a function, or the path of an .onnx file"
         )
     known = _known_shape(network, "output_shape" if name == "encoder" else "input_shape")
     if known in (None, (None,), (latent_dim,)):
@@ -270,28 +345,21 @@ def _check_shape(what, shape, expected):
         )
 
 # %% ../nbs/04_bundle.ipynb #25c1d597
-def _is_keras(network):
-    "Is it a Keras model? Whoever holds one has Keras loaded already."
-    keras = sys.modules.get("keras")
-    return keras is not None and isinstance(network, keras.Layer)
-
-
-def _output(network, rows):
-    "A network's output as an array; called directly, as compiling it for the last batch takes longer than it saves."
-    output = network(rows, training=False) if _is_keras(network) else network(rows)
-    if isinstance(output, list) and len(output) == 1 and _is_keras(network):
-        output = output[0]
-    if "keras" in sys.modules and load_keras().ops.is_tensor(output):
-        return load_keras().ops.convert_to_numpy(output)
-    for step in ("detach", "cpu", "numpy"):  # as PyTorch's own tensors need them
-        if hasattr(output, step):
-            output = getattr(output, step)()
-    return as_array(output, "the output of a network")
+def _as_keras(name, network):
+    "A network as a Keras model; raises TypeError for a plain function."
+    if is_keras(network):
+        return network
+    if isinstance(network, Network):
+        return network.to_keras()
+    raise TypeError(
+        f"expected as {name} a network that can become a Keras model, got {type(network).__name__}: "
+        "take it from where it was made"
+    )
 
 # %% ../nbs/04_bundle.ipynb #2769febb
 def _painted(decoder, z):
     "Images, float32 in [0, 1], that a decoder paints; raises ValueError where it paints something else."
-    faces = _output(decoder, z)
+    faces = output_of(decoder, z)
     if faces.ndim != 4 or len(faces) != len(z) or faces.shape[-1] != 3:
         colours_first = faces.ndim == 4 and faces.shape[1] == 3
         remedy = ", lambda z: np.moveaxis(decoder(z), 1, -1)" if colours_first else " in a function that does"
@@ -354,7 +422,7 @@ def _encoded(encoder, images, latent_dim, batch_size=256):
         return np.zeros((0, latent_dim), np.float32)
 
     def encode(rows):
-        z = _output(encoder, to_float(rows))
+        z = output_of(encoder, to_float(rows))
         if z.shape == (len(rows), latent_dim):
             return _single(z)
         raise ValueError(
@@ -371,21 +439,14 @@ def _sides(name, network):
     return shapes if name == "encoder" else shapes[::-1]
 
 
-def _load_network(folder, name, config):
-    "Read a network from a bundle's folder, in Keras' safe mode, and check its sizes."
+def _load_network(folder, name, config, providers=CPU):
+    "Read a network from a bundle's folder and check its sizes."
     if folder is None:
         raise ValueError(
             f"expected a bundle with its {name}, got z-points without one: train one, load a whole one, or pass {name}="
         )
-    # here, and not at the top, because it takes seconds, which those who only read z-points need not pay
-    keras = load_keras()
-    try:
-        network = keras.saving.load_model(folder / f"{name}.keras", compile=False, safe_mode=True)
-    except Exception as error:
-        raise ValueError(
-            f"expected a Keras model in {folder / name}.keras, got one that does not load ({error}): "
-            "get the bundle again"
-        ) from error
+    old = config.get("format") == 1
+    network = _load_keras(folder / f"{name}.keras") if old else Network(folder / f"{name}.onnx", providers)
     sides, expected = _sides(name, network), [(config["size"], config["size"], 3), (config["latent_dim"],)]
     if sides == expected:
         return network
@@ -393,17 +454,30 @@ def _load_network(folder, name, config):
         f"expected as {name} a network between {expected[0]} and {expected[1]}, got {sides}: get the bundle again"
     )
 
+
+def _load_keras(path):
+    "A network as the first format had it, in Keras' own, which not every version reads; in the safe mode."
+    try:
+        return load_keras().saving.load_model(path, compile=False, safe_mode=True)
+    except ImportError:
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"expected a Keras model in {path}, got one that this version of Keras does not load ({error}): "
+            "get the bundle again, or save it anew where it loads"
+        ) from error
+
 # %% ../nbs/04_bundle.ipynb #a182f97b
 def _size_to_save(bundle):
-    "Side of the images; raises ValueError unless both networks are Keras models between such images and the z-vectors."
+    "Side of the images; raises ValueError unless both networks can be saved and stand between such images and z-vectors."
     sizes = set()
     for name in ("encoder", "decoder"):
         network = getattr(bundle, name)
         image, vector = _sides(name, network)
         square = image is not None and len(image) == 3 and image[0] == image[1] and image[2] == 3
-        if not _is_keras(network) or not square or None in image or vector != (bundle.latent_dim,):
+        if not isinstance(network, (keras_layer(), Network)) or not square or None in image or vector != (bundle.latent_dim,):
             raise ValueError(
-                f"expected as {name} a Keras model between images (size, size, 3) and z-vectors "
+                f"expected as {name} a Network or Keras model between images (size, size, 3) and z-vectors "
                 f"({bundle.latent_dim},), got {type(network).__name__} between {image} and {vector}: "
                 "only such networks can be saved"
             )
@@ -429,28 +503,34 @@ def sha256(path: Path) -> str:
 
 
 def _write_files(bundle, folder, size):
-    "Write a bundle's files into an empty folder; raises ValueError for a network that cannot be read again."
-    bundle.encoder.save(folder / "encoder.keras")
-    bundle.decoder.save(folder / "decoder.keras")
-    np.savez_compressed(folder / "latents.npz", z=bundle.z, names=bundle.names)
+    "Write a bundle's files into an empty folder; raises ValueError for a network that cannot be written."
+    for name in ("encoder", "decoder"):
+        network = getattr(bundle, name)
+        network = network if isinstance(network, Network) else Network.from_keras(network)
+        network.save(folder / f"{name}.onnx")
+    arrays = {"z": bundle.z, "names": bundle.names} | _packed(bundle.attributes)
+    np.savez_compressed(folder / "latents.npz", **arrays)
     history = "" if bundle.history is None else bundle.history.to_csv(index=False, lineterminator="\n")
     (folder / "history.csv").write_text(history, encoding="utf-8")
+    with contextlib.suppress(ValueError):  # some points are too few, or too much alike, to draw others from
+        bundle.sampler.save(folder / _SAMPLER)
     config = bundle.config | {
         "format": _FORMAT,
         "size": size,
         "latent_dim": bundle.latent_dim,
         "n_points": len(bundle.z),
-        "sha256": {name: sha256(folder / name) for name in _FILES},
+        "sha256": {path.name: sha256(path) for path in sorted(folder.iterdir())},
     }
     for name in ("encoder", "decoder"):
-        try:
-            _load_network(folder, name, config)
-        except ValueError as error:
-            raise ValueError(
-                f"expected as {name} a network that Keras reads again in its safe mode, got one that it refuses: "
-                "build it from Keras' own layers, without Lambda"
-            ) from error
+        _load_network(folder, name, config)
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+
+
+def _packed(attributes):
+    "Attributes as arrays for a file: eight to a byte, and their names."
+    if attributes is None:
+        return {}
+    return {"attributes": np.packbits(attributes, axis=1), "attribute_names": attributes.columns.to_numpy(str)}
 
 # %% ../nbs/04_bundle.ipynb #b38441f2
 def _behind_links(path):
@@ -460,7 +540,7 @@ def _behind_links(path):
 
 def _check_replaceable(folder):
     "Raise FileExistsError for a folder with other files in it than a training or a bundle wrote."
-    ours = {*_FILES, "config.json", "checkpoint.npz", "model_card.md"}
+    ours = {*_FILES_OF[1], *_FILES_OF[2], _SAMPLER, "config.json", "checkpoint.npz", "model_card.md"}
     there = [p.name for p in folder.iterdir()] if folder.is_dir() else []
     if not all(name in ours or name.endswith(".part") for name in there):
         raise FileExistsError(
@@ -491,8 +571,8 @@ def _save(bundle, path):
     return path
 
 # %% ../nbs/04_bundle.ipynb #9d06ddc8
-def _check_files(folder):
-    "Raise FileNotFoundError or NotADirectoryError, in one sentence, for what is no folder of a whole bundle."
+def _check_folder(folder):
+    "Raise FileNotFoundError or NotADirectoryError, in one sentence, for what is no folder of a bundle."
     if not folder.exists():
         raise FileNotFoundError(
             f"expected a bundle's folder, got {folder}, which is not there: train one with `latentfaces train`"
@@ -504,12 +584,17 @@ def _check_files(folder):
             else "give the folder that `latentfaces train` wrote"
         )
         raise NotADirectoryError(f"expected a bundle's folder, got the file {folder}: {advice}")
-    missing = [name for name in ("config.json", *_FILES) if not (folder / name).is_file()]
-    if len(missing) > len(_FILES):
+    known = {*_FILES_OF[1], *_FILES_OF[2], "config.json"}
+    if not any((folder / name).is_file() for name in known):
         raise FileNotFoundError(
             f"expected a bundle's folder, got {folder}, which holds none: "
             "give the folder that `latentfaces train` wrote"
         )
+
+
+def _check_whole(folder, names):
+    "Raise FileNotFoundError, in one sentence, unless files are there."
+    missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise FileNotFoundError(
             f"expected a whole bundle in {folder}, got one without {', '.join(missing)}: "
@@ -519,6 +604,7 @@ def _check_files(folder):
 # %% ../nbs/04_bundle.ipynb #25b1fbad
 def _read_config(folder):
     "The config of a bundle whose files are unchanged; raises ValueError, in one sentence, for another."
+    _check_whole(folder, ["config.json"])
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         sums = dict(config["sha256"])
@@ -527,12 +613,14 @@ def _read_config(folder):
         raise ValueError(
             f"expected the settings of a bundle in {folder / 'config.json'}, got a damaged file: get the bundle again"
         ) from error
-    if written_as != _FORMAT:
+    if written_as not in _FILES_OF:
         raise ValueError(
-            f"expected a bundle of format {_FORMAT} in {folder}, got format {written_as}: "
+            f"expected a bundle of format {' or '.join(map(str, _FILES_OF))} in {folder}, got format {written_as}: "
             "use the version of latentfaces that wrote it"
         )
-    damaged = [name for name in _FILES if sha256(folder / name) != sums.get(name)]
+    names = [*_FILES_OF[written_as], *({_SAMPLER} & {*sums})]
+    _check_whole(folder, names)
+    damaged = [name for name in names if sha256(folder / name) != sums.get(name)]
     if damaged:
         raise ValueError(
             f"expected the files that config.json names in {folder}, "
@@ -541,7 +629,7 @@ def _read_config(folder):
     return config
 
 # %% ../nbs/04_bundle.ipynb #4a08fc3b
-def load_bundle(path=None) -> Bundle:
+def load_bundle(path=None, providers=CPU) -> Bundle:
     """Read a bundle; its networks are read when they are first used.
 
     Raises FileNotFoundError for an incomplete one, ValueError for one that is damaged or of other sizes.
@@ -550,6 +638,8 @@ def load_bundle(path=None) -> Bundle:
     ----------
     path : str, path or None
         Folder of a bundle; None is the pretrained one inside the package.
+    providers : sequence of str
+        Where its networks run: onnxruntime's execution providers, in the order of preference.
 
     Returns
     -------
@@ -565,7 +655,7 @@ def load_bundle(path=None) -> Bundle:
     True
     """
     folder = _PRETRAINED if path is None else expand_path(path)
-    _check_files(folder)
+    _check_folder(folder)
     config = _read_config(folder)
     arrays = read_arrays(folder / "latents.npz")
     z, names = arrays["z"], arrays["names"]
@@ -574,9 +664,9 @@ def load_bundle(path=None) -> Bundle:
             f"expected z-points of shape (n, {config['latent_dim']}) and n names or none in {folder}, "
             f"got {z.shape} and {len(names)}: get the bundle again"
         )
-    return Bundle(z, names, config, path=folder)
+    return Bundle(z, names, config, path=folder, providers=providers)
 
-
+# %% ../nbs/04_bundle.ipynb #56e49f1a
 def _load_history(folder):
     "The history in a bundle's folder, a DataFrame; None where there is none."
     if folder is None or not (folder / "history.csv").stat().st_size:
@@ -584,6 +674,39 @@ def _load_history(folder):
     import pandas as pd  # here, because those who only read z-points need it not
 
     return pd.read_csv(folder / "history.csv", engine="python")  # which reads every digit
+
+
+def _load_attributes(folder):
+    "The attributes in a bundle's folder, a DataFrame; None where there are none."
+    arrays = {} if folder is None else read_arrays(folder / "latents.npz")
+    if "attributes" not in arrays:
+        return None
+    import pandas as pd
+
+    names = arrays["attribute_names"]
+    values = np.unpackbits(arrays["attributes"], axis=1, count=len(names)).astype(bool)
+    return _checked_attributes(pd.DataFrame(values, columns=names), arrays["names"], len(arrays["z"]))
+
+
+def _has_sampler(folder):
+    "Does a fitted sampler lie in the folder?"
+    return folder is not None and (folder / _SAMPLER).is_file()
+
+
+def _default_sampler(bundle):
+    "The elliptic sampler with its default settings, from the bundle's folder, or fitted to its z-points."
+    # a later chapter, asked for by its name when a bundle is drawn from, as drawn faces are when they are
+    from latentfaces.sampling import EllipticSampler
+
+    if not _has_sampler(bundle.path):
+        return EllipticSampler().fit(bundle.z)
+    sampler = EllipticSampler.load(bundle.path / _SAMPLER)
+    if sampler.n_features_in_ == bundle.latent_dim:
+        return sampler
+    raise ValueError(
+        f"expected a sampler for {bundle.latent_dim} dimensions in {bundle.path}, got one for "
+        f"{sampler.n_features_in_}: get the bundle again"
+    )
 
 # %% ../nbs/04_bundle.ipynb #e891a89e
 class ReconstructionScores(NamedTuple):
@@ -666,7 +789,7 @@ def reconstruction_scores(
 def _versions():
     "Versions of what took part in a training."
     found = {"python": platform.python_version()}
-    for name in ("latentfaces", "keras", "numpy", "tensorflow", "tensorflow-cpu", "torch", "jax"):
+    for name in ("latentfaces", "keras", "numpy", "onnx", "onnxruntime", "tensorflow", "tensorflow-cpu", "torch", "jax"):
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
@@ -697,6 +820,14 @@ def _describe(crop, data, recipe, history):
         },
         "versions": _versions(),
     }
+
+
+def _known_attributes(source, names):
+    "Attributes of a source's images, in their order; None where it has no table, or none of all of them."
+    try:
+        return load_attributes(source).loc[names]
+    except (FileNotFoundError, KeyError):
+        return None
 
 # %% ../nbs/04_bundle.ipynb #1bc0ab19
 def train_bundle(
@@ -746,6 +877,7 @@ def train_bundle(
     # here, and not at the top, because Keras takes seconds to import, which those who only read z-points need not pay
     import latentfaces.training as training
 
+    import_extra("onnx")  # without it nothing could be saved
     recipe = training.check_recipe(size, random_state=random_state, **recipe)
     check_count("held_out", held_out)
     if limit is not None:
@@ -756,19 +888,21 @@ def train_bundle(
     images, names = load_images(source, size=size, crop=crop, limit=limit, progress=progress, return_names=True)
     n_held = min(held_out, max(1, len(images) // 10))
     train_idx, held_idx = split_indices(len(images), held_out=n_held, random_state=random_state)
-    train, held = (training.ImageSubset(images, index) for index in (train_idx, held_idx))
+    train, held = (ImageSubset(images, index) for index in (train_idx, held_idx))
+    names_trained = np.asarray(names)[train_idx]
+    attributes = _known_attributes(source, names_trained)
     options = {name: value for name, value in recipe.items() if name != "size"}
-    encoder, decoder, history = training.train_autoencoder(
-        train, held, out, resume=resume, progress=progress, **options
-    )
+    *models, history = training.train_autoencoder(train, held, out, resume=resume, progress=progress, **options)
+    # from here on with the weights as they are stored: z-points and scores are those of the files
+    encoder, decoder = map(Network.from_keras, models)
     z = _encoded(encoder, train, recipe["latent_dim"])
-    bundle = Bundle(z, np.asarray(names)[train_idx], {}, encoder, decoder, history)
+    bundle = Bundle(z, names_trained, {}, encoder, decoder, history, attributes=attributes)
     data = {
         "source": Path(source).name,
         "n_train": len(train),
         "n_held_out": len(held),
         "split_seed": random_state,
-        "fingerprint": training.data_fingerprint(images, names),
+        "fingerprint": data_fingerprint(images, names),
     }
     scores = reconstruction_scores(bundle, train, held, progress)
     bundle.config = _describe(crop, data, recipe, history) | {"scores": scores._asdict()}

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['check_latents', 'check_count', 'check_positive', 'check_share', 'check_choice', 'random_generator', 'batches',
            'in_batches', 'check_images', 'to_float', 'to_uint8', 'check_output', 'replace_file', 'read_arrays', 'warn',
-           'progress_bar', 'load_keras']
+           'progress_bar', 'import_extra', 'load_keras']
 
 # %% ../nbs/00_core.ipynb #cebe5199
 import contextlib
@@ -617,8 +617,30 @@ def silenced():
         yield
 
 # %% ../nbs/00_core.ipynb #c4935b57
+def import_extra(name: str):
+    """Import a package that only some tasks need; raises ImportError, with the command that brings it.
+
+    Parameters
+    ----------
+    name : str
+        The package: keras and onnx come with `latentfaces[train]`, others by their own names.
+
+    Returns
+    -------
+    module
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        wanted = {"keras": "latentfaces[train]", "onnx": "latentfaces[train]"}.get(name, name)
+        missing = getattr(error, "name", None) or name
+        raise ImportError(
+            f"expected an installation with {name}, got one without {missing}: pip install '{wanted}'", name=missing
+        ) from error
+
+
 def load_keras():
-    """Import Keras and its backend without TensorFlow's greetings.
+    """Import Keras and its backend without TensorFlow's greetings; raises ImportError where they are not installed.
 
     The environment variable TF_CPP_MIN_LOG_LEVEL becomes 2 unless it is set.
 
@@ -629,4 +651,4 @@ def load_keras():
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with contextlib.nullcontext() if "keras" in sys.modules else silenced():
-        return import_module("keras")
+        return import_extra("keras")

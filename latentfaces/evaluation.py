@@ -30,6 +30,7 @@ from latentfaces.core import (
     warn,
 )
 from .features import FEATURES, Features, shipped_config
+from .images import ImageSubset, data_fingerprint
 from latentfaces.metrics import (
     attribute_shares,
     density_and_coverage,
@@ -117,8 +118,6 @@ def build_reference(images: np.ndarray, names, bundle: Bundle, features=None, pr
     Reference
         With the images; `attributes` is None where the features know none.
     """
-    from latentfaces.training import ImageSubset
-
     features = Features() if features is None else features
     names = np.asarray(names)
     trained = np.isin(names, bundle.names)
@@ -139,8 +138,6 @@ def build_reference(images: np.ndarray, names, bundle: Bundle, features=None, pr
 # %% ../nbs/12b_evaluation.ipynb #f3da23d7
 def _check_same_images(images, names, bundle):
     "Raise one sentence for other images than those that a bundle was made from; warn where nobody can tell."
-    from latentfaces.training import data_fingerprint
-
     known = bundle.config.get("data", {}).get("fingerprint")
     if known is not None and known == data_fingerprint(images, names):
         return

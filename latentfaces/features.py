@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 import latentfaces
 from .bundle import sha256
@@ -26,6 +27,7 @@ from latentfaces.core import (
     to_uint8,
     to_float,
 )
+from .networks import Network, output_of
 
 # %% ../nbs/12a_features.ipynb #54c26987
 def build_attribute_network(
@@ -143,14 +145,14 @@ def shipped_config() -> dict:
 
 # %% ../nbs/12a_features.ipynb #8dc839f4
 def _load_network(path):
-    "A Keras model from a file, in safe mode."
+    "A network from an .onnx file, or a .keras file in safe mode."
     path = expand_path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"expected a Keras model, got {path}, which is not there: pass the path of a .keras file"
-        )
+    if path.suffix != ".keras" or not path.is_file():
+        return Network(path)
     try:
         return load_keras().saving.load_model(path, compile=False, safe_mode=True)
+    except ImportError:
+        raise
     except Exception as error:
         raise ValueError(
             f"expected a Keras model in {path}, got a file that does not load ({error}): save one with model.save"
@@ -161,6 +163,16 @@ def _pooled(values):
     "Feature vectors (n, d) of a network's output; maps (n, height, width, d) are averaged over the picture."
     values = np.asarray(values, np.float32)
     return values.mean(axis=(1, 2)) if values.ndim == 4 else values.reshape(len(values), -1)
+
+
+def _resized(images, size):
+    "Images, float (n, height, width, 3), at another size, (height, width): bilinear with antialiasing, channel by channel."
+    if None in size or images.shape[1:3] == size:
+        return images
+    flat = np.moveaxis(images, -1, 1).reshape(-1, *images.shape[1:3])
+    bilinear = Image.Resampling.BILINEAR  # Pillow's is antialiased
+    channels = [np.asarray(Image.fromarray(channel).resize(size[::-1], bilinear)) for channel in flat]
+    return np.moveaxis(np.reshape(channels, (len(images), 3, *size)), 1, -1)
 
 # %% ../nbs/12a_features.ipynb #61dbbe3b
 class Prediction(NamedTuple):
@@ -188,16 +200,16 @@ def _check_outputs(shapes, count):
 
 # %% ../nbs/12a_features.ipynb #1b46c7ac
 class Features:
-    """Feature vectors of images by a Keras network, and what it says of each picture.
+    """Feature vectors of images by a network, and what it says of each picture.
 
     Calling it with images gives the vectors. Raises FileNotFoundError or ValueError, in one sentence, for what is no
     network of images.
 
     Parameters
     ----------
-    network : path, keras.Model or None
-        A .keras file or a model that returns one array, or a dict with "features" and perhaps "attributes"; None is the
-        shipped attribute network.
+    network : path, Network, keras.Model or None
+        An .onnx or .keras file or a model that returns one array, or a dict with "features" and perhaps "attributes";
+        None is the shipped attribute network.
     pixel_range : tuple of two floats
         What the network takes for black and white: Keras' Inception wants (-1, 1).
     attribute_names : tuple of str
@@ -221,7 +233,7 @@ class Features:
     def __init__(self, network=None, pixel_range=(0.0, 1.0), attribute_names=()):
         self.is_shipped = network is None
         if self.is_shipped:
-            network, attribute_names = FEATURES / "attributes.keras", shipped_config()["attributes"]
+            network, attribute_names = FEATURES / "attributes.onnx", shipped_config()["attributes"]
         self.attribute_names = tuple(attribute_names)
         self.network = _load_network(network) if isinstance(network, (str, Path)) else network
         self.pixel_range, shape = pixel_range, tuple(self.network.input_shape)
@@ -288,15 +300,10 @@ class Features:
 
     def _outputs(self, images):
         "What the network returns for a batch, as a dict of arrays."
-        ops = load_keras().ops
         low, high = self.pixel_range
-        images, size = to_float(images), self.network.input_shape[1:3]
-        if None not in size and images.shape[1:3] != size:
-            settings = {"interpolation": "bilinear", "antialias": True, "data_format": "channels_last"}
-            images = ops.image.resize(images, size, **settings)
-        found = self.network(images * (high - low) + low, training=False)
-        found = found if isinstance(found, dict) else {"features": found}
-        return {name: ops.convert_to_numpy(values) for name, values in found.items()}
+        images = _resized(to_float(images), tuple(self.network.input_shape[1:3]))
+        found = output_of(self.network, images * np.float32(high - low) + np.float32(low))
+        return found if isinstance(found, dict) else {"features": found}
 
 # %% ../nbs/12a_features.ipynb #0bec3c83
 def _dlib_models():
@@ -342,7 +349,7 @@ def load_features(which=None, pixel_range=(0.0, 1.0)) -> Features:
     Parameters
     ----------
     which : None, "dlib" or path
-        None: the shipped attribute network; "dlib": dlib's face embedding; or a .keras file.
+        None: the shipped attribute network; "dlib": dlib's face embedding; or an .onnx or .keras file.
     pixel_range : tuple of two floats
         What a model of your own takes for black and white.
 

@@ -55,8 +55,9 @@ def generate_vectors(source, sampler=None, n: int = 10, random_state=None, progr
             "expected a fitted sampler, because a decoder has no z-points to fit one to, "
             f"got {_short(sampler)}: call its fit(z), or pass Bundle(z, decoder=...)"
         )
-    points = source.z if has_points else None
-    sampler = fitted_sampler("elliptic" if sampler is None else sampler, points, random_state, progress)
+    known = dict(z=source.z, ready=lambda: source.sampler) if has_points else dict(z=None)
+    sampler = "elliptic" if sampler is None else sampler
+    sampler = fitted_sampler(sampler, random_state=random_state, progress=progress, **known)
     with np.errstate(over="ignore"):  # what is too large becomes infinite, which decoding refuses
         z = sampler.sample(n, random_state=random_state).astype(np.float32)
     if z.ndim == 2:

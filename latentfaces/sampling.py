@@ -10,6 +10,7 @@ __all__ = ['SAMPLERS', 'LatentSampler', 'load_sampler', 'DensitySampler', 'Ellip
 import json
 import re
 from contextlib import suppress
+from copy import copy
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
@@ -846,7 +847,7 @@ def make_sampler(name: str, *, n_components=None, factor=None, **parameters) -> 
     return entry.cls(**entry.fixed | parameters)
 
 # %% ../nbs/10_sampling.ipynb #d71b062a
-def fitted_sampler(sampler, z, random_state=None, progress: bool = True) -> LatentSampler:
+def fitted_sampler(sampler, z, random_state=None, progress: bool = True, ready=None) -> LatentSampler:
     """A fitted sampler as it is; one that is not fitted is copied, and the copy fitted.
 
     Parameters
@@ -860,6 +861,9 @@ def fitted_sampler(sampler, z, random_state=None, progress: bool = True) -> Late
         Seed of the fit, where the sampler has none of its own.
     progress : bool
         False: no progress bar, whatever the sampler says.
+    ready : callable, optional
+        Gives the elliptic sampler with its default settings, fitted to z: nobody need fit another that would learn the
+        same.
 
     Returns
     -------
@@ -883,4 +887,15 @@ def fitted_sampler(sampler, z, random_state=None, progress: bool = True) -> Late
         sampler.set_params(random_state=random_state if own_seed is None else own_seed)
     if not progress and parameters.get("progress"):
         sampler.set_params(progress=False)
+    if ready is not None and _learns_as_default(sampler):
+        return copy(ready()).set_params(**sampler.get_params())
     return sampler.fit(z)
+
+
+def _learns_as_default(sampler):
+    "Is it an elliptic sampler that differs from the default in nothing but what is read when sampling?"
+    if type(sampler) is not EllipticSampler:
+        return False
+    sampler._takes_moments()  # which refuses bad parameters
+    default = EllipticSampler(factor=sampler.factor, method=sampler.method, random_state=sampler.random_state)
+    return sampler.get_params() == default.get_params()

@@ -21,7 +21,8 @@ from latentfaces.autoencoder import build_autoencoder, build_decoder, build_enco
 from latentfaces.bundle import train_bundle
 from latentfaces.core import replace_file, to_float
 from latentfaces.drawn import synthetic_faces
-from latentfaces.training import (ImageSubset, Muon, _check_finite, _check_varied, _orthogonalize, _read_state, _save_checkpoint, check_recipe, data_fingerprint, face_batches,
+from latentfaces.images import ImageSubset, data_fingerprint
+from latentfaces.training import (Muon, _check_finite, _check_varied, _orthogonalize, _read_state, _save_checkpoint, check_recipe, face_batches,
                                   learning_rate_schedule, pixel_pca_error, train_autoencoder, without_layer_fusion)
 
 from conftest import TINY
