@@ -4,6 +4,8 @@ BIN := .venv/bin
 export MPLBACKEND ?= Agg
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PYTHONWARNINGS ?= ignore::SyntaxWarning
+# What pip leaves uncompiled is compiled once, when it is first imported, and kept.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: faces test test-oldest test-oldest-train setup notebooks docs preview bench-peers lock clean
 
@@ -29,8 +31,8 @@ setup: .venv/.done
 	@echo "== making .venv from requirements.lock (about 130 MB to download, once)"
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'latentfaces needs Python 3.11 or newer, this is %s: try make PYTHON=python3.11' % sys.version.split()[0])"
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip install --disable-pip-version-check --no-compile -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --no-compile --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv/.done: .venv/.base requirements-dev.lock
