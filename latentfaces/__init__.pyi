@@ -10,6 +10,7 @@ from .autoencoder import build_decoder as build_decoder
 from .autoencoder import build_encoder as build_encoder
 from .training import train_autoencoder as train_autoencoder
 
+from .networks import Network as Network
 from .bundle import Bundle as Bundle
 from .bundle import load_bundle as load_bundle
 from .bundle import train_bundle as train_bundle

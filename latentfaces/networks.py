@@ -76,17 +76,17 @@ def _refused(data):
     found = partial(_inside, data)
     for domain in [*found(_OPSET, 1), *found(_GRAPH, _NODE, _DOMAIN)]:
         if bytes(domain) not in _STANDARD:
-            return f"operators of the kind {str(bytes(domain)[:40], errors='replace')}"
+            return f"an operator of the kind {str(bytes(domain)[:40], errors='replace')}"
     for operator in found(_GRAPH, _NODE, _OPERATOR):
         if str(operator, errors="replace") not in _OPERATORS:
             return f"the operator {str(operator[:40], errors='replace')}"
     attribute = _GRAPH, _NODE, _ATTRIBUTE
     for path in ((_FUNCTION,), (_TRAINING,), (_GRAPH, _SPARSE), (*attribute, _SUBGRAPH), (*attribute, _SUBGRAPHS)):
         if any(True for _ in found(*path)):
-            return "functions, loops or branches of its own"
+            return "a function, loop or branch of its own"
     for path in ((_GRAPH, _INITIALIZER), (*attribute, _TENSOR), (*attribute, _TENSORS)):
         if any(found(*path, _LOCATION)) or any(True for _ in found(*path, _EXTERNAL)):
-            return "weights that lie in another file"
+            return "a weight that lies in another file"
     return None
 
 # %% ../nbs/03a_networks.ipynb #4bb1627c
@@ -105,7 +105,7 @@ def _checked(data, what):
         return data
     raise ValueError(
         f"expected an ONNX network of standard operators with its weights inside in {what}, got {reason}, "
-        "which are not run: if you trust it, run it yourself, in a function"
+        "which is not run: if you trust it, run it yourself, in a function"
     )
 
 
@@ -493,6 +493,8 @@ _WRITERS = {
 # %% ../nbs/03a_networks.ipynb #b5d91534
 def _outputs_of(model):
     "Output tensors of a model by name."
+    if isinstance(model, load_keras().Sequential):
+        return {"output": model.outputs[0]}
     outputs = model.output
     if isinstance(outputs, dict):
         return dict(outputs)
