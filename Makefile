@@ -4,10 +4,12 @@ BIN := .venv/bin
 export MPLBACKEND ?= Agg
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PYTHONWARNINGS ?= ignore::SyntaxWarning
+# What pip leaves uncompiled is compiled once, when it is first imported, and kept.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: faces test setup notebooks docs preview bench-peers lock clean
+.PHONY: faces test test-oldest test-oldest-train setup notebooks docs preview bench-peers lock clean
 
-faces: .venv/.done
+faces: .venv/.base
 	@echo "== drawing 24 new faces with the pretrained bundle"
 	$(BIN)/latentfaces generate --count 24 --seed 7 --out out
 
@@ -25,12 +27,17 @@ test: .venv/.done
 
 setup: .venv/.done
 
-.venv/.done: requirements.lock setup.py settings.ini
-	@echo "== making .venv from requirements.lock (about 350 MB to download, once)"
+.venv/.base: requirements.lock setup.py settings.ini
+	@echo "== making .venv from requirements.lock (about 130 MB to download, once)"
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'latentfaces needs Python 3.11 or newer, this is %s: try make PYTHON=python3.11' % sys.version.split()[0])"
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip install --disable-pip-version-check --no-compile -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --no-compile --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.done: .venv/.base requirements-dev.lock
+	@echo "== adding Keras, TensorFlow, Jupyter and the tests' tools from requirements-dev.lock (about 420 MB more to download, once)"
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements-dev.lock
 	@touch $@
 
 notebooks: .venv/.done
@@ -47,16 +54,19 @@ bench-peers: .venv-peers/.done
 	@echo "== latentfaces side by side with pythae, scikit-learn and NumPy: about half an hour on two cores, with nothing else running"
 	.venv-peers/bin/python benchmarks/peers.py --out out/peers.md
 
-.venv-peers/.done: benchmarks/peers.lock requirements.lock setup.py settings.ini
+.venv-peers/.done: benchmarks/peers.lock requirements-dev.lock setup.py settings.ini
 	@echo "== making .venv-peers (on Linux several GB to download, unless pip finds a CPU build of torch)"
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --disable-pip-version-check -r benchmarks/peers.lock
 	.venv-peers/bin/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+COMPILE := uv pip compile --universal --python-version 3.11 -q --no-header --no-annotate
 lock:
-	uv pip compile --universal --python-version 3.11 -q --no-header --no-annotate tools/requirements.in -o requirements.lock
-	sed -i '1i # Exact versions for development, the notebooks and the tests; made by `make lock` from tools/requirements.in.' requirements.lock
+	$(COMPILE) tools/requirements.in -o requirements.lock
+	$(COMPILE) -c requirements.lock tools/requirements-dev.in -o requirements-dev.lock
+	sed -i '1i # Exact versions for `make faces`; made by `make lock` from tools/requirements.in.' requirements.lock
+	sed -i '1i # Exact versions for development, the notebooks and the tests; made by `make lock` from tools/requirements-dev.in.' requirements-dev.lock
 
 clean:
 	rm -rf out _proc _docs

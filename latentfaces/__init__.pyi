@@ -10,6 +10,7 @@ from .autoencoder import build_decoder as build_decoder
 from .autoencoder import build_encoder as build_encoder
 from .training import train_autoencoder as train_autoencoder
 
+from .networks import Network as Network
 from .bundle import Bundle as Bundle
 from .bundle import load_bundle as load_bundle
 from .bundle import train_bundle as train_bundle
@@ -55,6 +56,7 @@ from .flow import FlowSampler as FlowSampler
 from .generation import generate_faces as generate_faces
 from .generation import walk_between as walk_between
 from .generation import walk_plane as walk_plane
+from .pictures import face_sheet as face_sheet
 from .plots import plot_faces as plot_faces
 
 from .metrics import attribute_shares as attribute_shares

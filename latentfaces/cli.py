@@ -345,14 +345,14 @@ def _evaluate_options():
         | {"help": "pictures in each row, drawn three times over"},
         "--features": {
             "metavar": "NAME",
-            "help": "a Keras model (.keras) that turns images into features, or dlib; without it, the shipped "
+            "help": "a network (.onnx, or .keras) that turns images into features, or dlib; without it, the shipped "
             "attribute network; needs --data",
         },
         "--feature-range": {
             "type": float,
             "nargs": 2,
             "metavar": ("BLACK", "WHITE"),
-            "help": "what your Keras model takes for black and white; without it, 0 and 1",
+            "help": "what your network takes for black and white; without it, 0 and 1",
         },
         "--out": {"type": _path, "metavar": "FILE", "help": "a .csv or .json file to write the table to"},
         **_seed("table"),

