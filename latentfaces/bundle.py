@@ -367,7 +367,8 @@ def _one_output(network, rows):
     if not isinstance(output, dict):
         return output
     raise ValueError(
-        f"expected a network with one output, got one with {', '.join(output)}: wrap it in a function that gives one of them"
+        f"expected a network with one output, got one with {', '.join(output)}: "
+        "wrap it in a function that gives one of them"
     )
 
 
@@ -544,7 +545,8 @@ def _packed(attributes):
     "Attributes as arrays for a file: eight to a byte, and their names."
     if attributes is None:
         return {}
-    return {"attributes": np.packbits(attributes.to_numpy(bool), axis=1), "attribute_names": attributes.columns.to_numpy(str)}
+    bits = np.packbits(attributes.to_numpy(bool), axis=1)
+    return {"attributes": bits, "attribute_names": attributes.columns.to_numpy(str)}
 
 # %% ../nbs/04_bundle.ipynb #b38441f2
 def _behind_links(path):
@@ -695,7 +697,8 @@ def _arrays(folder, *names):
     if {*names} <= arrays.keys():
         return [arrays[name] for name in names]
     raise ValueError(
-        f"expected {', '.join(names)} in {folder / 'latents.npz'}, got {', '.join(arrays) or 'nothing'}: get the bundle again"
+        f"expected {', '.join(names)} in {folder / 'latents.npz'}, got {', '.join(arrays) or 'nothing'}: "
+        "get the bundle again"
     )
 
 
@@ -714,7 +717,7 @@ def _load_attributes(folder):
     values = np.unpackbits(packed, axis=1, count=len(names)).astype(bool)
     return _checked_attributes(pd.DataFrame(values, columns=names), image_names, len(z))
 
-
+# %% ../nbs/04_bundle.ipynb #93f28eaf
 def _has_sampler(bundle):
     "Does a fitted sampler lie in the folder, and was its sum looked at when the bundle was read?"
     return bundle.path is not None and _SAMPLER in bundle.config.get("sha256", ())

@@ -61,6 +61,7 @@ def _inside(data, *path):
         if number == path[0]:
             yield from _inside(value, *path[1:]) if path[1:] else [value]
 
+# %% ../nbs/03a_networks.ipynb #516afc86
 @contextlib.contextmanager
 def _reading(what):
     "Meanwhile, whatever a damaged file leads to is a ValueError, in one sentence."
@@ -74,8 +75,8 @@ def _reading(what):
 
 # %% ../nbs/03a_networks.ipynb #47f7aa26
 _OPERATORS = frozenset(
-    "Abs Add AveragePool BatchNormalization Cast Clip Concat Constant Conv ConvTranspose DepthToSpace Div Dropout Elu Erf "
-    "Exp Flatten Gather Gelu Gemm GlobalAveragePool GlobalMaxPool GroupNormalization HardSigmoid HardSwish Identity "
+    "Abs Add AveragePool BatchNormalization Cast Clip Concat Constant Conv ConvTranspose DepthToSpace Div Dropout Elu "
+    "Erf Exp Flatten Gather Gelu Gemm GlobalAveragePool GlobalMaxPool GroupNormalization HardSigmoid HardSwish Identity "
     "InstanceNormalization LayerNormalization LeakyRelu LogSoftmax MatMul Max MaxPool Min Mish Mul Neg PRelu Pad Pow "
     "Reciprocal ReduceMean ReduceSum Relu Reshape Resize Selu Shape Sigmoid Slice Softmax Softplus SpaceToDepth Split "
     "Sqrt Squeeze Sub Tanh Transpose Unsqueeze".split()
@@ -167,7 +168,9 @@ def _read(source):
         return source, "the bytes given"
     path = expand_path(source)
     if not path.is_file():
-        raise FileNotFoundError(f"expected the file of a network, got {path}, which is not there: look for its .onnx file")
+        raise FileNotFoundError(
+            f"expected the file of a network, got {path}, which is not there: look for its .onnx file"
+        )
     if path.stat().st_size > _LARGEST:
         raise ValueError(
             f"expected a network of at most {_LARGEST >> 20} MB, got {path.stat().st_size >> 20} MB in {path}: "
@@ -335,8 +338,10 @@ def _counted(shapes, steps, n=None):
         sizes[name] = [n if side == "rows" and n else side for side in sides]
         if not all(isinstance(side, int) and side >= 0 for side in sizes[name]):
             return None
-    scratch = (_scratch(kind, [sizes.get(name, ()) for name in a], sizes.get("".join(b[:1]), ())) for kind, a, b in steps)
-    return sum(map(prod, sizes.values())) + sum(scratch)
+    total = sum(map(prod, sizes.values()))
+    for kind, taken, given in steps:
+        total += _scratch(kind, [sizes.get(name, ()) for name in taken], sizes.get("".join(given[:1]), ()))
+    return total
 
 # %% ../nbs/03a_networks.ipynb #193f03e5
 _MOST = 2**30  # values of all steps of a network together, 4 GB
@@ -355,7 +360,8 @@ class _Sizes:
         self.open = self._shapes(session, ("rows", *self.input_shape[1:]))
         weights = self.open.keys() - {self.input, *(name for *_, given in self.steps for name in given)}
         constants = {name: self.open.get(name, ()) for name in _constants(self.steps, weights)}
-        self.folds = (_counted(constants, ()) or _MOST) < _MOST  # is what is computed in advance known, and not too much?
+        # Is what is computed in advance known, and not too much?
+        self.folds = (_counted(constants, ()) or _MOST) < _MOST
         if None not in self.input_shape[1:]:
             self.n_at_once((1, *self.input_shape[1:]))  # raises where even that is too much
 
@@ -382,8 +388,8 @@ class _Sizes:
             if values is None or n == 1:
                 size = "only shows when they run" if values is None else f"is {values:.1e} values for the fewest rows"
                 raise ValueError(
-                    f"expected a network whose results have at most {_MOST:,} values in {self.what}, got one whose size "
-                    f"{size}: if you trust it, run it yourself, in a function"
+                    f"expected a network whose results have at most {_MOST:,} values in {self.what}, got one whose "
+                    f"size {size}: if you trust it, run it yourself, in a function"
                 )
             n = -(-n // 2)
 
@@ -787,57 +793,6 @@ def _file(graph, model, float16):
 
 _PRODUCER = "latentfaces"
 
-# %% ../nbs/03a_networks.ipynb #d2d908cf
-def _rows_for(model, n=4):
-    "Random rows for a check: pictures from 0 to 1, vectors around zero."
-    rng = np.random.default_rng(0)
-    shape = (n, *model.input_shape[1:])
-    return (rng.random(shape) if len(shape) == 4 else rng.standard_normal(shape)).astype(np.float32)
-
-
-def _answers(network, rows, names):
-    "What a Keras model or a network answers, arrays by name."
-    given = network(rows, training=False) if is_keras(network) else network(rows)
-    if not isinstance(given, dict):
-        given = dict(zip(names, given if isinstance(given, (list, tuple)) else [given]))
-    return {name: _as_numpy(values) for name, values in given.items()}
-
-
-def _difference(model, network):
-    "Largest difference between a Keras model's and a network's answers, in units of the largest answer, or of 1."
-    rows, names = _rows_for(model), [*_outputs_of(model)]
-    ours, theirs = (_answers(either, rows, names) for either in (model, network))
-    if ours.keys() != theirs.keys() or any(ours[name].shape != theirs[name].shape for name in ours):
-        return np.inf
-    return max(float(np.abs(ours[name] - theirs[name]).max() / max(1, np.abs(ours[name]).max())) for name in ours)
-
-# %% ../nbs/03a_networks.ipynb #a56fffcd
-def _check_alike(model, network):
-    "Raise ValueError, in one sentence, unless a Keras model and a network answer the same."
-    away = _difference(model, network)
-    if not away <= 1e-5:
-        raise ValueError(
-            f"expected the network of {model.name} to answer in ONNX as it does in Keras, got a difference of {away:.1e}: "
-            "take standard layers in float32, and look for weights that are not finite"
-        )
-
-
-def _written(model, float16):
-    "A Keras model as the bytes of an ONNX file; raises ValueError, in one sentence, for one that cannot be written."
-    onnx = import_extra("onnx")
-    try:
-        graph = _graph_of(model)
-        whole, stored = (_file(graph, model, half) for half in (False, float16))
-    except (ValueError, TypeError, AttributeError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ValueError(
-            "expected a chain of Dense, Conv2D, Conv2DTranspose, BatchNormalization, Flatten, Reshape, Dropout, LeakyReLU, "
-            f"ReLU and Activation layers in {getattr(model, 'name', model)!s:.80}, got {' '.join(str(error).split()):.200}: "
-            "export it with your own tools, and pass the .onnx file"
-        ) from error
-    _check_alike(model, Network(whole))
-    _check_alike(_rebuilt(stored), Network(stored))  # with weights rounded alike
-    return stored
-
 # %% ../nbs/03a_networks.ipynb #bb6b9853
 def _layer(node, weights):
     "The Keras layer of a node, and its weights in Keras' order; None for a node that only moves axes."
@@ -899,3 +854,55 @@ def _rebuilt(data):
             "expected an ONNX file that Network.from_keras wrote, got "
             f"{' '.join(str(error).split()) or 'a changed one':.200}: take it back to the framework that it comes from"
         ) from error
+
+# %% ../nbs/03a_networks.ipynb #d2d908cf
+def _rows_for(model, n=4):
+    "Random rows for a check: pictures from 0 to 1, vectors around zero."
+    rng = np.random.default_rng(0)
+    shape = (n, *model.input_shape[1:])
+    return (rng.random(shape) if len(shape) == 4 else rng.standard_normal(shape)).astype(np.float32)
+
+
+def _answers(network, rows, names):
+    "What a Keras model or a network answers, arrays by name."
+    given = network(rows, training=False) if is_keras(network) else network(rows)
+    if not isinstance(given, dict):
+        given = dict(zip(names, given if isinstance(given, (list, tuple)) else [given]))
+    return {name: _as_numpy(values) for name, values in given.items()}
+
+
+def _difference(model, network):
+    "Largest difference between a Keras model's and a network's answers, in units of the largest answer, or of 1."
+    rows, names = _rows_for(model), [*_outputs_of(model)]
+    ours, theirs = (_answers(either, rows, names) for either in (model, network))
+    if ours.keys() != theirs.keys() or any(ours[name].shape != theirs[name].shape for name in ours):
+        return np.inf
+    return max(float(np.abs(ours[name] - theirs[name]).max() / max(1, np.abs(ours[name]).max())) for name in ours)
+
+# %% ../nbs/03a_networks.ipynb #a56fffcd
+def _check_alike(model, network):
+    "Raise ValueError, in one sentence, unless a Keras model and a network answer the same."
+    away = _difference(model, network)
+    if not away <= 1e-5:
+        raise ValueError(
+            f"expected the network of {model.name} to answer in ONNX as it does in Keras, got a difference of "
+            f"{away:.1e}: take standard layers in float32, and look for weights that are not finite"
+        )
+
+
+def _written(model, float16):
+    "A Keras model as the bytes of an ONNX file; raises ValueError, in one sentence, for one that cannot be written."
+    onnx = import_extra("onnx")
+    invalid = onnx.checker.ValidationError, onnx.shape_inference.InferenceError
+    try:
+        graph = _graph_of(model)
+        whole, stored = (_file(graph, model, half) for half in (False, float16))
+    except (ValueError, TypeError, AttributeError, *invalid) as error:
+        raise ValueError(
+            "expected a chain of Dense, Conv2D, Conv2DTranspose, BatchNormalization, Flatten, Reshape, Dropout, "
+            f"LeakyReLU, ReLU and Activation layers in {getattr(model, 'name', model)!s:.80}, "
+            f"got {' '.join(str(error).split()):.200}: export it with your own tools, and pass the .onnx file"
+        ) from error
+    _check_alike(model, Network(whole))
+    _check_alike(_rebuilt(stored), Network(stored))  # with weights rounded alike
+    return stored
