@@ -410,6 +410,17 @@ def _joined(parts):
     "What a network made of pieces, in one array: not copied where there is one piece."
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
+def _run(session, rows):
+    "Outputs for as many rows as a session takes at once; raises ValueError, in one sentence, where they do not fit."
+    taken = session.get_inputs()[0]
+    try:
+        return session.run(None, {taken.name: rows})
+    except Exception as error:  # onnxruntime has a class of its own for each kind of failure
+        raise ValueError(
+            f"expected rows of shape {_shape(taken)} for a network, got {rows.shape}, with which it does not run "
+            f"({' '.join(str(error).split()):.200}): bring them to its sizes"
+        ) from error
+
 # %% ../nbs/03a_networks.ipynb #a5ca5616
 class Network:
     """A network in the ONNX format, run by onnxruntime, without the framework that trained it.
@@ -460,19 +471,9 @@ class Network:
         if fixed is not None or not n:  # exported for so many rows at a time: the last ones filled up
             rows = np.resize(rows, (max(1, -(-n // (fixed or 1))) * (fixed or 1), *rows.shape[1:]))
         size = fixed or self._sizes.n_at_once(rows.shape)
-        pieces = [self._run(rows[i : i + size]) for i in range(0, len(rows), size)]
+        pieces = [_run(self._session, rows[i : i + size]) for i in range(0, len(rows), size)]
         outputs = [_joined(parts)[:n] if parts[0].ndim else parts[0] for parts in zip(*pieces)]
         return outputs[0] if len(outputs) == 1 else dict(zip(self._names, outputs))
-
-    def _run(self, rows):
-        "Outputs for as many rows as the network takes at once; raises ValueError for rows that do not fit."
-        try:
-            return self._session.run(self._names, {self._input.name: rows})
-        except Exception as error:  # onnxruntime has a class of its own for each kind of failure
-            raise ValueError(
-                f"expected rows of shape {self.input_shape} for the network's {self._input.name}, got {rows.shape}, "
-                f"with which it does not run ({' '.join(str(error).split()):.200}): bring them to its sizes"
-            ) from error
 
     def __reduce__(self):
         return Network, (self.content, self.providers)
