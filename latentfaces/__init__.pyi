@@ -56,6 +56,7 @@ from .flow import FlowSampler as FlowSampler
 from .generation import generate_faces as generate_faces
 from .generation import walk_between as walk_between
 from .generation import walk_plane as walk_plane
+from .pictures import face_sheet as face_sheet
 from .plots import plot_faces as plot_faces
 
 from .metrics import attribute_shares as attribute_shares

@@ -27,7 +27,7 @@ from latentfaces.core import (
 )
 from .ellipses import confidence_ellipse
 from .pca import LatentPCA
-from .plots import face_picture
+from .pictures import face_picture
 from .sampling import fitted_sampler
 
 # %% ../nbs/11_generation.ipynb #ffca79a9

@@ -1,10 +1,6 @@
 "Faces from a bundle, and the files that hold them."
 import json
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import sklearn
@@ -15,18 +11,12 @@ from PIL import Image
 from clouds import cloud
 from latentfaces.bundle import Bundle, load_bundle
 from latentfaces.cli import main
-from latentfaces.core import read_arrays
+from latentfaces.core import read_arrays, to_uint8
 from latentfaces.densities import EigenfaceSampler
 from latentfaces.generation import generate_faces, generate_vectors, reencoding_error, walk_between, walk_plane, write_faces
 from latentfaces.pca import LatentPCA
-from latentfaces.plots import face_picture, face_sheet, to_uint8
+from latentfaces.pictures import face_picture, face_sheet
 from latentfaces.sampling import SAMPLERS, EllipticSampler, GaussianSampler
-
-
-@pytest.fixture(autouse=True)
-def no_open_figures():
-    yield
-    plt.close("all")
 
 
 def test_same_seed_same_faces_and_their_z(tiny_bundle):

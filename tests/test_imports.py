@@ -12,7 +12,7 @@ import latentfaces
 
 ROOT = Path(latentfaces.__file__).parent
 NUMBERS = {  # module: number of its notebook
-    "core": 0, "moments": 0.1, "images": 1, "labels": 1.1, "drawn": 1.2, "autoencoder": 2, "training": 3, "bundle": 4,
+    "core": 0, "moments": 0.1, "images": 1, "labels": 1.1, "drawn": 1.2, "pictures": 1.4, "autoencoder": 2, "training": 3, "bundle": 4,
     "distributions": 5, "correlations": 6, "gaussian": 7, "pca": 8, "ellipses": 9, "sampling": 10, "densities": 10.1, "flow": 10.2,
     "generation": 11, "metrics": 12, "features": 12.1, "evaluation": 12.2, "attributes": 13,
 }
@@ -84,12 +84,12 @@ def test_no_module_imports_a_later_chapter(module):
     "But for the drawn faces, which images and labels import where they are asked for by `synthetic:1000`."
     used = chapters(module) - ({"drawn"} if module in ("images", "labels") else set())
     assert "drawn" not in needed("labels")
-    assert all(NUMBERS[name] < NUMBERS[module] for name in used - {"plots"})
-    if NUMBERS[module] < 11: assert "plots" not in used
+    assert "plots" not in used and all(NUMBERS[name] < NUMBERS[module] for name in used)
 
 
-@pytest.mark.parametrize("module", ["core", "plots"])
-def test_imports_no_chapter(module): assert {name for name in imported(module) if name.startswith("latentfaces")} <= {"latentfaces.core"}
+@pytest.mark.parametrize("module, needs", [("core", set()), ("pictures", {"core"}), ("plots", {"core", "pictures"})])
+def test_imports_no_chapter(module, needs):
+    assert {name for name in imported(module) if name.startswith("latentfaces")} <= {f"latentfaces.{name}" for name in needs}
 
 
 @pytest.mark.parametrize("module", MATHS)
@@ -114,6 +114,12 @@ def test_mathematics_is_light(module): assert not loaded(f"import latentfaces.{m
                                   "from latentfaces import load_bundle; load_bundle().z"])
 def test_light_imports(code):
     assert not loaded(code) & {"tensorflow", "keras", "torch", "jax", "matplotlib", "seaborn"}
+
+
+def test_generating_faces_loads_no_figures(tmp_path):
+    seen = loaded(f"from latentfaces.cli import main; main(['generate', '--count', '2', '--quiet', '--out', {str(tmp_path)!r}])")
+    assert (tmp_path / "faces.png").exists() and "PIL" in seen
+    assert not seen & {"matplotlib", "seaborn"}
 
 
 OLDER = {"check_whole", "check_points", "generator"}  # what such functions were called before there was a core

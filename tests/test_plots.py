@@ -9,14 +9,13 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 from PIL import Image
 
+from latentfaces.pictures import face_sheet
 from latentfaces.plots import (
-    COLOURS, Panel, draw_panels, face_picture, face_sheet, figure_style, plot_along_axes, plot_cloud, plot_correlations, plot_densities,
-    plot_ellipse, plot_faces, plot_histogram, plot_quantiles, plot_ranges)
+    COLOURS, Panel, draw_panels, figure_style, plot_along_axes, plot_cloud, plot_correlations, plot_densities, plot_ellipse, plot_faces,
+    plot_histogram, plot_quantiles, plot_ranges)
 
 
 @pytest.fixture(autouse=True)
@@ -27,34 +26,13 @@ def no_open_figures():
 
 # ---------------------------------------------------------------------------------------------------------------- faces
 
-@settings(max_examples=30, deadline=None)
-@given(st.integers(1, 23), st.integers(1, 9), st.integers(0, 4), st.integers(1, 6))
-def test_every_face_is_in_the_grid_at_its_place(n, columns, gap, size):
-    faces = np.random.default_rng(n).integers(0, 256, (n, size, size, 3), dtype=np.uint8)
-    grid = face_sheet(faces, columns, gap=gap)
-    for i, face in enumerate(faces):
-        top, left = gap + i // columns * (size + gap), gap + i % columns * (size + gap)
-        np.testing.assert_array_equal(grid[top:top + size, left:left + size], face)
-    assert grid.shape[0] == -(-n // columns) * (size + gap) + gap
-
-
-def test_float_faces_are_rounded_not_cut():
-    assert (face_sheet(np.full((1, 2, 2, 3), 0.999), gap=0) == 255).all() and (face_sheet(np.full((1, 2, 2, 3), 0.002), gap=0) == 1).all()
-
-
-@pytest.mark.parametrize("shape", [(0, 4, 4, 3), (4, 4, 3), (2, 4, 4), (2, 4, 4, 1)])
-def test_arrays_that_are_no_faces_are_refused(shape):
-    with pytest.raises(ValueError, match="expected images"): face_sheet(np.zeros(shape))
-
-
 @pytest.mark.parametrize("value", [1.7, -0.1, np.nan])
 def test_values_that_are_no_pixels_are_refused(value):
-    for draw in (face_sheet, plot_faces, face_picture):
-        with pytest.raises(ValueError, match=r"expected values in \[0, 1\]"): draw(np.full((1, 2, 2, 3), value))
+    with pytest.raises(ValueError, match=r"expected values in \[0, 1\]"): plot_faces(np.full((1, 2, 2, 3), value))
 
 
 @pytest.mark.parametrize("draw, says", [(lambda: plot_faces(np.zeros((3, 4, 4, 3)), 2, ["a"]), "each of the 2 rows, got 1"),
-                                        (lambda: face_sheet(np.zeros((3, 4, 4, 3)), 0), "columns must be"),
+                                        (lambda: plot_faces(np.zeros((3, 4, 4, 3)), 0), "columns must be"),
                                         (lambda: plot_cloud(np.zeros((9, 3)), np.zeros((2, 2))), r"shape \(n, 2\), got \(9, 3\)")])
 def test_drawing_says_what_it_wants(draw, says):
     with pytest.raises(ValueError, match=says): draw()
@@ -62,7 +40,6 @@ def test_drawing_says_what_it_wants(draw, says):
 
 def test_plots_take_lists():
     faces, points = np.random.default_rng(0).random((4, 3, 3, 3)), [[0.0, 1.0], [1.0, 0.5], [2.0, 2.5]]
-    np.testing.assert_array_equal(face_sheet(faces.tolist()), face_sheet(faces))
     assert plot_faces(faces.tolist(), 2, ["a", "b"]).images and len(plot_cloud(points, points).lines) == 2
 
 
@@ -82,19 +59,9 @@ def test_plots_draw_into_the_axis_they_are_given():
     assert plot_faces(np.zeros((3, 4, 4, 3)), columns=2, row_labels=["a", "b"], ax=ax) is ax
 
 
-def test_a_title_stands_above_the_sheet():
-    faces = np.random.default_rng(0).random((9, 40, 40, 3))
-    plain, titled = face_sheet(faces, 3), face_sheet(faces, 3, "nine faces")
-    np.testing.assert_array_equal(titled[20:], plain)
-    assert titled.shape[0] == plain.shape[0] + 20 and titled[:20].min() < 128
-
-
-@pytest.mark.parametrize("enlarged", [True, False])
-def test_pictures_of_faces_are_png_files(enlarged):
+def test_a_figure_shows_the_sheet_of_its_faces():
     faces = np.random.default_rng(0).random((9, 16, 16, 3))
-    with Image.open(io.BytesIO(face_picture(faces, 3, "nine", enlarged))) as picture:
-        assert picture.format == "PNG" and (picture.size == (56, 76)) != enlarged
-    assert plt.get_fignums() == []
+    np.testing.assert_array_equal(plot_faces(faces, 3, title="nine").images[0].get_array(), face_sheet(faces, 3))
 
 
 # ---------------------------------------------------------------------------------------------------------------- style

@@ -12,7 +12,7 @@ TASKS = {
     "Train an autoencoder": ("autoencoder", "training", "bundle"),
     "Describe a cloud of z-points": ("moments", "distributions", "correlations", "gaussian", "pca", "ellipses"),
     "Draw new z-points": ("sampling", "densities", "flow"),
-    "Turn z-points into faces": ("generation", "plots"),
+    "Turn z-points into faces": ("generation", "pictures", "plots"),
     "Measure what was drawn": ("metrics", "features", "evaluation"),
     "Report": ("report",),
 }
