@@ -447,3 +447,30 @@ def test_the_pretrained_bundle_on_real_images(celeba):
     error = reconstruction_error(bundle, images[held])
     assert error == pytest.approx(bundle.config["scores"]["held_out_mse"], rel=1e-2)
     assert error <= 0.90 * pixel_pca_error(ImageSubset(images, train), images[held])
+
+
+def test_a_training_may_start_from_a_bundle(tiny_bundle, face_folder, tmp_path):
+    "With one epoch at a step size of next to nothing the networks are those that it began with."
+    recipe = dict(size=16, held_out=12, epochs=1, batch_size=16, learning_rate=1e-12, progress=False)
+    again = train_bundle(face_folder, tmp_path / "again", start_from=tiny_bundle.path, **recipe)
+    np.testing.assert_allclose(again.z, tiny_bundle.z, atol=1e-4)
+    assert again.config["recipe"]["filters"] == [4, 8] and again.config["recipe"]["latent_dim"] == 4
+    anew = train_bundle(face_folder, tmp_path / "anew", latent_dim=4, filters=(4, 8), **recipe)
+    assert np.abs(anew.z - tiny_bundle.z).max() > 0.01
+
+
+@pytest.mark.parametrize("other, said", [({"latent_dim": 5}, "latent_dim 5"), ({"filters": (4, 16)}, "filters"), ({"size": 32}, "size 32"),
+                                         ({"kernel_size": 3}, "kernel_size 3"), ({"batch_norm": True}, "batch_norm True")])
+def test_other_sizes_than_those_of_the_start_are_refused(other, said, tiny_bundle, tmp_path):
+    with pytest.raises(ValueError, match=said): train_bundle("nowhere", tmp_path / "new", start_from=tiny_bundle, **{"size": 16} | other)
+    assert not (tmp_path / "new").exists()
+
+
+def test_few_photographs_are_told_that_there_is_a_start(tmp_path):
+    from latentfaces.bundle import _propose_start
+    with pytest.warns(UserWarning, match="600 images are few .* --start-from pretrained"): _propose_start(None, 64, 600, tmp_path)
+    import warnings
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for start, size, n, source in [(1, 64, 600, tmp_path), (None, 32, 600, tmp_path), (None, 64, 10_000, tmp_path), (None, 64, 600, "synthetic:600")]:
+            _propose_start(start, size, n, source)

@@ -116,10 +116,10 @@ def test_light_imports(code):
     assert not loaded(code) & {"tensorflow", "keras", "torch", "jax", "matplotlib", "seaborn"}
 
 
-def test_generating_faces_loads_no_figures(tmp_path):
+def test_generating_faces_loads_neither_figures_nor_keras(tmp_path):
     seen = loaded(f"from latentfaces.cli import main; main(['generate', '--count', '2', '--quiet', '--out', {str(tmp_path)!r}])")
     assert (tmp_path / "faces.png").exists() and "PIL" in seen
-    assert not seen & {"matplotlib", "seaborn"}
+    assert not seen & {"matplotlib", "seaborn", "IPython", "ipywidgets", "keras", "tensorflow"}
 
 
 OLDER = {"check_whole", "check_points", "generator"}  # what such functions were called before there was a core
