@@ -39,8 +39,9 @@ from latentfaces.core import (
     read_arrays,
     to_float,
     to_uint8,
+    warn,
 )
-from .images import ImageSubset, data_fingerprint, default_crop, load_images
+from .images import ImageSubset, data_fingerprint, default_crop, drawn_count, load_images
 from .labels import load_attributes, split_indices
 from .moments import Moments
 from .networks import CPU, Network, is_keras, keras_layer, output_of
@@ -870,6 +871,46 @@ def _known_attributes(source, names):
     except (FileNotFoundError, KeyError):
         return None
 
+# %% ../nbs/04_bundle.ipynb #b76f5f67
+_FEW = 10_000  # images; below that, weights that know faces are worth more than a fresh start
+
+
+def _known_start(start_from, size, recipe):
+    "The pair of Keras models to start from, and the recipe with their sizes; raises ValueError where it asks for others."
+    if start_from is None:
+        return None, recipe
+    if not isinstance(start_from, Bundle):
+        start_from = load_bundle(None if start_from == "pretrained" else start_from)
+    pair = start_from.keras_models()
+    strided = [layer for layer in pair[0].layers if hasattr(layer, "kernel_size")]
+    if not strided:
+        raise ValueError("expected a bundle with convolutions to start from, got one without: start anew")
+    sizes = {
+        "size": pair[0].input_shape[1],
+        "latent_dim": start_from.latent_dim,
+        "filters": tuple(layer.filters for layer in strided),
+        "kernel_size": strided[0].kernel_size[0],
+        "batch_norm": False,
+    }
+    asked = {"size": size} | recipe
+    other = [f"{name} {asked[name]}" for name in sizes if name in asked and asked[name] != sizes[name]]
+    if other:
+        theirs = ", ".join(f"{name} {value}" for name, value in sizes.items())
+        raise ValueError(
+            f"expected the sizes of the bundle to start from, {theirs}, got {', '.join(other)}: leave those out, or start anew"
+        )
+    del sizes["size"]
+    return pair, recipe | sizes
+
+
+def _propose_start(start_from, size, n, source):
+    "Say, before a long training, that few photographs are better learnt from what is known."
+    if start_from is None and n < _FEW and size == 64 and drawn_count(source) is None:
+        warn(
+            f"{n:,} images are few to learn from nothing what a face is: a training that starts from the pretrained "
+            "bundle, --start-from pretrained or start_from='pretrained', is better and takes minutes"
+        )
+
 # %% ../nbs/04_bundle.ipynb #1bc0ab19
 def train_bundle(
     source,
@@ -879,6 +920,7 @@ def train_bundle(
     limit=None,
     held_out: int = 500,
     random_state: int = 0,
+    start_from=None,
     resume: bool = False,
     progress: bool = True,
     **recipe,
@@ -903,6 +945,8 @@ def train_bundle(
         Images never trained on (at most a tenth of all).
     random_state : int
         Seed of the split and of the training.
+    start_from : Bundle, "pretrained", path or None
+        Begin with the weights of this bundle, and take its sizes: best where there are few images; None: begin anew.
     resume : bool
         Go on with an interrupted training in `out`.
     progress : bool
@@ -919,6 +963,7 @@ def train_bundle(
     import latentfaces.training as training
 
     import_extra("onnx")  # without it nothing could be saved
+    start_from, recipe = _known_start(start_from, size, recipe)
     recipe = training.check_recipe(size, random_state=random_state, **recipe)
     check_count("held_out", held_out)
     if limit is not None:
@@ -932,8 +977,10 @@ def train_bundle(
     train, held = (ImageSubset(images, index) for index in (train_idx, held_idx))
     names_trained = np.asarray(names)[train_idx]
     attributes = _known_attributes(source, names_trained)
+    _propose_start(start_from, size, len(images), source)
     options = {name: value for name, value in recipe.items() if name != "size"}
-    *models, history = training.train_autoencoder(train, held, out, resume=resume, progress=progress, **options)
+    look = dict(resume=resume, progress=progress)
+    *models, history = training.train_autoencoder(train, held, out, start_from=start_from, **look, **options)
     # from here on with the weights as they are stored: z-points and scores are those of the files
     encoder, decoder = map(Network.from_keras, models)
     z = _encoded(encoder, train, recipe["latent_dim"])
