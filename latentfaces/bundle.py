@@ -609,7 +609,7 @@ def _check_folder(folder):
         )
 
 
-def _check_whole(folder, names):
+def _check_complete(folder, names):
     "Raise FileNotFoundError, in one sentence, unless files are there."
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
@@ -621,7 +621,7 @@ def _check_whole(folder, names):
 # %% ../nbs/04_bundle.ipynb #25b1fbad
 def _read_config(folder):
     "The config of a bundle whose files are unchanged; raises ValueError, in one sentence, for another."
-    _check_whole(folder, ["config.json"])
+    _check_complete(folder, ["config.json"])
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         sums = dict(config["sha256"])
@@ -636,7 +636,7 @@ def _read_config(folder):
             "use the version of latentfaces that wrote it"
         )
     names = [*_FILES_OF[written_as], *({_SAMPLER} & {*sums})]
-    _check_whole(folder, names)
+    _check_complete(folder, names)
     damaged = [name for name in names if sha256(folder / name) != sums.get(name)]
     if damaged:
         raise ValueError(
