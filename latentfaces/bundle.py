@@ -462,7 +462,7 @@ def _load_network(folder, name, config, providers=CPU):
             f"expected a bundle with its {name}, got z-points without one: train one, load a whole one, or pass {name}="
         )
     old = config.get("format") == 1
-    network = _load_keras(folder / f"{name}.keras") if old else Network(folder / f"{name}.onnx", providers)
+    network = _from_keras_file(folder / f"{name}.keras") if old else Network(folder / f"{name}.onnx", providers)
     sides, expected = _sides(name, network), [(config["size"], config["size"], 3), (config["latent_dim"],)]
     if sides == expected:
         return network
@@ -471,7 +471,7 @@ def _load_network(folder, name, config, providers=CPU):
     )
 
 
-def _load_keras(path):
+def _from_keras_file(path):
     "A network as the first format had it, in Keras' own, which not every version reads; in the safe mode."
     try:
         return load_keras().saving.load_model(path, compile=False, safe_mode=True)

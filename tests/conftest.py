@@ -28,7 +28,13 @@ def face_folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_bundle(face_folder, tmp_path_factory):
+def can_train():
+    "What needs it is skipped where only the base is installed, which trains nothing."
+    for package in ("keras", "onnx"): pytest.importorskip(package)
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(face_folder, tmp_path_factory, can_train):
     "A bundle of a tiny network, trained for three epochs."
     from latentfaces.bundle import train_bundle
     return train_bundle(face_folder, tmp_path_factory.mktemp("tiny") / "bundle", **TINY)

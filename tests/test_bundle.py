@@ -140,7 +140,7 @@ def test_any_function_from_z_to_images_is_a_decoder(decoder):
 
 
 def keras_decoders():
-    import keras
+    keras = pytest.importorskip("keras")
     class Subclassed(keras.Model):
         def __init__(self, dropout=False):
             super().__init__()
@@ -388,7 +388,7 @@ def test_a_bundle_is_saved_behind_a_link(before, tiny_bundle, tmp_path):
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_training_behind_a_link(there, face_folder, tmp_path):
+def test_a_training_behind_a_link(there, face_folder, tmp_path, can_train):
     link = linked(tmp_path, "real")
     if there: (tmp_path / "there" / "real").mkdir()
     train_bundle(face_folder, link, **TINY | {"epochs": 1})
@@ -419,6 +419,17 @@ def test_wrong_arrays_are_refused_with_a_sentence(tiny_bundle):
 
 def test_training_into_a_finished_bundle_is_refused(tiny_bundle, face_folder):
     with pytest.raises(FileExistsError, match="finished one"): train_bundle(face_folder, tiny_bundle.path, **TINY)
+
+
+def test_the_pretrained_bundle_needs_nothing_to_be_used(tmp_path):
+    "Also where only the base is installed."
+    bundle = load_bundle()
+    faces = bundle.decode(bundle.z[:3])
+    assert faces.shape == (3, 64, 64, 3) and bundle.encode(faces).shape == (3, 256)
+    again = load_bundle(bundle.save(tmp_path / "again"))
+    for name in ("encoder", "decoder"): assert getattr(again, name).content == getattr(bundle, name).content
+    np.testing.assert_array_equal(again.sampler.sample(5, random_state=0), bundle.sampler.sample(5, random_state=0))
+    assert "<img" in again._repr_html_()
 
 
 def test_the_pretrained_bundle_is_whole_and_small_enough():
@@ -514,7 +525,7 @@ def test_attributes_that_do_not_belong_are_refused(tiny_bundle, wrong, error, me
     with pytest.raises(error, match=f"^expected [^\n]*{message}[^\n]*$"): with_attributes(tiny_bundle, wrong(table()))
 
 
-def test_a_training_keeps_what_is_known_of_the_images(face_folder, tmp_path):
+def test_a_training_keeps_what_is_known_of_the_images(can_train, tmp_path):
     from latentfaces.drawn import synthetic_faces as draw
     trained = train_bundle("synthetic:120", tmp_path / "drawn", **TINY | {"epochs": 1})
     known = draw(120, size=16, random_state=0)[1]
