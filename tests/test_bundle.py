@@ -13,7 +13,7 @@ from latentfaces.bundle import (Bundle, ReconstructionScores, decode_with, load_
 from latentfaces.core import in_batches
 from latentfaces.drawn import synthetic_faces
 
-from conftest import TINY
+from conftest import KEPT, TINY
 
 FILES = ("encoder.onnx", "decoder.onnx", "latents.npz", "history.csv", "sampler.npz")
 
@@ -188,7 +188,7 @@ def test_networks_of_other_sizes_are_refused_at_construction(tiny_bundle):
 
 
 def test_networks_that_could_not_be_read_again_are_not_saved(tiny_bundle, tmp_path):
-    import keras
+    keras = pytest.importorskip("keras")
     inputs = keras.Input((4,))
     code = keras.Model(inputs, keras.layers.Reshape((16, 16, 3))(keras.layers.Dense(768, "sigmoid")(keras.layers.Lambda(lambda x: x)(inputs))))
     small = keras.Model(inputs, keras.layers.Reshape((8, 8, 3))(keras.layers.Dense(192, "sigmoid")(inputs)))
@@ -239,6 +239,7 @@ def test_scores_are_true(tiny_bundle):
 
 def test_scores_are_named(tiny_bundle):
     "What stands in config.json are the fields of the named tuple, in this order."
+    pytest.importorskip("keras")
     images = synthetic_faces(40, size=16, random_state=1)[0]
     scores = reconstruction_scores(tiny_bundle, images[:30], images[30:])
     assert isinstance(scores, ReconstructionScores) and list(scores._asdict()) == list(tiny_bundle.config["scores"])
@@ -388,7 +389,8 @@ def test_a_bundle_is_saved_behind_a_link(before, tiny_bundle, tmp_path):
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_training_behind_a_link(there, face_folder, tmp_path, can_train):
+def test_a_training_behind_a_link(there, face_folder, tmp_path):
+    pytest.importorskip("keras")
     link = linked(tmp_path, "real")
     if there: (tmp_path / "there" / "real").mkdir()
     train_bundle(face_folder, link, **TINY | {"epochs": 1})
@@ -402,6 +404,7 @@ def test_a_folder_with_a_name_as_long_as_a_folder_may_have(tiny_bundle, tmp_path
 
 
 def test_measuring_shows_that_it_goes_on(tiny_bundle, capsys):
+    pytest.importorskip("keras")
     images = synthetic_faces(40, size=16, random_state=1)[0]
     scores = [reconstruction_scores(tiny_bundle, images[:30], images[30:], progress) for progress in (True, False)]
     assert scores[0] == scores[1] and capsys.readouterr().err.count("measuring") > 0
@@ -418,6 +421,7 @@ def test_wrong_arrays_are_refused_with_a_sentence(tiny_bundle):
 
 
 def test_training_into_a_finished_bundle_is_refused(tiny_bundle, face_folder):
+    pytest.importorskip("keras")
     with pytest.raises(FileExistsError, match="finished one"): train_bundle(face_folder, tiny_bundle.path, **TINY)
 
 
@@ -430,6 +434,13 @@ def test_the_pretrained_bundle_needs_nothing_to_be_used(tmp_path):
     for name in ("encoder", "decoder"): assert getattr(again, name).content == getattr(bundle, name).content
     np.testing.assert_array_equal(again.sampler.sample(5, random_state=0), bundle.sampler.sample(5, random_state=0))
     assert "<img" in again._repr_html_()
+
+
+def test_the_tiny_bundle_that_is_kept_is_what_training_writes(tiny_bundle):
+    "It stands in for it where Keras is not installed; `python tests/conftest.py` makes it again."
+    kept = load_bundle(KEPT)
+    assert kept.config.keys() == tiny_bundle.config.keys() and set(kept.config["sha256"]) == set(FILES)
+    assert all(kept.config[key] == tiny_bundle.config[key] for key in ("format", "data", "recipe", "size", "latent_dim", "n_points"))
 
 
 def test_the_pretrained_bundle_is_whole_and_small_enough():
@@ -525,7 +536,8 @@ def test_attributes_that_do_not_belong_are_refused(tiny_bundle, wrong, error, me
     with pytest.raises(error, match=f"^expected [^\n]*{message}[^\n]*$"): with_attributes(tiny_bundle, wrong(table()))
 
 
-def test_a_training_keeps_what_is_known_of_the_images(can_train, tmp_path):
+def test_a_training_keeps_what_is_known_of_the_images(tmp_path):
+    pytest.importorskip("keras")
     from latentfaces.drawn import synthetic_faces as draw
     trained = train_bundle("synthetic:120", tmp_path / "drawn", **TINY | {"epochs": 1})
     known = draw(120, size=16, random_state=0)[1]
