@@ -8,8 +8,6 @@ config.json last.
 """
 import argparse
 import json
-import tempfile
-from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +15,7 @@ from latentfaces import build_reference, load_bundle
 from latentfaces.bundle import sha256
 from latentfaces.core import expand_path, replace_file
 from latentfaces.features import Features, train_attribute_network
+from latentfaces.networks import Network
 
 
 LICENCE = (
@@ -26,16 +25,8 @@ LICENCE = (
 CITATION = "Z. Liu, P. Luo, X. Wang, X. Tang, Deep Learning Face Attributes in the Wild, ICCV 2015"
 
 
-def keras_bytes(network):
-    "A network as the bytes of a .keras file, which Keras writes to paths of that name only."
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "network.keras")
-        network.save(path)
-        return path.read_bytes()
-
-
 def save_features(folder, network, reference, about):
-    "Write attributes.keras, reference.npz and, last, config.json with their SHA-256 sums, each whole or not at all."
+    "Write attributes.onnx, reference.npz and, last, config.json with their SHA-256 sums, each whole or not at all."
     folder = expand_path(folder)
     arrays = {
         "train": reference.train.astype(np.float16),
@@ -43,9 +34,9 @@ def save_features(folder, network, reference, about):
         "seen": np.packbits(reference.attributes, axis=1),
         "names": reference.names,
     }
-    replace_file(folder / "attributes.keras", lambda file: file.write(keras_bytes(network)))
+    replace_file(folder / "attributes.onnx", lambda file: file.write(network.content))
     replace_file(folder / "reference.npz", lambda file: np.savez_compressed(file, **arrays))
-    sums = {name: sha256(folder / name) for name in ("attributes.keras", "reference.npz")}
+    sums = {name: sha256(folder / name) for name in ("attributes.onnx", "reference.npz")}
     known = {name: getattr(reference, name) for name in ("crop", "face_rate", "sharpness")}
     config = about | known | {"attributes": list(reference.attributes), "sha256": sums}
     replace_file(folder / "config.json", lambda file: file.write((json.dumps(config, indent=1) + "\n").encode()))
@@ -66,7 +57,7 @@ def main():
     names = np.asarray(names)
     table = load_attributes(a.data).loc[names]
     truth, trained = table.to_numpy(), np.isin(names, bundle.names)
-    network = train_attribute_network(images[trained], truth[trained])
+    network = Network.from_keras(train_attribute_network(images[trained], truth[trained]))
     features = Features(network, attribute_names=list(table))
     right = (features.attributes(images) > 0.5).to_numpy() == truth
     commoner = np.maximum(truth[~trained].mean(axis=0), 1 - truth[~trained].mean(axis=0)).mean()

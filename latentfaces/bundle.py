@@ -39,8 +39,9 @@ from latentfaces.core import (
     read_arrays,
     to_float,
     to_uint8,
+    warn,
 )
-from .images import ImageSubset, data_fingerprint, default_crop, load_images
+from .images import ImageSubset, data_fingerprint, default_crop, drawn_count, load_images
 from .labels import load_attributes, split_indices
 from .moments import Moments
 from .networks import CPU, Network, is_keras, keras_layer, output_of
@@ -88,8 +89,40 @@ class _Shown:
             strip = _strip(self)
         return f"<div>{html.escape(repr(self))}{strip}</div>"
 
+# %% ../nbs/04_bundle.ipynb #574a5ce2
+class _Lazy(_Shown):
+    "What a bundle reads, or works out, when it is asked for."
+
+    @cached_property
+    def encoder(self):
+        return _load_network(self.path, "encoder", self.config, self._providers)
+
+    @cached_property
+    def decoder(self):
+        return _load_network(self.path, "decoder", self.config, self._providers)
+
+    @cached_property
+    def history(self):
+        return _load_history(self.path)
+
+    @cached_property
+    def attributes(self):
+        return _load_attributes(self.path)
+
+    @cached_property
+    def sampler(self):
+        return _default_sampler(self)
+
+    @cached_property
+    def moments(self) -> Moments:
+        return self.sampler.moments_ if _has_sampler(self) else Moments().partial_fit(self.z)
+
+    @property
+    def latent_dim(self) -> int:
+        return self.z.shape[1]
+
 # %% ../nbs/04_bundle.ipynb #d2cf3096
-class Bundle(_Shown):
+class Bundle(_Lazy):
     """Encoder, decoder, z-points and how they came about.
 
     A bundle that was read from a folder fetches its networks and its history when they are first used. Raises
@@ -162,34 +195,6 @@ class Bundle(_Shown):
             self.history = history
         if attributes is not None:
             self.attributes = _checked_attributes(attributes, self.names, len(self.z))
-
-    @cached_property
-    def encoder(self):
-        return _load_network(self.path, "encoder", self.config, self._providers)
-
-    @cached_property
-    def decoder(self):
-        return _load_network(self.path, "decoder", self.config, self._providers)
-
-    @cached_property
-    def history(self):
-        return _load_history(self.path)
-
-    @cached_property
-    def attributes(self):
-        return _load_attributes(self.path)
-
-    @cached_property
-    def sampler(self):
-        return _default_sampler(self)
-
-    @cached_property
-    def moments(self) -> Moments:
-        return self.sampler.moments_ if _has_sampler(self.path) else Moments().partial_fit(self.z)
-
-    @property
-    def latent_dim(self) -> int:
-        return self.z.shape[1]
 
     def encode(self, images: np.ndarray, batch_size: int = 256) -> np.ndarray:
         """z-vectors of images; raises ValueError or TypeError, in one sentence, for images of another kind or size.
@@ -285,6 +290,7 @@ def _checked_names(names, n):
         )
     return names.ravel()
 
+
 def _checked_attributes(attributes, names, n):
     "A table of true and false with a row per z-point; raises TypeError or ValueError, in one sentence, for another."
     import pandas as pd
@@ -304,6 +310,10 @@ def _checked_attributes(attributes, names, n):
             "expected attributes in the order of the images' names, got other names or another order: "
             "pass attributes.loc[names]"
         )
+    attributes = attributes.set_axis(attributes.columns.astype(str), axis=1)
+    if attributes.columns.has_duplicates:
+        twice = attributes.columns[attributes.columns.duplicated()][0]
+        raise ValueError(f"expected attributes under names of their own, got {twice} twice: leave one out")
     return attributes.set_axis(names, axis=0) if len(names) else attributes.reset_index(drop=True)
 
 # %% ../nbs/04_bundle.ipynb #53fb8677
@@ -357,9 +367,20 @@ def _as_keras(name, network):
     )
 
 # %% ../nbs/04_bundle.ipynb #2769febb
+def _one_output(network, rows):
+    "What a network or function makes of rows; raises ValueError, in one sentence, where that is several arrays."
+    output = output_of(network, rows)
+    if not isinstance(output, dict):
+        return output
+    raise ValueError(
+        f"expected a network with one output, got one with {', '.join(output)}: "
+        "wrap it in a function that gives one of them"
+    )
+
+
 def _painted(decoder, z):
     "Images, float32 in [0, 1], that a decoder paints; raises ValueError where it paints something else."
-    faces = output_of(decoder, z)
+    faces = _one_output(decoder, z)
     if faces.ndim != 4 or len(faces) != len(z) or faces.shape[-1] != 3:
         colours_first = faces.ndim == 4 and faces.shape[1] == 3
         remedy = ", lambda z: np.moveaxis(decoder(z), 1, -1)" if colours_first else " in a function that does"
@@ -422,7 +443,7 @@ def _encoded(encoder, images, latent_dim, batch_size=256):
         return np.zeros((0, latent_dim), np.float32)
 
     def encode(rows):
-        z = output_of(encoder, to_float(rows))
+        z = _one_output(encoder, to_float(rows))
         if z.shape == (len(rows), latent_dim):
             return _single(z)
         raise ValueError(
@@ -446,7 +467,7 @@ def _load_network(folder, name, config, providers=CPU):
             f"expected a bundle with its {name}, got z-points without one: train one, load a whole one, or pass {name}="
         )
     old = config.get("format") == 1
-    network = _load_keras(folder / f"{name}.keras") if old else Network(folder / f"{name}.onnx", providers)
+    network = _load_old_network(folder / f"{name}.keras") if old else Network(folder / f"{name}.onnx", providers)
     sides, expected = _sides(name, network), [(config["size"], config["size"], 3), (config["latent_dim"],)]
     if sides == expected:
         return network
@@ -455,7 +476,7 @@ def _load_network(folder, name, config, providers=CPU):
     )
 
 
-def _load_keras(path):
+def _load_old_network(path):
     "A network as the first format had it, in Keras' own, which not every version reads; in the safe mode."
     try:
         return load_keras().saving.load_model(path, compile=False, safe_mode=True)
@@ -475,7 +496,12 @@ def _size_to_save(bundle):
         network = getattr(bundle, name)
         image, vector = _sides(name, network)
         square = image is not None and len(image) == 3 and image[0] == image[1] and image[2] == 3
-        if not isinstance(network, (keras_layer(), Network)) or not square or None in image or vector != (bundle.latent_dim,):
+        if (
+            not isinstance(network, (keras_layer(), Network))
+            or not square
+            or None in image
+            or vector != (bundle.latent_dim,)
+        ):
             raise ValueError(
                 f"expected as {name} a Network or Keras model between images (size, size, 3) and z-vectors "
                 f"({bundle.latent_dim},), got {type(network).__name__} between {image} and {vector}: "
@@ -513,7 +539,7 @@ def _write_files(bundle, folder, size):
     history = "" if bundle.history is None else bundle.history.to_csv(index=False, lineterminator="\n")
     (folder / "history.csv").write_text(history, encoding="utf-8")
     with contextlib.suppress(ValueError):  # some points are too few, or too much alike, to draw others from
-        bundle.sampler.save(folder / _SAMPLER)
+        _sampler_to_save(bundle).save(folder / _SAMPLER)
     config = bundle.config | {
         "format": _FORMAT,
         "size": size,
@@ -530,7 +556,8 @@ def _packed(attributes):
     "Attributes as arrays for a file: eight to a byte, and their names."
     if attributes is None:
         return {}
-    return {"attributes": np.packbits(attributes, axis=1), "attribute_names": attributes.columns.to_numpy(str)}
+    bits = np.packbits(attributes.to_numpy(bool), axis=1)
+    return {"attributes": bits, "attribute_names": attributes.columns.to_numpy(str)}
 
 # %% ../nbs/04_bundle.ipynb #b38441f2
 def _behind_links(path):
@@ -592,7 +619,7 @@ def _check_folder(folder):
         )
 
 
-def _check_whole(folder, names):
+def _check_complete(folder, names):
     "Raise FileNotFoundError, in one sentence, unless files are there."
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
@@ -604,11 +631,11 @@ def _check_whole(folder, names):
 # %% ../nbs/04_bundle.ipynb #25b1fbad
 def _read_config(folder):
     "The config of a bundle whose files are unchanged; raises ValueError, in one sentence, for another."
-    _check_whole(folder, ["config.json"])
+    _check_complete(folder, ["config.json"])
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         sums = dict(config["sha256"])
-        written_as, _ = config["format"], (config["size"], config["latent_dim"])
+        written_as, *_ = (int(config[name]) for name in ("format", "size", "latent_dim"))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
             f"expected the settings of a bundle in {folder / 'config.json'}, got a damaged file: get the bundle again"
@@ -619,7 +646,7 @@ def _read_config(folder):
             "use the version of latentfaces that wrote it"
         )
     names = [*_FILES_OF[written_as], *({_SAMPLER} & {*sums})]
-    _check_whole(folder, names)
+    _check_complete(folder, names)
     damaged = [name for name in names if sha256(folder / name) != sums.get(name)]
     if damaged:
         raise ValueError(
@@ -657,8 +684,7 @@ def load_bundle(path=None, providers=CPU) -> Bundle:
     folder = _PRETRAINED if path is None else expand_path(path)
     _check_folder(folder)
     config = _read_config(folder)
-    arrays = read_arrays(folder / "latents.npz")
-    z, names = arrays["z"], arrays["names"]
+    z, names = _arrays(folder, "z", "names")
     if z.ndim != 2 or z.shape[1] != config["latent_dim"] or len(names) not in (0, len(z)):
         raise ValueError(
             f"expected z-points of shape (n, {config['latent_dim']}) and n names or none in {folder}, "
@@ -676,21 +702,36 @@ def _load_history(folder):
     return pd.read_csv(folder / "history.csv", engine="python")  # which reads every digit
 
 
+def _arrays(folder, *names):
+    "Arrays of a bundle's latents.npz by their names; raises ValueError, in one sentence, where they are not there."
+    arrays = read_arrays(folder / "latents.npz")
+    if {*names} <= arrays.keys():
+        return [arrays[name] for name in names]
+    raise ValueError(
+        f"expected {', '.join(names)} in {folder / 'latents.npz'}, got {', '.join(arrays) or 'nothing'}: "
+        "get the bundle again"
+    )
+
+
 def _load_attributes(folder):
     "The attributes in a bundle's folder, a DataFrame; None where there are none."
-    arrays = {} if folder is None else read_arrays(folder / "latents.npz")
-    if "attributes" not in arrays:
+    if folder is None or "attributes" not in read_arrays(folder / "latents.npz"):
         return None
     import pandas as pd
 
-    names = arrays["attribute_names"]
-    values = np.unpackbits(arrays["attributes"], axis=1, count=len(names)).astype(bool)
-    return _checked_attributes(pd.DataFrame(values, columns=names), arrays["names"], len(arrays["z"]))
+    z, image_names, packed, names = _arrays(folder, "z", "names", "attributes", "attribute_names")
+    if packed.dtype != np.uint8 or names.ndim != 1 or packed.shape != (len(z), -(-len(names) // 8)):
+        raise ValueError(
+            f"expected attributes packed in {len(z)} rows in {folder}, got {packed.dtype} of shape {packed.shape} "
+            f"for {names.shape} names: get the bundle again"
+        )
+    values = np.unpackbits(packed, axis=1, count=len(names)).astype(bool)
+    return _checked_attributes(pd.DataFrame(values, columns=names), image_names, len(z))
 
-
-def _has_sampler(folder):
-    "Does a fitted sampler lie in the folder?"
-    return folder is not None and (folder / _SAMPLER).is_file()
+# %% ../nbs/04_bundle.ipynb #93f28eaf
+def _has_sampler(bundle):
+    "Does a fitted sampler lie in the folder, and was its sum looked at when the bundle was read?"
+    return bundle.path is not None and _SAMPLER in bundle.config.get("sha256", ())
 
 
 def _default_sampler(bundle):
@@ -698,15 +739,26 @@ def _default_sampler(bundle):
     # a later chapter, asked for by its name when a bundle is drawn from, as drawn faces are when they are
     from latentfaces.sampling import EllipticSampler
 
-    if not _has_sampler(bundle.path):
+    if not _has_sampler(bundle):
         return EllipticSampler().fit(bundle.z)
     sampler = EllipticSampler.load(bundle.path / _SAMPLER)
-    if sampler.n_features_in_ == bundle.latent_dim:
+    shape = sampler.moments_.count, sampler.n_features_in_
+    if shape == bundle.z.shape and _is_default(sampler):
         return sampler
     raise ValueError(
-        f"expected a sampler for {bundle.latent_dim} dimensions in {bundle.path}, got one for "
-        f"{sampler.n_features_in_}: get the bundle again"
+        f"expected the default sampler, fitted to z-points of shape {bundle.z.shape}, in {bundle.path}, got {sampler} "
+        f"for {shape}: get the bundle again"
     )
+
+
+def _is_default(sampler):
+    "Has a sampler the settings that its class has by itself?"
+    return sampler.get_params() == type(sampler)().get_params()
+
+
+def _sampler_to_save(bundle):
+    "The sampler of a bundle; a new one where somebody has changed the settings of that."
+    return bundle.sampler if _is_default(bundle.sampler) else type(bundle.sampler)().fit(bundle.z)
 
 # %% ../nbs/04_bundle.ipynb #e891a89e
 class ReconstructionScores(NamedTuple):
@@ -789,7 +841,17 @@ def reconstruction_scores(
 def _versions():
     "Versions of what took part in a training."
     found = {"python": platform.python_version()}
-    for name in ("latentfaces", "keras", "numpy", "onnx", "onnxruntime", "tensorflow", "tensorflow-cpu", "torch", "jax"):
+    for name in (
+        "latentfaces",
+        "keras",
+        "numpy",
+        "onnx",
+        "onnxruntime",
+        "tensorflow",
+        "tensorflow-cpu",
+        "torch",
+        "jax",
+    ):
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
@@ -821,13 +883,60 @@ def _describe(crop, data, recipe, history):
         "versions": _versions(),
     }
 
-
+# %% ../nbs/04_bundle.ipynb #de12c822
 def _known_attributes(source, names):
     "Attributes of a source's images, in their order; None where it has no table, or none of all of them."
     try:
         return load_attributes(source).loc[names]
     except (FileNotFoundError, KeyError):
         return None
+
+
+def _parts(images, names, held_out, random_state):
+    "Images to train on and images held out, which are a tenth at most, and the names of the first."
+    n_held = min(held_out, max(1, len(images) // 10))
+    parts = split_indices(len(images), held_out=n_held, random_state=random_state)
+    return *(ImageSubset(images, index) for index in parts), names[parts[0]]
+
+# %% ../nbs/04_bundle.ipynb #b76f5f67
+_FEW = 10_000  # images; below that, weights that know faces are worth more than a fresh start
+
+
+def _known_start(start_from, size, recipe):
+    "The pair of Keras models to start from, and the recipe with their sizes; raises ValueError where it asks for others."
+    if start_from is None:
+        return None, recipe
+    if not isinstance(start_from, Bundle):
+        start_from = load_bundle(None if start_from == "pretrained" else start_from)
+    pair = start_from.keras_models()
+    strided = [layer for layer in pair[0].layers if hasattr(layer, "kernel_size")]
+    if not strided:
+        raise ValueError("expected a bundle with convolutions to start from, got one without: start anew")
+    sizes = {
+        "size": pair[0].input_shape[1],
+        "latent_dim": start_from.latent_dim,
+        "filters": tuple(layer.filters for layer in strided),
+        "kernel_size": strided[0].kernel_size[0],
+        "batch_norm": False,
+    }
+    asked = {"size": size} | recipe
+    other = [f"{name} {asked[name]}" for name in sizes if name in asked and asked[name] != sizes[name]]
+    if other:
+        theirs = ", ".join(f"{name} {value}" for name, value in sizes.items())
+        raise ValueError(
+            f"expected the sizes of the bundle to start from, {theirs}, got {', '.join(other)}: leave those out, or start anew"
+        )
+    del sizes["size"]
+    return pair, recipe | sizes
+
+
+def _propose_start(start_from, size, n, source):
+    "Say, before a long training, that few photographs are better learnt from what is known."
+    if start_from is None and n < _FEW and size == 64 and drawn_count(source) is None:
+        warn(
+            f"{n:,} images are few to learn from nothing what a face is: a training that starts from the pretrained "
+            "bundle, --start-from pretrained or start_from='pretrained', is better and takes minutes"
+        )
 
 # %% ../nbs/04_bundle.ipynb #1bc0ab19
 def train_bundle(
@@ -838,6 +947,7 @@ def train_bundle(
     limit=None,
     held_out: int = 500,
     random_state: int = 0,
+    start_from=None,
     resume: bool = False,
     progress: bool = True,
     **recipe,
@@ -862,6 +972,8 @@ def train_bundle(
         Images never trained on (at most a tenth of all).
     random_state : int
         Seed of the split and of the training.
+    start_from : Bundle, "pretrained", path or None
+        Begin with the weights of this bundle, and take its sizes: best where there are few images; None: begin anew.
     resume : bool
         Go on with an interrupted training in `out`.
     progress : bool
@@ -878,6 +990,7 @@ def train_bundle(
     import latentfaces.training as training
 
     import_extra("onnx")  # without it nothing could be saved
+    start_from, recipe = _known_start(start_from, size, recipe)
     recipe = training.check_recipe(size, random_state=random_state, **recipe)
     check_count("held_out", held_out)
     if limit is not None:
@@ -886,13 +999,12 @@ def train_bundle(
     training.history_to_resume(out, resume, recipe)
     crop = default_crop(source) if crop is None else crop
     images, names = load_images(source, size=size, crop=crop, limit=limit, progress=progress, return_names=True)
-    n_held = min(held_out, max(1, len(images) // 10))
-    train_idx, held_idx = split_indices(len(images), held_out=n_held, random_state=random_state)
-    train, held = (ImageSubset(images, index) for index in (train_idx, held_idx))
-    names_trained = np.asarray(names)[train_idx]
+    train, held, names_trained = _parts(images, np.asarray(names), held_out, random_state)
     attributes = _known_attributes(source, names_trained)
+    _propose_start(start_from, size, len(images), source)
     options = {name: value for name, value in recipe.items() if name != "size"}
-    *models, history = training.train_autoencoder(train, held, out, resume=resume, progress=progress, **options)
+    look = dict(resume=resume, progress=progress)
+    *models, history = training.train_autoencoder(train, held, out, start_from=start_from, **look, **options)
     # from here on with the weights as they are stored: z-points and scores are those of the files
     encoder, decoder = map(Network.from_keras, models)
     z = _encoded(encoder, train, recipe["latent_dim"])

@@ -66,6 +66,11 @@ def _path(text):
     except FileNotFoundError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
+
+def _start(text):
+    "A bundle to start from: the pretrained one, or a folder."
+    return text if text == "pretrained" else _path(text)
+
 # %% ../nbs/cli.ipynb #d675f6e6
 def _sampler(text):
     "A sampler's label, name and factor, written as NAME or NAME:FACTOR."
@@ -186,6 +191,63 @@ def _generate_options():
         **_QUIET,
     }
 
+# %% ../nbs/cli.ipynb #7a7ed188
+def _encode(args):
+    "Encode images and write their vectors."
+    import numpy as np
+
+    from latentfaces.bundle import load_bundle
+    from latentfaces.core import check_output, replace_file
+    from latentfaces.images import load_images
+
+    if check_output(args.out).suffix != ".npz":
+        raise ValueError(f"expected a name that ends in .npz for the vectors, got {args.out}: call it {args.out}.npz")
+    bundle = load_bundle(args.bundle)
+    how = dict(size=bundle.config["size"], crop=bundle.config.get("crop"), progress=not args.quiet, return_names=True)
+    images, names = load_images(args.data, **how)
+    z = bundle.encode(images)
+    replace_file(args.out, lambda file: np.savez(file, z=z, names=np.asarray(names, str)))
+    print(f"wrote {args.out}: {len(z):,} vectors of {z.shape[1]} components")
+
+
+def _encode_options():
+    return {
+        "--data": {"type": _path, "required": True, "metavar": "PATH", "help": "a zip or folder of images"},
+        "--out": {"type": _path, "default": "z.npz", "metavar": "FILE", "help": "the .npz file to write: z and names"},
+        **_BUNDLE_OPTION,
+        **_QUIET,
+    }
+
+# %% ../nbs/cli.ipynb #cea42de7
+def _decode(args):
+    "Decode vectors and write the faces."
+    from latentfaces.bundle import load_bundle
+    from latentfaces.core import check_latents
+    from latentfaces.generation import check_face_folder, write_faces
+    from latentfaces.report import read_points
+
+    check_face_folder(args.out)
+    bundle = load_bundle(args.bundle)
+    z = check_latents(read_points(args.vectors)[0], min_points=1)
+    if z.shape[1] != bundle.latent_dim:
+        raise ValueError(
+            f"expected vectors of the bundle's {bundle.latent_dim} components, got {z.shape[1]} in {args.vectors}: "
+            "name the bundle that they belong to with --bundle"
+        )
+    settings = {"decoded from": args.vectors.name}
+    *pictures, vectors = write_faces(args.out, bundle, z, settings, progress=not args.quiet)
+    last = f" to {pictures[-1].name}" if len(pictures) > 1 else ""
+    print(f"decoded {len(z):,} vectors\nwrote {pictures[0]}{last}\nwrote {vectors}")
+
+
+def _decode_options():
+    return {
+        "vectors": {"type": _path, "metavar": "FILE", "help": "a .npz file with an array z, or a .npy file"},
+        "--out": {"type": _path, "default": "out", "metavar": "DIR", "help": "folder for faces.png and faces.npz"},
+        **_BUNDLE_OPTION,
+        **_QUIET,
+    }
+
 # %% ../nbs/cli.ipynb #8dbecbdf
 def _defaults(module, function):
     "The defaults of a function, read from its source."
@@ -215,18 +277,25 @@ _TRAIN = {  # parameter: what stands for its value, what the help says
     "learning_rate": ("RATE", "peak of the schedule; 0.003 suits muon, take 0.001 for adam"),
     "dtype": ("NAME", "precision of the hidden layers during training: float32 or mixed_bfloat16"),
     "random_state": ("N", "the same seed gives the same split and the same training"),
+    "start_from": (
+        "DIR",
+        "begin with the weights and the sizes of this bundle, or with `pretrained`: best for fewer than about 10,000 images",
+    ),
     "resume": ("", "go on with an interrupted training in --out"),
 }
 
 # %% ../nbs/cli.ipynb #c51e2d6b
 def _option(name, default):
-    "Type and default of an option."
+    "Type of an option and what stands for its default; an option that was not given is not passed on."
     if isinstance(default, bool):
         return {"action": "store_true"}
     if isinstance(default, tuple):
         return {"type": _filters, "default": "-".join(map(str, default))}
     kinds = {float: _positive, str: str}
-    return {"type": kinds.get(type(default), _whole(int(name not in ("shift", "random_state")))), "default": default}
+    kind = (
+        _start if name == "start_from" else kinds.get(type(default), _whole(int(name not in ("shift", "random_state"))))
+    )
+    return {"type": kind, "default": default}
 
 
 def _train_options():
@@ -237,7 +306,10 @@ def _train_options():
     defaults = _defaults("training", "train_autoencoder") | _defaults("bundle", "train_bundle")
     for name, (metavar, words) in _TRAIN.items():
         flag = "--seed" if name == "random_state" else f"--{name.replace('_', '-')}"
-        options[flag] = _option(name, defaults[name]) | {"dest": name, "help": words}
+        option = _option(name, defaults[name])
+        default = option.pop("default", None)
+        words = words if default is None else f"{words} (default: {default})"
+        options[flag] = option | {"dest": name, "help": words, "default": argparse.SUPPRESS}
         if metavar:
             options[flag]["metavar"] = metavar
     return options | _QUIET
@@ -247,13 +319,18 @@ def _train(args):
     "Train on a source of images and write a bundle."
     from latentfaces.bundle import train_bundle
 
-    settings = {name: getattr(args, name) for name in ("out", *_TRAIN)}
-    bundle = train_bundle(args.data, progress=not args.quiet, **settings)
+    settings = {name: value for name, value in vars(args).items() if name in _TRAIN}
+    bundle = train_bundle(args.data, args.out, progress=not args.quiet, **settings)
     scores = bundle.config["scores"]
     print(
         f"wrote {bundle.path}: held-out error {scores['held_out_mse']:.6f}, "
         f"{scores['ratio_to_pixel_pca']:.3f} times that of PCA of the pixels with at most {bundle.latent_dim} components"
     )
+    if scores["ratio_to_pixel_pca"] > 1:
+        print(
+            "which is worse than PCA, so that the network has learnt less than it could: train for more epochs, with more "
+            "images, or with --start-from pretrained"
+        )
 
 # %% ../nbs/cli.ipynb #e864af84
 def _report(args):
@@ -368,6 +445,20 @@ class _Parser(argparse.ArgumentParser):
 
 # %% ../nbs/cli.ipynb #57b72e09
 _COMMANDS = {  # name: function, its options, what it does in a few words and at length
+    "decode": (
+        _decode,
+        _decode_options,
+        "paint the faces of vectors",
+        "Decode latent vectors, of a .npz or .npy file, and write a picture of all faces (faces.png) and the faces with "
+        "their vectors (faces.npz).",
+    ),
+    "encode": (
+        _encode,
+        _encode_options,
+        "find the vectors of images",
+        "Encode a collection of images and write their latent vectors and names into a .npz file, for `latentfaces decode`, "
+        "`latentfaces report` and the samplers.",
+    ),
     "evaluate": (
         _evaluate,
         _evaluate_options,
@@ -375,6 +466,10 @@ _COMMANDS = {  # name: function, its options, what it does in a few words and at
         "Draw faces with each sampler and measure them (distance to real images, density, coverage, diversity, copies, "
         "share of faces), beside real images, reconstructions, the mean face and N(0, I).",
     ),
+}
+
+# %% ../nbs/cli.ipynb #563a5dff
+_COMMANDS |= {
     "generate": (
         _generate,
         _generate_options,
@@ -426,7 +521,9 @@ def parser(argv=None) -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         for flag, settings in (options() if argv is None or name in argv else {}).items():
             shown = (
-                settings["help"] if settings.get("default") is None else f"{settings['help']} (default: %(default)s)"
+                settings["help"]
+                if settings.get("default") in (None, argparse.SUPPRESS)
+                else f"{settings['help']} (default: %(default)s)"
             )
             command.add_argument(flag, **settings | {"help": shown})
             command.epilog = _sampler_list() if flag == "--sampler" else command.epilog

@@ -236,7 +236,7 @@ class Features:
             network, attribute_names = FEATURES / "attributes.onnx", shipped_config()["attributes"]
         self.attribute_names = tuple(attribute_names)
         self.network = _load_network(network) if isinstance(network, (str, Path)) else network
-        self.pixel_range, shape = pixel_range, tuple(self.network.input_shape)
+        self.pixel_range, shape = pixel_range, tuple(getattr(self.network, "input_shape", ()))
         if len(shape) != 4 or shape[-1] != 3:
             raise ValueError(
                 f"expected a network that takes images (n, size, size, 3), got one that takes {shape}: "

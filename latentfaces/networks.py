@@ -10,12 +10,16 @@ import contextlib
 import os
 import sys
 from functools import partial
+from math import prod
 
 import numpy as np
 
 from .core import as_array, expand_path, import_extra, load_keras, replace_file
 
 # %% ../nbs/03a_networks.ipynb #16dc2fb4
+_MOST_FIELDS = 2**20  # in one message
+
+
 def _number(data, at):
     "A whole number of a protocol buffer, seven bits to a byte, and the place behind it."
     value = shift = 0
@@ -32,8 +36,12 @@ def _number(data, at):
 def _fields(data):
     "Number and content of every field of a message; what lies inside it is stepped over, not read."
     at = 0
-    while at < len(data):
+    for _ in range(_MOST_FIELDS):
+        if at >= len(data):
+            return
         key, at = _number(data, at)
+        if key >> 32:  # of which other readers would see the lower half only, another field
+            raise ValueError("the number of a field with more than 32 bits")
         kind = key & 7
         if kind == 0:
             value, at = _number(data, at)
@@ -44,6 +52,7 @@ def _fields(data):
         if at > len(data):
             raise ValueError("a field that ends behind the end")
         yield key >> 3, value
+    raise ValueError("more fields than anybody needs")
 
 
 def _inside(data, *path):
@@ -52,38 +61,87 @@ def _inside(data, *path):
         if number == path[0]:
             yield from _inside(value, *path[1:]) if path[1:] else [value]
 
+# %% ../nbs/03a_networks.ipynb #516afc86
+@contextlib.contextmanager
+def _reading(what):
+    "Meanwhile, whatever a damaged file leads to is a ValueError, in one sentence."
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, StopIteration) as error:
+        raise ValueError(
+            f"expected a network in the ONNX format in {what}, got something else, or a damaged file: "
+            "write it with Network.from_keras(model).save, or export it from your framework"
+        ) from error
+
 # %% ../nbs/03a_networks.ipynb #47f7aa26
 _OPERATORS = frozenset(
-    "Abs Add AveragePool BatchNormalization Cast Clip Concat Constant Conv ConvTranspose DepthToSpace Div Dropout Elu Erf "
-    "Exp Flatten Gather Gelu Gemm GlobalAveragePool GlobalMaxPool GroupNormalization HardSigmoid HardSwish Identity "
+    "Abs Add AveragePool BatchNormalization Cast Clip Concat Constant Conv ConvTranspose DepthToSpace Div Dropout Elu "
+    "Erf Exp Flatten Gather Gelu Gemm GlobalAveragePool GlobalMaxPool GroupNormalization HardSigmoid HardSwish Identity "
     "InstanceNormalization LayerNormalization LeakyRelu LogSoftmax MatMul Max MaxPool Min Mish Mul Neg PRelu Pad Pow "
     "Reciprocal ReduceMean ReduceSum Relu Reshape Resize Selu Shape Sigmoid Slice Softmax Softplus SpaceToDepth Split "
     "Sqrt Squeeze Sub Tanh Transpose Unsqueeze".split()
 )
 _STANDARD = (b"", b"ai.onnx")
 _LARGEST = 2**29  # bytes of a file, and values of a picture or a vector
+_MOST_NODES = 2**14
+_FURTHEST = 2**20  # for strides, margins and what else is a whole number in a node
 
 # Numbers of the fields, from the format's own description, onnx.proto
-_GRAPH, _OPSET, _TRAINING, _FUNCTION = 7, 8, 20, 25
-_NODE, _INITIALIZER, _SPARSE = 1, 5, 15
-_OPERATOR, _ATTRIBUTE, _DOMAIN = 4, 5, 7
-_TENSOR, _SUBGRAPH, _TENSORS, _SUBGRAPHS = 5, 6, 10, 11
-_EXTERNAL, _LOCATION = 13, 14
+_VERSION, _GRAPH, _OPSET, _TRAINING, _FUNCTION = 1, 7, 8, 20, 25
+_NODE, _INITIALIZER, _INPUT, _OUTPUT, _SPARSE = 1, 5, 11, 12, 15
+_TAKES, _GIVES, _OPERATOR, _ATTRIBUTE, _DOMAIN = 1, 2, 4, 5, 7
+_WHOLE, _WHOLES, _TENSOR, _SUBGRAPH, _TENSORS, _SUBGRAPHS, _SPARSE_TENSOR, _SPARSE_TENSORS = 3, 8, 5, 6, 10, 11, 22, 23
+_TENSOR_NAME, _EXTERNAL, _LOCATION = 8, 13, 14
+
+# %% ../nbs/03a_networks.ipynb #8567c315
+def _whole_numbers(attribute):
+    "The whole numbers of a node's attribute, one by one, or packed together."
+    for number, value in _fields(attribute):
+        if number not in (_WHOLE, _WHOLES):
+            continue
+        at = 0
+        while not isinstance(value, int) and at < len(value):
+            one, at = _number(value, at)
+            yield one
+        if isinstance(value, int):
+            yield value
 
 
+def _word(text):
+    "The beginning of a text in a file, on one line whatever it is."
+    return repr(str(text[:40], errors="replace"))[1:-1]
+
+
+def _strange_node(node):
+    "Why a node must not run, in a few words; None if it may."
+    for domain in _inside(node, _DOMAIN):
+        if bytes(domain) not in _STANDARD:
+            return f"an operator of the kind {_word(domain)}"
+    kinds = [_word(operator) for operator in _inside(node, _OPERATOR)]
+    for kind in kinds:
+        if kind not in _OPERATORS:
+            return f"the operator {kind}"
+    if not {"Slice", "Constant"} & {*kinds}:  # there the largest of all numbers is a word for the end
+        for attribute in _inside(node, _ATTRIBUTE):
+            # a negative number is one beyond 2**63
+            if any(_FURTHEST < number < 2**64 - _FURTHEST for number in _whole_numbers(attribute)):
+                return f"a number beyond {_FURTHEST:,} in {kinds[0] if kinds else 'a node'}"
+    return None
+
+# %% ../nbs/03a_networks.ipynb #9cd95103
 def _refused(data):
     "Why an ONNX file must not run, in a few words; None if it may."
-    found = partial(_inside, data)
-    for domain in [*found(_OPSET, 1), *found(_GRAPH, _NODE, _DOMAIN)]:
-        if bytes(domain) not in _STANDARD:
-            return f"an operator of the kind {str(bytes(domain)[:40], errors='replace')}"
-    for operator in found(_GRAPH, _NODE, _OPERATOR):
-        if str(operator, errors="replace") not in _OPERATORS:
-            return f"the operator {str(operator[:40], errors='replace')}"
-    attribute = _GRAPH, _NODE, _ATTRIBUTE
-    for path in ((_FUNCTION,), (_TRAINING,), (_GRAPH, _SPARSE), (*attribute, _SUBGRAPH), (*attribute, _SUBGRAPHS)):
-        if any(True for _ in found(*path)):
-            return "a function, loop or branch of its own"
+    found, attribute = partial(_inside, data), (_GRAPH, _NODE, _ATTRIBUTE)
+    for i, node in enumerate(found(_GRAPH, _NODE)):
+        reason = _strange_node(node) if i < _MOST_NODES else f"more than {_MOST_NODES:,} nodes"
+        if reason:
+            return reason
+    own = (_FUNCTION,), (_TRAINING,), (*attribute, _SUBGRAPH), (*attribute, _SUBGRAPHS)
+    if any(True for path in own for _ in found(*path)):
+        return "a function, loop or branch of its own"
+    sparse = (_GRAPH, _SPARSE), (*attribute, _SPARSE_TENSOR), (*attribute, _SPARSE_TENSORS)
+    if any(True for path in sparse for _ in found(*path)):
+        return "a sparse weight"
     for path in ((_GRAPH, _INITIALIZER), (*attribute, _TENSOR), (*attribute, _TENSORS)):
         if any(found(*path, _LOCATION)) or any(True for _ in found(*path, _EXTERNAL)):
             return "a weight that lies in another file"
@@ -92,15 +150,10 @@ def _refused(data):
 # %% ../nbs/03a_networks.ipynb #4bb1627c
 def _checked(data, what):
     "The bytes of an ONNX file that may run; raises ValueError, in one sentence, for any other."
-    try:
-        if not any(True for _ in _inside(data, _GRAPH, _NODE)):
+    with _reading(what):
+        if not all(any(True for _ in _inside(data, _GRAPH, part)) for part in (_NODE, _INPUT, _OUTPUT)):
             raise ValueError("no graph")
         reason = _refused(memoryview(data))
-    except (ValueError, IndexError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"expected a network in the ONNX format in {what}, got something else, or a damaged file: "
-            "write it with Network.from_keras(model).save, or export it from your framework"
-        ) from error
     if reason is None:
         return data
     raise ValueError(
@@ -115,7 +168,9 @@ def _read(source):
         return source, "the bytes given"
     path = expand_path(source)
     if not path.is_file():
-        raise FileNotFoundError(f"expected the file of a network, got {path}, which is not there: look for its .onnx file")
+        raise FileNotFoundError(
+            f"expected the file of a network, got {path}, which is not there: look for its .onnx file"
+        )
     if path.stat().st_size > _LARGEST:
         raise ValueError(
             f"expected a network of at most {_LARGEST >> 20} MB, got {path.stat().st_size >> 20} MB in {path}: "
@@ -129,33 +184,54 @@ _FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(d
 
 
 def _n_threads():
-    "Threads for one network: as many as OMP_NUM_THREADS says, or as there are cores for this process."
+    "Threads for one network: as many as there are cores for this process, or fewer where OMP_NUM_THREADS says so."
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with contextlib.suppress(KeyError, ValueError):
-        return max(1, int(os.environ["OMP_NUM_THREADS"]))
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return min(max(1, int(os.environ["OMP_NUM_THREADS"])), cores)
+    return cores
 
 
-def _session(data, what, providers):
-    "An onnxruntime session; raises ValueError, in one sentence, where the runtime refuses the file or has no provider."
-    runtime = import_extra("onnxruntime")
-    there = runtime.get_available_providers()
-    missing = [name for name in providers if name not in there]
+def _check_providers(providers):
+    "Raise ValueError, in one sentence, unless onnxruntime has all of some execution providers."
+    there = import_extra("onnxruntime").get_available_providers()
+    missing = [str(name) for name in providers if name not in there]
     if missing or not providers:
         raise ValueError(
             f"expected onnxruntime's providers, one or more of {', '.join(there)}, got {', '.join(missing) or 'none'}: "
             "install the onnxruntime package that brings it"
         )
+
+# %% ../nbs/03a_networks.ipynb #aa6e2ce8
+def _session(data, what, providers=CPU, folds=True, runs=True):
+    """An onnxruntime session; raises ValueError, in one sentence, where the runtime refuses the file.
+
+    Without `folds` nothing is computed before it is called; without `runs` it is there to be looked at.
+    """
+    runtime = import_extra("onnxruntime")
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = _n_threads()
+    options.intra_op_num_threads = _n_threads() if runs else 1
     options.log_severity_level = 4  # what is wrong is raised
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the cores to others
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # the only one that was looked into
+    if not runs:
+        level = "ORT_ENABLE_BASIC" if folds else "ORT_DISABLE_ALL"
+        options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, level)
+        options.add_session_config_entry("session.disable_prepacking", "1")
+    more = {} if folds else {"disabled_optimizers": ["ConstantFolding"]}
     try:
-        return runtime.InferenceSession(data, options, providers=list(providers))
+        session = runtime.InferenceSession(data, options, providers=list(providers), enable_fallback=0, **more)
     except Exception as error:  # onnxruntime has a class of its own for each kind of failure
         raise ValueError(
             f"expected a network that onnxruntime can run in {what}, got one that it refuses "
             f"({' '.join(str(error).split()):.200}): export it again"
         ) from error
+    absent = [name for name in providers if name not in session.get_providers()]
+    if not absent:
+        return session
+    raise ValueError(
+        f"expected onnxruntime to run {what} on {', '.join(providers)}, got {', '.join(absent)} without the libraries "
+        "or the device that it needs: look whether they are there, or take the CPU"
+    )
 
 # %% ../nbs/03a_networks.ipynb #87b8a52c
 def _shape(tensor):
@@ -173,11 +249,179 @@ def _check_ends(session, what):
             f"{taken or 'nothing'}: run it yourself, in a function"
         )
     for tensor in (*inputs, *session.get_outputs()):
-        if np.prod([float(side or 1) for side in _shape(tensor)[1:]]) > _LARGEST:
+        if prod(side or 1 for side in _shape(tensor)[1:]) > _LARGEST:
             raise ValueError(
-                f"expected a network for pictures and vectors in {what}, got one whose {tensor.name} has the shape "
+                f"expected a network for pictures and vectors in {what}, got one whose {tensor.name:.80} has the shape "
                 f"{_shape(tensor)}: nobody has the memory for that"
             )
+
+# %% ../nbs/03a_networks.ipynb #42627ed5
+def _digits(value):
+    "A whole number as a protocol buffer has it."
+    groups = []
+    while value > 127:
+        groups.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*groups, value])
+
+
+def _field(number, content):
+    "A field of a protocol buffer: a whole number, or the content of what lies inside."
+    if isinstance(content, int):
+        return _digits(number << 3) + _digits(content)
+    return _digits(number << 3 | 2) + _digits(len(content)) + content
+
+
+def _entrance(declared, shape):
+    "What is declared of an input, with another shape: numbers, names, and None for what is open."
+    side = {int: lambda n: _field(1, n), str: lambda name: _field(2, name.encode()), type(None): lambda _: b""}
+    sides = b"".join(_field(1, side[type(one)](one)) for one in shape)
+    kind = next(_inside(declared, 2, 1, 1))
+    return _field(1, next(_inside(declared, 1))) + _field(2, _field(1, _field(1, kind) + _field(2, sides)))
+
+
+def _declared_shape(declared):
+    "The shape of an input as the file has it; a first axis of open length is called rows."
+    sides = [next(_inside(side, 1), 0) for side in _inside(declared, 2, 1, 2, 1)]
+    return [side if 0 < side < 2**63 else None if i else "rows" for i, side in enumerate(sides)]
+
+# %% ../nbs/03a_networks.ipynb #6cbc6cac
+def _laid_open(data, shape=None):
+    "A network with nothing declared but its input, of this shape, and with every weight and result as an output."
+    data, graph, names = memoryview(data), [_field(2, b"laid open")], []
+    weights = {bytes(name) for name in _inside(data, _GRAPH, _INITIALIZER, _TENSOR_NAME)}
+    for part in _inside(data, _GRAPH):
+        for number, value in _fields(part):
+            if number in (_NODE, _INITIALIZER):
+                graph.append(_field(number, value))
+                names += map(bytes, _inside(value, _GIVES if number == _NODE else _TENSOR_NAME))
+            elif number == _INPUT and bytes(next(_inside(value, 1))) not in weights and any(_inside(value, 2, 1)):
+                graph.append(_field(number, _entrance(value, shape or _declared_shape(value))))
+            elif number == _INPUT:
+                graph.append(_field(number, value))
+    graph += [_field(_OUTPUT, _field(1, name)) for name in dict.fromkeys(names) if name]
+    versions = [_field(number, value) for number, value in _fields(data) if number in (_VERSION, _OPSET)]
+    return b"".join([*versions, _field(_GRAPH, b"".join(graph))])
+
+
+def _steps(data):
+    "Operator, inputs and outputs of every node."
+    for node in _inside(memoryview(data), _GRAPH, _NODE):
+        texts = [[str(text, "utf-8") for text in _inside(node, place)] for place in (_OPERATOR, _TAKES, _GIVES)]
+        yield texts[0][-1], texts[1], texts[2]
+
+
+def _constants(steps, names):
+    "Names of results that follow from weights alone, or from the sizes of others; these are computed in advance."
+    names, waiting = {"", *names}, steps
+    for _ in range(32):
+        before = len(waiting)
+        for kind, taken, given in waiting:
+            if kind == "Shape" or names.issuperset(taken):
+                names.update(given)
+        waiting = [step for step in waiting if not names.issuperset(step[2])]
+        if len(waiting) == before:
+            break
+    return names
+
+# %% ../nbs/03a_networks.ipynb #6c5326f2
+def _scratch(kind, taken, given):
+    "Values that a convolution keeps beside its result: every pixel of the smaller picture with a whole kernel."
+    if len(taken) > 1 and (kind == "ConvTranspose" or kind == "Conv" and len(given) > 5):  # others work strip by strip
+        return prod(taken[1][1:]) * prod((taken[0] if kind == "ConvTranspose" else given)[2:])
+    return 0
+
+
+def _counted(shapes, steps, n=None):
+    "Values of all results together, by their shapes, where rows stands for n; None where the size of one is open."
+    sizes = {}
+    for name, sides in shapes.items():
+        sizes[name] = [n if side == "rows" and n else side for side in sides]
+        if not all(isinstance(side, int) and side >= 0 for side in sizes[name]):
+            return None
+    total = sum(map(prod, sizes.values()))
+    for kind, taken, given in steps:
+        total += _scratch(kind, [sizes.get(name, ()) for name in taken], sizes.get("".join(given[:1]), ()))
+    return total
+
+# %% ../nbs/03a_networks.ipynb #193f03e5
+_MOST = 2**30  # values of all steps of a network together, 4 GB
+
+
+class _Sizes:
+    "How many values a network computes, told before it does."
+
+    def __init__(self, data, what):
+        self.data, self.what, self.totals = data, what, {}
+        with _reading(what):
+            self.steps, laid_open = list(_steps(data)), _laid_open(data)
+        session = _session(laid_open, what, folds=False, runs=False)
+        _check_ends(session, what)
+        self.input, self.input_shape = session.get_inputs()[0].name, _shape(session.get_inputs()[0])
+        self.open = self._shapes(session, ("rows", *self.input_shape[1:]))
+        weights = self.open.keys() - {self.input, *(name for *_, given in self.steps for name in given)}
+        constants = {name: self.open.get(name, ()) for name in _constants(self.steps, weights)}
+        # Is what is computed in advance known, and not too much?
+        self.folds = (_counted(constants, ()) or _MOST) < _MOST
+        if None not in self.input_shape[1:]:
+            self.n_at_once((1, *self.input_shape[1:]))  # raises where even that is too much
+
+    def _shapes(self, session, shape):
+        return {self.input: shape} | {one.name: one.shape for one in session.get_outputs()}
+
+    def total(self, shape):
+        "Values for rows of a shape; None where that cannot be told."
+        total = _counted(self.open, self.steps, shape[0])
+        if total is None and shape not in self.totals:
+            for folds in (False, True)[: 1 + self.folds]:  # sizes that are computed from others need the second
+                session = _session(_laid_open(self.data, shape), self.what, folds=folds, runs=False)
+                total = _counted(self._shapes(session, shape), self.steps) if total is None else total
+            self.totals[shape] = total
+        return self.totals[shape] if total is None else total
+
+    def n_at_once(self, shape):
+        "How many of the rows of an array may run together; raises ValueError, in one sentence, where not one may."
+        n = shape[0]
+        while True:
+            values = self.total((n, *shape[1:]))
+            if values is not None and values <= _MOST:
+                return n
+            if values is None or n == 1:
+                size = "only shows when they run" if values is None else f"is {values:.1e} values for the fewest rows"
+                raise ValueError(
+                    f"expected a network whose results have at most {_MOST:,} values in {self.what}, got one whose "
+                    f"size {size}: if you trust it, run it yourself, in a function"
+                )
+            n = -(-n // 2)
+
+# %% ../nbs/03a_networks.ipynb #cc45f267
+def _fitting(rows, shape):
+    "Rows as an array of numbers that has the shape a network takes; raises ValueError, in one sentence, for others."
+    rows = as_array(rows, "what a network shall take")
+    fits = rows.ndim == len(shape) and all(side in (None, there) for side, there in zip(shape[1:], rows.shape[1:]))
+    if fits and rows.dtype.kind in "buif":
+        return rows
+    raise ValueError(
+        f"expected rows of numbers of shape {shape} for a network, got {rows.dtype} of shape {rows.shape}: "
+        "bring them to its sizes"
+    )
+
+
+def _joined(parts):
+    "What a network made of pieces, in one array: not copied where there is one piece."
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _run(session, rows):
+    "Outputs for as many rows as a session takes at once; raises ValueError, in one sentence, where they do not fit."
+    taken = session.get_inputs()[0]
+    try:
+        return session.run(None, {taken.name: rows})
+    except Exception as error:  # onnxruntime has a class of its own for each kind of failure
+        raise ValueError(
+            f"expected rows of shape {_shape(taken)} for a network, got {rows.shape}, with which it does not run "
+            f"({' '.join(str(error).split()):.200}): bring them to its sizes"
+        ) from error
 
 # %% ../nbs/03a_networks.ipynb #a5ca5616
 class Network:
@@ -213,9 +457,10 @@ class Network:
     def __init__(self, source, providers=CPU):
         data, what = _read(source)
         self.content = _checked(data, what)
-        self.providers = tuple(providers)
-        self._session = _session(self.content, what, self.providers)
-        _check_ends(self._session, what)
+        self.providers = tuple(providers) if isinstance(providers, (list, tuple)) else (providers,)
+        _check_providers(self.providers)
+        self._sizes = _Sizes(self.content, what)
+        self._session = _session(self.content, what, self.providers, folds=self._sizes.folds)
         self._input = self._session.get_inputs()[0]
         self._names = [output.name for output in self._session.get_outputs()]
         shapes = {output.name: _shape(output) for output in self._session.get_outputs()}
@@ -223,25 +468,14 @@ class Network:
         self.output_shape = shapes if len(shapes) > 1 else shapes[self._names[0]]
 
     def __call__(self, rows):
-        rows = as_array(rows, "what a network shall take").astype(_FLOATS[self._input.type], copy=False)
-        fixed = self.input_shape[0]
-        if fixed is None or len(rows) == fixed:
-            outputs = self._run(rows)
-        else:  # exported for a fixed number of rows: so many at a time, the last ones filled up
-            padded = np.resize(rows, (-(-len(rows) // fixed) * fixed, *rows.shape[1:]))
-            pieces = [self._run(padded[i : i + fixed]) for i in range(0, len(padded), fixed)]
-            outputs = [np.concatenate(parts)[: len(rows)] for parts in zip(*pieces)]
+        rows = _fitting(rows, self.input_shape).astype(_FLOATS[self._input.type], copy=False)
+        n, fixed = len(rows), self.input_shape[0]
+        if fixed is not None or not n:  # exported for so many rows at a time: the last ones filled up
+            rows = np.resize(rows, (max(1, -(-n // (fixed or 1))) * (fixed or 1), *rows.shape[1:]))
+        size = fixed or self._sizes.n_at_once(rows.shape)
+        pieces = [_run(self._session, rows[i : i + size]) for i in range(0, len(rows), size)]
+        outputs = [_joined(parts)[:n] if parts[0].ndim else parts[0] for parts in zip(*pieces)]
         return outputs[0] if len(outputs) == 1 else dict(zip(self._names, outputs))
-
-    def _run(self, rows):
-        "Outputs for as many rows as the network takes at once; raises ValueError for rows that do not fit."
-        try:
-            return self._session.run(self._names, {self._input.name: rows})
-        except Exception as error:  # onnxruntime has a class of its own for each kind of failure
-            raise ValueError(
-                f"expected rows of shape {self.input_shape} for the network's {self._input.name}, got {rows.shape}, "
-                f"with which it does not run ({' '.join(str(error).split()):.200}): bring them to its sizes"
-            ) from error
 
     def __reduce__(self):
         return Network, (self.content, self.providers)
@@ -294,7 +528,9 @@ class Network:
         -------
         keras.Model
         """
-        return _rebuilt(self.content)
+        model = _rebuilt(self.content)
+        _check_alike(model, self)  # a changed file may hold nodes that no layer stands for
+        return model
 
 # %% ../nbs/03a_networks.ipynb #a7ff203d
 def keras_layer():
@@ -431,7 +667,8 @@ def _dense(graph, layer):
 
 def _reshape(graph, layer):
     graph.transpose(False, layer.name)
-    graph.add("Reshape", layer.name, (np.array([-1, *layer.output.shape[1:]]),))
+    # 0: as many rows as there are, which -1 would say as well, but not to those who ask for the sizes beforehand
+    graph.add("Reshape", layer.name, (np.array([0, *layer.output.shape[1:]]),))
 
 
 def _batch_norm(graph, layer):
@@ -559,46 +796,12 @@ def _file(graph, model, float16):
 
 _PRODUCER = "latentfaces"
 
-# %% ../nbs/03a_networks.ipynb #d2d908cf
-def _rows_for(model, n=4):
-    "Random rows for a check: pictures from 0 to 1, vectors around zero."
-    rng = np.random.default_rng(0)
-    shape = (n, *model.input_shape[1:])
-    return (rng.random(shape) if len(shape) == 4 else rng.standard_normal(shape)).astype(np.float32)
-
-
-def _difference(model, network):
-    "Largest difference between a Keras model's and a network's answers, in units of the largest answer, or of 1."
-    rows = _rows_for(model)
-    pairs = [output_of(either, rows) for either in (model, network)]
-    pairs = zip(*(answer.values() if isinstance(answer, dict) else [answer] for answer in pairs))
-    return max(float(np.abs(a - b).max() / max(1, np.abs(a).max())) for a, b in pairs)
-
-
-def _written(model, float16):
-    "A Keras model as the bytes of an ONNX file; raises ValueError, in one sentence, for one that cannot be written."
-    try:
-        graph = _graph_of(model)
-    except (ValueError, AttributeError) as error:
-        raise ValueError(
-            "expected a chain of Dense, Conv2D, Conv2DTranspose, BatchNormalization, Flatten, Reshape, Dropout, LeakyReLU, "
-            f"ReLU and Activation layers in {getattr(model, 'name', model)!s:.80}, got {error}: "
-            "export it with your own tools, and pass the .onnx file"
-        ) from error
-    away = _difference(model, Network(_file(graph, model, float16=False)))
-    if not away <= 1e-5:
-        raise ValueError(
-            f"expected the network of {model.name} to answer in ONNX as it does in Keras, got a difference of {away:.1e}: "
-            "train it in float32 or look for weights that are not finite"
-        )
-    return _file(graph, model, float16)
-
 # %% ../nbs/03a_networks.ipynb #bb6b9853
 def _layer(node, weights):
     "The Keras layer of a node, and its weights in Keras' order; None for a node that only moves axes."
     onnx, layers = import_extra("onnx"), load_keras().layers
     given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-    kind, name = node.op_type, node.name.replace("/", "_")
+    kind, name = node.op_type, node.name.replace("/", ".")
     if kind in ("Conv", "ConvTranspose"):
         kernel = weights[0].transpose(2, 3, 1, 0)
         padding = "same" if any(given.get("pads", ())) else "valid"
@@ -612,7 +815,7 @@ def _layer(node, weights):
         shape = [int(side) for side in weights[0][1:]]
         return (layers.Reshape(shape, name=name) if shape[1:] else layers.Flatten("channels_last", name=name)), []
     if kind == "LeakyRelu":
-        return layers.LeakyReLU(negative_slope=round(given["alpha"], 6), name=name), []
+        return layers.LeakyReLU(negative_slope=float(str(np.float32(given["alpha"]))), name=name), []
     if kind == "Clip":
         return layers.ReLU(max_value=float(weights[1]), name=name), []
     if kind in _FUNCTIONS.values():
@@ -620,20 +823,14 @@ def _layer(node, weights):
     return None
 
 # %% ../nbs/03a_networks.ipynb #675050b7
-def _rebuilt(data):
-    "The Keras model of an ONNX file of this project; raises ValueError, in one sentence, for others."
+def _model_of(graph):
+    "The Keras model of an ONNX graph of this project."
     onnx, keras = import_extra("onnx"), load_keras()
-    read = onnx.load_model_from_string(data)
-    if read.producer_name != _PRODUCER:
-        raise ValueError(
-            "expected an ONNX file that Network.from_keras wrote, got one from "
-            f"{read.producer_name or 'an unknown writer'}: take it back to the framework that it comes from"
-        )
-    values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in read.graph.initializer}
-    shape = [side.dim_value for side in read.graph.input[0].type.tensor_type.shape.dim[1:]]
+    values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    shape = [side.dim_value for side in graph.input[0].type.tensor_type.shape.dim[1:]]
     inputs = keras.Input(shape, name="rows")
     tensors, outputs, filled = {"rows": inputs}, {}, []
-    for node in read.graph.node:
+    for node in graph.node:
         if node.op_type == "Cast":
             values[node.output[0]] = values[node.input[0]].astype(np.float32)
             continue
@@ -642,8 +839,74 @@ def _rebuilt(data):
             tensor = made[0](tensor)
             filled.append(made)
         tensors[node.output[0]] = tensor
-    outputs = {output.name: tensors[output.name] for output in read.graph.output}
-    model = keras.Model(inputs, outputs if len(outputs) > 1 else next(iter(outputs.values())), name=read.graph.name)
+    outputs = {output.name: tensors[output.name] for output in graph.output}
+    model = keras.Model(inputs, outputs if len(outputs) > 1 else next(iter(outputs.values())), name=graph.name)
     for layer, weights in filled:
         layer.set_weights(weights)
     return model
+
+
+def _rebuilt(data):
+    "The Keras model of an ONNX file of this project; raises ValueError, in one sentence, for others."
+    read = import_extra("onnx").load_model_from_string(data)
+    try:
+        if read.producer_name != _PRODUCER:
+            raise ValueError(f"one from {read.producer_name or 'an unknown writer'}")
+        return _model_of(read.graph)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise ValueError(
+            "expected an ONNX file that Network.from_keras wrote, got "
+            f"{' '.join(str(error).split()) or 'a changed one':.200}: take it back to the framework that it comes from"
+        ) from error
+
+# %% ../nbs/03a_networks.ipynb #d2d908cf
+def _rows_for(model, n=4):
+    "Random rows for a check: pictures from 0 to 1, vectors around zero."
+    rng = np.random.default_rng(0)
+    shape = (n, *model.input_shape[1:])
+    return (rng.random(shape) if len(shape) == 4 else rng.standard_normal(shape)).astype(np.float32)
+
+
+def _answers(network, rows, names):
+    "What a Keras model or a network answers, arrays by name."
+    given = network(rows, training=False) if is_keras(network) else network(rows)
+    if not isinstance(given, dict):
+        given = dict(zip(names, given if isinstance(given, (list, tuple)) else [given]))
+    return {name: _as_numpy(values) for name, values in given.items()}
+
+
+def _difference(model, network):
+    "Largest difference between a Keras model's and a network's answers, in units of the largest answer, or of 1."
+    rows, names = _rows_for(model), [*_outputs_of(model)]
+    ours, theirs = (_answers(either, rows, names) for either in (model, network))
+    if ours.keys() != theirs.keys() or any(ours[name].shape != theirs[name].shape for name in ours):
+        return np.inf
+    return max(float(np.abs(ours[name] - theirs[name]).max() / max(1, np.abs(ours[name]).max())) for name in ours)
+
+# %% ../nbs/03a_networks.ipynb #a56fffcd
+def _check_alike(model, network):
+    "Raise ValueError, in one sentence, unless a Keras model and a network answer the same."
+    away = _difference(model, network)
+    if not away <= 1e-5:
+        raise ValueError(
+            f"expected the network of {model.name} to answer in ONNX as it does in Keras, got a difference of "
+            f"{away:.1e}: take standard layers in float32, and look for weights that are not finite"
+        )
+
+
+def _written(model, float16):
+    "A Keras model as the bytes of an ONNX file; raises ValueError, in one sentence, for one that cannot be written."
+    onnx = import_extra("onnx")
+    invalid = onnx.checker.ValidationError, onnx.shape_inference.InferenceError
+    try:
+        graph = _graph_of(model)
+        whole, stored = (_file(graph, model, half) for half in (False, float16))
+    except (ValueError, TypeError, AttributeError, *invalid) as error:
+        raise ValueError(
+            "expected a chain of Dense, Conv2D, Conv2DTranspose, BatchNormalization, Flatten, Reshape, Dropout, "
+            f"LeakyReLU, ReLU and Activation layers in {getattr(model, 'name', model)!s:.80}, "
+            f"got {' '.join(str(error).split()):.200}: export it with your own tools, and pass the .onnx file"
+        ) from error
+    _check_alike(model, Network(whole))
+    _check_alike(_rebuilt(stored), Network(stored))  # with weights rounded alike
+    return stored

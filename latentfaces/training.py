@@ -7,6 +7,7 @@ __all__ = ['pixel_pca_error', 'face_batches', 'Muon', 'train_autoencoder', 'chec
 
 # %% ../nbs/03_training.ipynb #b8e0eb1f
 import contextlib
+import hashlib
 import itertools
 import json
 import time
@@ -450,11 +451,13 @@ def _fit(model, train, held_out, folder, settings, history, progress):
         )
 
 # %% ../nbs/03_training.ipynb #7caff889
-def _compiled(settings, steps):
-    "The autoencoder of a training, with its first weights and its optimiser."
+def _compiled(settings, steps, start_from=None):
+    "The autoencoder of a training, with its first weights, seeded or given, and its optimiser."
     with silenced():
         keras.utils.set_random_seed(settings["random_state"])  # on JAX, Keras loads TensorFlow for this
     model = build_autoencoder(*_networks(settings, settings["dtype"], clip=False))
+    if start_from is not None:
+        model.set_weights(start_from)
     optimizer = make_optimizer(settings["optimizer"], settings["learning_rate"], settings["epochs"] * steps)
     model.compile(optimizer, "mse")
     return model
@@ -465,6 +468,29 @@ def _split_back(model, settings):
     pair = _networks(settings, "float32", clip=True)
     build_autoencoder(*pair).set_weights(model.get_weights())
     return pair
+
+# %% ../nbs/03_training.ipynb #cc3bda6b
+def _first_weights(start_from, settings):
+    "Weights of a pair of networks to begin with; None for none; raises ValueError for networks of other sizes."
+    if start_from is None:
+        return None
+    weights = [array for network in start_from for array in network.get_weights()]
+    expected = build_autoencoder(*_networks(settings, "float32", clip=False)).get_weights()
+    if [w.shape for w in weights] == [w.shape for w in expected]:
+        return weights
+    sizes = ("size", "latent_dim", "filters", "kernel_size", "batch_norm")
+    asked = ", ".join(f"{name} {settings[name]}" for name in sizes)
+    raise ValueError(
+        f"expected networks of the sizes asked for to start from, {asked}, got others: ask for theirs, or start anew"
+    )
+
+
+def _weights_fingerprint(weights):
+    "A short text that changes with any weight."
+    digest = hashlib.sha256()
+    for array in weights:
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()[:32]
 
 # %% ../nbs/03_training.ipynb #9e543faa
 def train_autoencoder(
@@ -483,6 +509,7 @@ def train_autoencoder(
     learning_rate: float = 0.003,
     dtype: str = "float32",
     random_state: int = 0,
+    start_from=None,
     resume: bool = False,
     progress: bool = True,
 ) -> tuple:
@@ -521,6 +548,8 @@ def train_autoencoder(
         Precision of the hidden layers: "float32" or "mixed_bfloat16".
     random_state : int
         Seed of the first weights, the order, the mirroring and the shifts.
+    start_from : pair of keras.Model or None
+        Encoder and decoder, of the sizes asked for, with whose weights the training begins; None: seeded ones.
     resume : bool
         Go on from the folder's checkpoint, if there is one.
     progress : bool
@@ -541,9 +570,11 @@ def train_autoencoder(
     settings = check_recipe(train.shape[1], **options)
     _check_varied(train)
     settings["images"] = [data_fingerprint(images) for images in (train, held_out)]
+    weights = _first_weights(start_from, settings)
+    settings["start_from"] = None if weights is None else _weights_fingerprint(weights)
     folder = None if folder is None else expand_path(folder)
     history = history_to_resume(folder, resume, settings)
-    model = _compiled(settings, steps=len(train) // min(batch_size, len(train)))
+    model = _compiled(settings, len(train) // min(batch_size, len(train)), weights)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     if history:
@@ -556,7 +587,11 @@ def train_autoencoder(
 def _defaults():
     "The options of a training and their defaults, as `train_autoencoder` has them."
     found = signature(train_autoencoder).parameters.values()
-    return {p.name: p.default for p in found if p.kind is p.KEYWORD_ONLY and p.name not in ("resume", "progress")}
+    return {
+        p.name: p.default
+        for p in found
+        if p.kind is p.KEYWORD_ONLY and p.name not in ("start_from", "resume", "progress")
+    }
 
 
 def check_recipe(size: int, **options) -> dict:

@@ -214,3 +214,30 @@ def test_two_public_names(): assert cli.__all__ == ["parser", "main"]
 def test_train_says_the_least_number_that_it_takes(option, value, least, capsys):
     with pytest.raises(SystemExit): main(["train", "--data", "a", "--out", "b", option, value])
     assert f"at least {least}, got '{value}'" in capsys.readouterr().err
+
+
+def test_images_to_vectors_and_back(tiny_bundle, face_folder, tmp_path):
+    done = run("encode", "--data", face_folder, "--bundle", tiny_bundle.path, "--out", tmp_path / "z.npz", "--quiet")
+    assert done.returncode == 0 and "120 vectors of 4 components" in done.stdout, done.stderr
+    with np.load(tmp_path / "z.npz", allow_pickle=False) as file: z, names = file["z"], file["names"]
+    here = np.isin(names, tiny_bundle.names)
+    np.testing.assert_allclose(z[here], tiny_bundle.z, atol=1e-6)
+    assert list(names) == sorted(p.name for p in face_folder.iterdir())
+    done = run("decode", tmp_path / "z.npz", "--bundle", tiny_bundle.path, "--out", tmp_path / "faces", "--quiet")
+    assert done.returncode == 0 and "decoded 120 vectors" in done.stdout, done.stderr
+    with np.load(tmp_path / "faces" / "faces.npz") as file: faces = file["faces"]
+    np.testing.assert_array_equal(faces, np.rint(255 * tiny_bundle.decode(z)).astype(np.uint8))
+
+
+@pytest.mark.parametrize("command, said", [
+    (["encode", "--data", "FOLDER", "--out", "z.npy"], "ends in .npz"), (["encode", "--data", "nowhere"], "nowhere"), (["encode"], "--data"),
+    (["decode", "nowhere.npz"], "not there"), (["decode", "VECTORS"], "256 components, got 3"), (["decode"], "FILE"), (["decode", "VECTORS", "--out", "VECTORS"], "none")])
+def test_what_cannot_be_encoded_or_decoded_gets_one_line(command, said, face_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.save("three.npy", np.zeros((5, 3)))
+    command = [{"FOLDER": str(face_folder), "VECTORS": "three.npy"}.get(word, word) for word in command]
+    try: status = main(command)
+    except SystemExit as error: status = error.code
+    error = capsys.readouterr().err
+    assert status == 2 and said in error and error.count("\n") == 1, error
+    assert [p.name for p in tmp_path.iterdir()] == ["three.npy"]

@@ -11,10 +11,12 @@ from latentfaces.bundle import load_bundle
 from latentfaces.drawn import synthetic_faces
 from latentfaces.evaluation import Reference, load_reference
 from latentfaces.features import FEATURES, Features, build_attribute_network, load_features, shipped_config, train_attribute_network
+from latentfaces.networks import Network
+
 
 def test_the_shipped_features_are_small_whole_and_of_the_pretrained_bundle():
     files = sorted(path.name for path in FEATURES.iterdir())
-    assert files == ["attributes.keras", "config.json", "model_card.md", "reference.npz"]
+    assert files == ["attributes.onnx", "config.json", "model_card.md", "reference.npz"]
     assert all((FEATURES / name).stat().st_size < 5e6 for name in files)
     reference = load_reference()
     assert list(reference.names) == list(load_bundle().names) and reference.images == ()
@@ -58,6 +60,32 @@ def test_networks_of_your_own(tmp_path):
     (tmp_path / "broken.keras").write_bytes(b"no model")
     with pytest.raises(ValueError, match="does not load"): Features(tmp_path / "broken.keras")
     with pytest.raises(ValueError, match="takes images"): Features(keras.Sequential([keras.Input((7,)), keras.layers.Dense(2)]))
+
+
+def test_an_onnx_file_of_your_own(tmp_path):
+    import keras
+    vectors = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Conv2D(2, 3), keras.layers.Flatten(), keras.layers.Dense(3)])
+    path = Network.from_keras(vectors).save(tmp_path / "vectors.onnx")
+    faces, _ = synthetic_faces(4, size=32)
+    plain = Features(vectors)(faces)
+    np.testing.assert_allclose(load_features(path)(faces), plain, atol=2e-2)
+    wide = load_features(path, (-1, 1))(faces)
+    assert np.abs(wide - plain).max() > 0.1
+    np.testing.assert_allclose(wide, Features(vectors, (-1, 1))(faces), atol=2e-2)
+    (tmp_path / "broken.onnx").write_bytes(b"no model")
+    with pytest.raises(ValueError, match="^expected a network in the ONNX format in [^\n]+broken.onnx[^\n]+$"): Features(tmp_path / "broken.onnx")
+    with pytest.raises(FileNotFoundError, match="not there"): Features(tmp_path / "none.onnx")
+    with pytest.raises(ValueError, match="takes images"): Features(Network.from_keras(keras.Sequential([keras.Input((7,)), keras.layers.Dense(2)])))
+    with pytest.raises(ValueError, match="takes images"): Features(lambda images: images)
+
+
+def test_several_answers_of_an_onnx_file_are_the_model_s_own(tmp_path):
+    network = build_attribute_network(16, 2, 3, (4, 8))
+    path = Network.from_keras(network, float16=False).save(tmp_path / "own.onnx")
+    faces, _ = synthetic_faces(5, size=16)
+    ours, theirs = (Features(each, attribute_names=["hat", "nose"]).predict(faces) for each in (path, network))
+    np.testing.assert_allclose(ours.features, theirs.features, atol=1e-5)
+    np.testing.assert_allclose(ours.attributes, theirs.attributes, atol=1e-5)
 
 
 def test_attributes_have_names_and_come_from_one_pass():
@@ -125,7 +153,8 @@ def small():
     "A tiny network, and a reference of as tiny features."
     rng, names = np.random.default_rng(0), np.array([f"{i}.jpg" for i in range(30)])
     answers = pd.DataFrame(rng.random((30, 11)) < 0.3, columns=list("abcdefghijk"))
-    return build_attribute_network(16, 11, 6, (4, 8)), Reference(rng.random((30, 6)), rng.random((5, 6)), names, answers, 0.9, 0.02, (), 140)
+    network = Network.from_keras(build_attribute_network(16, 11, 6, (4, 8)))
+    return network, Reference(rng.random((30, 6)), rng.random((5, 6)), names, answers, 0.9, 0.02, (), 140)
 
 
 def test_saved_features_are_read_again(tmp_path, script, small, monkeypatch):
@@ -147,9 +176,8 @@ def test_features_are_saved_whole_or_not_at_all(tmp_path, script, small):
     script.save_features(tmp_path, network, reference, {})
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     class Full:
-        def save(self, path):
-            Path(path).write_bytes(b"half")
-            raise OSError("No space left on device")
+        @property
+        def content(self): raise OSError("No space left on device")
     with pytest.raises(OSError, match="No space left"): script.save_features(tmp_path, Full(), reference, {})
     with pytest.raises(TypeError): script.save_features(tmp_path, network, reference._replace(attributes=None), {})
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

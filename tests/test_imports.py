@@ -12,7 +12,7 @@ import latentfaces
 
 ROOT = Path(latentfaces.__file__).parent
 NUMBERS = {  # module: number of its notebook
-    "core": 0, "moments": 0.1, "images": 1, "labels": 1.1, "drawn": 1.2, "pictures": 1.4, "autoencoder": 2, "training": 3, "bundle": 4,
+    "core": 0, "moments": 0.1, "images": 1, "labels": 1.1, "drawn": 1.2, "pictures": 1.4, "autoencoder": 2, "training": 3, "networks": 3.1, "bundle": 4,
     "distributions": 5, "correlations": 6, "gaussian": 7, "pca": 8, "ellipses": 9, "sampling": 10, "densities": 10.1, "flow": 10.2,
     "generation": 11, "metrics": 12, "features": 12.1, "evaluation": 12.2, "attributes": 13,
 }
@@ -81,8 +81,8 @@ def test_there_are_modules_to_check():
 
 @pytest.mark.parametrize("module", PRESENT)
 def test_no_module_imports_a_later_chapter(module):
-    "But for the drawn faces, which images and labels import where they are asked for by `synthetic:1000`."
-    used = chapters(module) - ({"drawn"} if module in ("images", "labels") else set())
+    "But for the drawn faces, which images and labels import where they are asked for by `synthetic:1000`, and a bundle's default sampler."
+    used = chapters(module) - {"images": {"drawn"}, "labels": {"drawn"}, "bundle": {"sampling"}}.get(module, set())
     assert "drawn" not in needed("labels")
     assert "plots" not in used and all(NUMBERS[name] < NUMBERS[module] for name in used)
 
@@ -116,10 +116,10 @@ def test_light_imports(code):
     assert not loaded(code) & {"tensorflow", "keras", "torch", "jax", "matplotlib", "seaborn"}
 
 
-def test_generating_faces_loads_no_figures(tmp_path):
+def test_generating_faces_loads_neither_figures_nor_keras(tmp_path):
     seen = loaded(f"from latentfaces.cli import main; main(['generate', '--count', '2', '--quiet', '--out', {str(tmp_path)!r}])")
     assert (tmp_path / "faces.png").exists() and "PIL" in seen
-    assert not seen & {"matplotlib", "seaborn"}
+    assert not seen & {"matplotlib", "seaborn", "IPython", "ipywidgets", "keras", "tensorflow"}
 
 
 OLDER = {"check_whole", "check_points", "generator"}  # what such functions were called before there was a core

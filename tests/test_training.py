@@ -330,3 +330,13 @@ def test_other_backends_train_the_same_network(backend, face_folder, tmp_path):
     ours = train_bundle(face_folder, tmp_path / "tensorflow", **TINY)
     rows = [np.genfromtxt(folder / "history.csv", delimiter=",", names=True) for folder in (tmp_path / "bundle", ours.path)]
     assert rows[0]["held_out_mse"][-1] < 1.5 * rows[1]["held_out_mse"][-1]
+
+
+def test_other_first_weights_are_another_training(tmp_path):
+    "An interrupted training is not gone on with from other weights than it began with."
+    faces = synthetic_faces(80, size=16, random_state=0)[0]
+    pairs = [train_autoencoder(faces[:64], faces[64:], None, **SMALL | {"random_state": seed})[:2] for seed in (0, 1)]
+    train_autoencoder(faces[:64], faces[64:], tmp_path, start_from=pairs[0], **SMALL)
+    with pytest.raises(ValueError, match="start_from"): train_autoencoder(faces[:64], faces[64:], tmp_path, start_from=pairs[1], resume=True, **SMALL)
+    with pytest.raises(ValueError, match="sizes asked for to start from"):
+        train_autoencoder(faces[:64], faces[64:], None, start_from=pairs[0], **SMALL | {"filters": (5, 7)})

@@ -54,7 +54,7 @@ EXCEPTIONS = (
     (r"«40» (questions|attributes)", "the number of attributes of CelebA"),
     (r"«140» of 178 pixels|of «178»|from «178» to|«178» pixels", "the size and the crop of CelebA's images"),
     (r"x86_«64»|«64» ?x|x ?«64»|at «64» pixels", "the size of our images"),
-    (r"(Python|NumPy|SciPy|Pillow|TensorFlow|Keras|PyTorch|pythae|scikit-learn) «[\d.]+»", "a version"),
+    (r"(Python|NumPy|SciPy|Pillow|onnxruntime|TensorFlow|Keras|PyTorch|pythae|scikit-learn) «[\d.]+»", "a version"),
     (r"than «99 in 100» held-out", "from where on a picture counts as a copy, by definition"),
     (r"asked for «", "what was asked for beforehand"),
     (
