@@ -27,7 +27,7 @@ test: .venv/.done
 
 # The lower bounds of settings.ini, as they stand: analysis, samplers, bundles and generation without Keras; then a short training.
 OLDEST := .venv-oldest/bin
-OLDEST_TESTS := core moments images labels drawn bundle distributions correlations gaussian pca ellipses sampling densities generation plots
+OLDEST_TESTS := core moments images labels drawn bundle distributions correlations gaussian pca ellipses sampling densities generation pictures plots
 
 test-oldest: .venv-oldest/.done
 	$(OLDEST)/python -m pytest -q -n 2 --dist loadfile $(OLDEST_TESTS:%=tests/test_%.py)
