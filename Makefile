@@ -14,9 +14,9 @@ faces: .venv/.base
 	$(BIN)/latentfaces generate --count 24 --seed 7 --out out
 
 # Two notebooks at a time share the cores: with more than one thread each they would wait for one another.
-test: export OMP_NUM_THREADS = 1
-test: export OPENBLAS_NUM_THREADS = 1
-test: export TF_NUM_INTRAOP_THREADS = 1
+test test-oldest test-oldest-train: export OMP_NUM_THREADS = 1
+test test-oldest test-oldest-train: export OPENBLAS_NUM_THREADS = 1
+test test-oldest test-oldest-train: export TF_NUM_INTRAOP_THREADS = 1
 test: .venv/.done
 	@echo "== 1/3 are the modules what the notebooks export?"
 	$(BIN)/python tools/check_export.py
