@@ -89,8 +89,40 @@ class _Shown:
             strip = _strip(self)
         return f"<div>{html.escape(repr(self))}{strip}</div>"
 
+# %% ../nbs/04_bundle.ipynb #574a5ce2
+class _Lazy(_Shown):
+    "What a bundle reads, or works out, when it is asked for."
+
+    @cached_property
+    def encoder(self):
+        return _load_network(self.path, "encoder", self.config, self._providers)
+
+    @cached_property
+    def decoder(self):
+        return _load_network(self.path, "decoder", self.config, self._providers)
+
+    @cached_property
+    def history(self):
+        return _load_history(self.path)
+
+    @cached_property
+    def attributes(self):
+        return _load_attributes(self.path)
+
+    @cached_property
+    def sampler(self):
+        return _default_sampler(self)
+
+    @cached_property
+    def moments(self) -> Moments:
+        return self.sampler.moments_ if _has_sampler(self) else Moments().partial_fit(self.z)
+
+    @property
+    def latent_dim(self) -> int:
+        return self.z.shape[1]
+
 # %% ../nbs/04_bundle.ipynb #d2cf3096
-class Bundle(_Shown):
+class Bundle(_Lazy):
     """Encoder, decoder, z-points and how they came about.
 
     A bundle that was read from a folder fetches its networks and its history when they are first used. Raises
@@ -163,34 +195,6 @@ class Bundle(_Shown):
             self.history = history
         if attributes is not None:
             self.attributes = _checked_attributes(attributes, self.names, len(self.z))
-
-    @cached_property
-    def encoder(self):
-        return _load_network(self.path, "encoder", self.config, self._providers)
-
-    @cached_property
-    def decoder(self):
-        return _load_network(self.path, "decoder", self.config, self._providers)
-
-    @cached_property
-    def history(self):
-        return _load_history(self.path)
-
-    @cached_property
-    def attributes(self):
-        return _load_attributes(self.path)
-
-    @cached_property
-    def sampler(self):
-        return _default_sampler(self)
-
-    @cached_property
-    def moments(self) -> Moments:
-        return self.sampler.moments_ if _has_sampler(self) else Moments().partial_fit(self.z)
-
-    @property
-    def latent_dim(self) -> int:
-        return self.z.shape[1]
 
     def encode(self, images: np.ndarray, batch_size: int = 256) -> np.ndarray:
         """z-vectors of images; raises ValueError or TypeError, in one sentence, for images of another kind or size.
@@ -285,6 +289,7 @@ def _checked_names(names, n):
             "leave out z-points and names together"
         )
     return names.ravel()
+
 
 def _checked_attributes(attributes, names, n):
     "A table of true and false with a row per z-point; raises TypeError or ValueError, in one sentence, for another."
@@ -462,7 +467,7 @@ def _load_network(folder, name, config, providers=CPU):
             f"expected a bundle with its {name}, got z-points without one: train one, load a whole one, or pass {name}="
         )
     old = config.get("format") == 1
-    network = _load_keras(folder / f"{name}.keras") if old else Network(folder / f"{name}.onnx", providers)
+    network = _load_old_network(folder / f"{name}.keras") if old else Network(folder / f"{name}.onnx", providers)
     sides, expected = _sides(name, network), [(config["size"], config["size"], 3), (config["latent_dim"],)]
     if sides == expected:
         return network
@@ -471,7 +476,7 @@ def _load_network(folder, name, config, providers=CPU):
     )
 
 
-def _load_keras(path):
+def _load_old_network(path):
     "A network as the first format had it, in Keras' own, which not every version reads; in the safe mode."
     try:
         return load_keras().saving.load_model(path, compile=False, safe_mode=True)
@@ -491,7 +496,12 @@ def _size_to_save(bundle):
         network = getattr(bundle, name)
         image, vector = _sides(name, network)
         square = image is not None and len(image) == 3 and image[0] == image[1] and image[2] == 3
-        if not isinstance(network, (keras_layer(), Network)) or not square or None in image or vector != (bundle.latent_dim,):
+        if (
+            not isinstance(network, (keras_layer(), Network))
+            or not square
+            or None in image
+            or vector != (bundle.latent_dim,)
+        ):
             raise ValueError(
                 f"expected as {name} a Network or Keras model between images (size, size, 3) and z-vectors "
                 f"({bundle.latent_dim},), got {type(network).__name__} between {image} and {vector}: "
@@ -609,7 +619,7 @@ def _check_folder(folder):
         )
 
 
-def _check_whole(folder, names):
+def _check_complete(folder, names):
     "Raise FileNotFoundError, in one sentence, unless files are there."
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
@@ -621,7 +631,7 @@ def _check_whole(folder, names):
 # %% ../nbs/04_bundle.ipynb #25b1fbad
 def _read_config(folder):
     "The config of a bundle whose files are unchanged; raises ValueError, in one sentence, for another."
-    _check_whole(folder, ["config.json"])
+    _check_complete(folder, ["config.json"])
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         sums = dict(config["sha256"])
@@ -636,7 +646,7 @@ def _read_config(folder):
             "use the version of latentfaces that wrote it"
         )
     names = [*_FILES_OF[written_as], *({_SAMPLER} & {*sums})]
-    _check_whole(folder, names)
+    _check_complete(folder, names)
     damaged = [name for name in names if sha256(folder / name) != sums.get(name)]
     if damaged:
         raise ValueError(
@@ -831,7 +841,17 @@ def reconstruction_scores(
 def _versions():
     "Versions of what took part in a training."
     found = {"python": platform.python_version()}
-    for name in ("latentfaces", "keras", "numpy", "onnx", "onnxruntime", "tensorflow", "tensorflow-cpu", "torch", "jax"):
+    for name in (
+        "latentfaces",
+        "keras",
+        "numpy",
+        "onnx",
+        "onnxruntime",
+        "tensorflow",
+        "tensorflow-cpu",
+        "torch",
+        "jax",
+    ):
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
@@ -863,13 +883,20 @@ def _describe(crop, data, recipe, history):
         "versions": _versions(),
     }
 
-
+# %% ../nbs/04_bundle.ipynb #de12c822
 def _known_attributes(source, names):
     "Attributes of a source's images, in their order; None where it has no table, or none of all of them."
     try:
         return load_attributes(source).loc[names]
     except (FileNotFoundError, KeyError):
         return None
+
+
+def _parts(images, names, held_out, random_state):
+    "Images to train on and images held out, which are a tenth at most, and the names of the first."
+    n_held = min(held_out, max(1, len(images) // 10))
+    parts = split_indices(len(images), held_out=n_held, random_state=random_state)
+    return *(ImageSubset(images, index) for index in parts), names[parts[0]]
 
 # %% ../nbs/04_bundle.ipynb #b76f5f67
 _FEW = 10_000  # images; below that, weights that know faces are worth more than a fresh start
@@ -972,10 +999,7 @@ def train_bundle(
     training.history_to_resume(out, resume, recipe)
     crop = default_crop(source) if crop is None else crop
     images, names = load_images(source, size=size, crop=crop, limit=limit, progress=progress, return_names=True)
-    n_held = min(held_out, max(1, len(images) // 10))
-    train_idx, held_idx = split_indices(len(images), held_out=n_held, random_state=random_state)
-    train, held = (ImageSubset(images, index) for index in (train_idx, held_idx))
-    names_trained = np.asarray(names)[train_idx]
+    train, held, names_trained = _parts(images, np.asarray(names), held_out, random_state)
     attributes = _known_attributes(source, names_trained)
     _propose_start(start_from, size, len(images), source)
     options = {name: value for name, value in recipe.items() if name != "size"}

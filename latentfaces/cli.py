@@ -66,6 +66,11 @@ def _path(text):
     except FileNotFoundError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
+
+def _start(text):
+    "A bundle to start from: the pretrained one, or a folder."
+    return text if text == "pretrained" else _path(text)
+
 # %% ../nbs/cli.ipynb #d675f6e6
 def _sampler(text):
     "A sampler's label, name and factor, written as NAME or NAME:FACTOR."
@@ -280,11 +285,6 @@ _TRAIN = {  # parameter: what stands for its value, what the help says
 }
 
 # %% ../nbs/cli.ipynb #c51e2d6b
-def _start(text):
-    "A bundle to start from: the pretrained one, or a folder."
-    return text if text == "pretrained" else _path(text)
-
-
 def _option(name, default):
     "Type of an option and what stands for its default; an option that was not given is not passed on."
     if isinstance(default, bool):
@@ -292,7 +292,9 @@ def _option(name, default):
     if isinstance(default, tuple):
         return {"type": _filters, "default": "-".join(map(str, default))}
     kinds = {float: _positive, str: str}
-    kind = _start if name == "start_from" else kinds.get(type(default), _whole(int(name not in ("shift", "random_state"))))
+    kind = (
+        _start if name == "start_from" else kinds.get(type(default), _whole(int(name not in ("shift", "random_state"))))
+    )
     return {"type": kind, "default": default}
 
 
@@ -464,6 +466,10 @@ _COMMANDS = {  # name: function, its options, what it does in a few words and at
         "Draw faces with each sampler and measure them (distance to real images, density, coverage, diversity, copies, "
         "share of faces), beside real images, reconstructions, the mean face and N(0, I).",
     ),
+}
+
+# %% ../nbs/cli.ipynb #563a5dff
+_COMMANDS |= {
     "generate": (
         _generate,
         _generate_options,
@@ -515,7 +521,9 @@ def parser(argv=None) -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         for flag, settings in (options() if argv is None or name in argv else {}).items():
             shown = (
-                settings["help"] if settings.get("default") in (None, argparse.SUPPRESS) else f"{settings['help']} (default: %(default)s)"
+                settings["help"]
+                if settings.get("default") in (None, argparse.SUPPRESS)
+                else f"{settings['help']} (default: %(default)s)"
             )
             command.add_argument(flag, **settings | {"help": shown})
             command.epilog = _sampler_list() if flag == "--sampler" else command.epilog

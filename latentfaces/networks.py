@@ -331,6 +331,7 @@ def _scratch(kind, taken, given):
         return prod(taken[1][1:]) * prod((taken[0] if kind == "ConvTranspose" else given)[2:])
     return 0
 
+
 def _counted(shapes, steps, n=None):
     "Values of all results together, by their shapes, where rows stands for n; None where the size of one is open."
     sizes = {}
@@ -409,6 +410,7 @@ def _fitting(rows, shape):
 def _joined(parts):
     "What a network made of pieces, in one array: not copied where there is one piece."
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
 
 def _run(session, rows):
     "Outputs for as many rows as a session takes at once; raises ValueError, in one sentence, where they do not fit."
@@ -842,6 +844,7 @@ def _model_of(graph):
     for layer, weights in filled:
         layer.set_weights(weights)
     return model
+
 
 def _rebuilt(data):
     "The Keras model of an ONNX file of this project; raises ValueError, in one sentence, for others."

@@ -587,7 +587,11 @@ def train_autoencoder(
 def _defaults():
     "The options of a training and their defaults, as `train_autoencoder` has them."
     found = signature(train_autoencoder).parameters.values()
-    return {p.name: p.default for p in found if p.kind is p.KEYWORD_ONLY and p.name not in ("start_from", "resume", "progress")}
+    return {
+        p.name: p.default
+        for p in found
+        if p.kind is p.KEYWORD_ONLY and p.name not in ("start_from", "resume", "progress")
+    }
 
 
 def check_recipe(size: int, **options) -> dict:
