@@ -96,7 +96,7 @@ def _groups(boxes):
     return sorted(groups, key=lambda group: -group[2])
 
 # %% ../nbs/01c_alignment.ipynb #0bd34dec
-_LOOK_AT = {96: 96, 192: 60, 384: 60}  # longer side of a copy that is searched: the largest window
+_LOOK_AT = {96: 96, 192: 72, 384: 72}  # longer side of a copy that is searched: the largest window
 _TURNS = (-20, 20)  # degrees, where nothing is found upright
 _FROM_BOX = (-0.06, -0.33, 0.255, 0)  # the step from a box to CelebA's frame
 
@@ -110,6 +110,7 @@ def _shrunk(image, side):
 
 def _search(grey):
     "Frames of the faces that the cascade finds in a grey picture, the largest first."
+    found = []
     for side, largest in _LOOK_AT.items():
         small, factor = _shrunk(grey, side)
         boxes = [_boxes(small, 0, largest)]

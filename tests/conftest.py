@@ -9,7 +9,7 @@ from PIL import Image
 settings.register_profile("same every time", derandomize=True)
 settings.load_profile("same every time")
 
-TINY = dict(size=16, held_out=12, epochs=3, latent_dim=4, filters=(4, 8), batch_size=16, progress=False)
+TINY = dict(size=16, held_out=12, epochs=3, latent_dim=4, filters=(4, 8), batch_size=16, progress=False, align=False)
 
 
 @pytest.fixture(scope="session", autouse=True)
