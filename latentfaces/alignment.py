@@ -118,11 +118,13 @@ def _search(grey):
         if not groups:
             boxes += [_boxes(small, turn, largest) for turn in _TURNS]
             groups = _groups(np.vstack(boxes))
-        if groups:
-            return [Frame(*(g[:3] * factor), g[3]).moved(_FROM_BOX) for g in groups]
-        if factor == 1:
+        frames = [Frame(*(group[:3] * factor), group[3]).moved(_FROM_BOX) for group in groups]
+        if frames and (not found or frames[0].side > 0.7 * found[0].side):
+            found = frames
+        # where the largest is near the smallest window, others nearly as large could not be seen
+        if factor == 1 or groups and groups[0][2] > 1.5 * _WINDOW:
             break
-    return []
+    return found
 
 # %% ../nbs/01c_alignment.ipynb #8ec9ee9b
 _PATCH, _CELLS, _DIRECTIONS = 40, 8, 8  # pixels and cells on a side
@@ -296,6 +298,6 @@ def align_face(image: np.ndarray, size: int = 64, crop: float = CELEBA_CROP, det
     frames = find_frames(picture, detector)
     if not frames:
         return None
-    best = frames[0]
-    pixels = np.asarray(cut_face(picture, best, size, crop))
-    return Alignment(pixels, best.x, best.y, best.side * crop / CELEBA_CROP, float(np.rad2deg(best.turn)), len(frames))
+    x, y, side, turn = map(float, frames[0])
+    pixels = np.asarray(cut_face(picture, frames[0], size, crop))
+    return Alignment(pixels, x, y, side * crop / CELEBA_CROP, float(np.rad2deg(turn)), len(frames))
