@@ -13,7 +13,7 @@ from latentfaces.bundle import (Bundle, ReconstructionScores, decode_with, load_
 from latentfaces.core import in_batches
 from latentfaces.drawn import synthetic_faces
 
-from conftest import TINY
+from conftest import KEPT, TINY
 
 FILES = ("encoder.onnx", "decoder.onnx", "latents.npz", "history.csv", "sampler.npz")
 
@@ -140,7 +140,7 @@ def test_any_function_from_z_to_images_is_a_decoder(decoder):
 
 
 def keras_decoders():
-    import keras
+    keras = pytest.importorskip("keras")
     class Subclassed(keras.Model):
         def __init__(self, dropout=False):
             super().__init__()
@@ -188,7 +188,7 @@ def test_networks_of_other_sizes_are_refused_at_construction(tiny_bundle):
 
 
 def test_networks_that_could_not_be_read_again_are_not_saved(tiny_bundle, tmp_path):
-    import keras
+    keras = pytest.importorskip("keras")
     inputs = keras.Input((4,))
     code = keras.Model(inputs, keras.layers.Reshape((16, 16, 3))(keras.layers.Dense(768, "sigmoid")(keras.layers.Lambda(lambda x: x)(inputs))))
     small = keras.Model(inputs, keras.layers.Reshape((8, 8, 3))(keras.layers.Dense(192, "sigmoid")(inputs)))
@@ -239,6 +239,7 @@ def test_scores_are_true(tiny_bundle):
 
 def test_scores_are_named(tiny_bundle):
     "What stands in config.json are the fields of the named tuple, in this order."
+    pytest.importorskip("keras")
     images = synthetic_faces(40, size=16, random_state=1)[0]
     scores = reconstruction_scores(tiny_bundle, images[:30], images[30:])
     assert isinstance(scores, ReconstructionScores) and list(scores._asdict()) == list(tiny_bundle.config["scores"])
@@ -389,6 +390,7 @@ def test_a_bundle_is_saved_behind_a_link(before, tiny_bundle, tmp_path):
 
 @pytest.mark.parametrize("there", [True, False])
 def test_a_training_behind_a_link(there, face_folder, tmp_path):
+    pytest.importorskip("keras")
     link = linked(tmp_path, "real")
     if there: (tmp_path / "there" / "real").mkdir()
     train_bundle(face_folder, link, **TINY | {"epochs": 1})
@@ -402,6 +404,7 @@ def test_a_folder_with_a_name_as_long_as_a_folder_may_have(tiny_bundle, tmp_path
 
 
 def test_measuring_shows_that_it_goes_on(tiny_bundle, capsys):
+    pytest.importorskip("keras")
     images = synthetic_faces(40, size=16, random_state=1)[0]
     scores = [reconstruction_scores(tiny_bundle, images[:30], images[30:], progress) for progress in (True, False)]
     assert scores[0] == scores[1] and capsys.readouterr().err.count("measuring") > 0
@@ -418,7 +421,26 @@ def test_wrong_arrays_are_refused_with_a_sentence(tiny_bundle):
 
 
 def test_training_into_a_finished_bundle_is_refused(tiny_bundle, face_folder):
+    pytest.importorskip("keras")
     with pytest.raises(FileExistsError, match="finished one"): train_bundle(face_folder, tiny_bundle.path, **TINY)
+
+
+def test_the_pretrained_bundle_needs_nothing_to_be_used(tmp_path):
+    "Also where only the base is installed."
+    bundle = load_bundle()
+    faces = bundle.decode(bundle.z[:3])
+    assert faces.shape == (3, 64, 64, 3) and bundle.encode(faces).shape == (3, 256)
+    again = load_bundle(bundle.save(tmp_path / "again"))
+    for name in ("encoder", "decoder"): assert getattr(again, name).content == getattr(bundle, name).content
+    np.testing.assert_array_equal(again.sampler.sample(5, random_state=0), bundle.sampler.sample(5, random_state=0))
+    assert "<img" in again._repr_html_()
+
+
+def test_the_tiny_bundle_that_is_kept_is_what_training_writes(tiny_bundle):
+    "It stands in for it where Keras is not installed; `python tests/conftest.py` makes it again."
+    kept = load_bundle(KEPT)
+    assert kept.config.keys() == tiny_bundle.config.keys() and set(kept.config["sha256"]) == set(FILES)
+    assert all(kept.config[key] == tiny_bundle.config[key] for key in ("format", "data", "recipe", "size", "latent_dim", "n_points"))
 
 
 def test_the_pretrained_bundle_is_whole_and_small_enough():
@@ -474,3 +496,224 @@ def test_few_photographs_are_told_that_there_is_a_start(tmp_path):
         warnings.simplefilter("error")
         for start, size, n, source in [(1, 64, 600, tmp_path), (None, 32, 600, tmp_path), (None, 64, 10_000, tmp_path), (None, 64, 600, "synthetic:600")]:
             _propose_start(start, size, n, source)
+
+
+# ---------------------------------------------------------------- what a bundle of format 2 has beside its networks
+
+def table(n=108):
+    import pandas as pd
+    return pd.DataFrame(np.random.default_rng(1).random((n, 11)) < 0.3, columns=list("abcdefghijk"))
+
+
+def with_attributes(bundle, attributes, **changes):
+    given = dict(z=bundle.z, names=bundle.names, encoder=bundle.encoder, decoder=bundle.decoder) | changes
+    return Bundle(**given, attributes=attributes)
+
+
+@pytest.mark.parametrize("names", [True, False])
+@pytest.mark.parametrize("n_columns", [0, 1, 8, 9, 11])
+def test_attributes_there_and_back(tiny_bundle, tmp_path, names, n_columns):
+    import pandas as pd
+    bundle = with_attributes(tiny_bundle, table().iloc[:, :n_columns], **({} if names else {"names": None}))
+    again = load_bundle(bundle.save(tmp_path / "a")).attributes
+    pd.testing.assert_frame_equal(again, bundle.attributes)
+    assert again.shape == (108, n_columns) and (again.to_numpy() == table().iloc[:, :n_columns].to_numpy()).all()
+    assert list(again.index) == (list(tiny_bundle.names) if names else list(range(108))) and (again.dtypes == bool).all()
+    assert load_bundle(tiny_bundle.path).attributes is None and Bundle(Z).attributes is None
+
+
+def test_attributes_by_name_must_be_in_the_order_of_the_points(tiny_bundle):
+    named = table().set_axis(tiny_bundle.names)
+    assert with_attributes(tiny_bundle, named).attributes.equals(named)
+    for wrong in (named[::-1], named.rename(index={tiny_bundle.names[5]: "other"})):
+        with pytest.raises(ValueError, match="^expected attributes in the order of the images' names, [^\n]+loc.names.$"): with_attributes(tiny_bundle, wrong)
+
+
+@pytest.mark.parametrize("wrong, error, message", [
+    (lambda t: t[:50], ValueError, "50 rows"), (lambda t: t.astype(int), TypeError, "a table of true and false"), (lambda t: t.to_numpy(), TypeError, "got ndarray"),
+    (lambda t: t["a"], TypeError, "got Series"), (lambda t: t.astype("boolean"), TypeError, "a table"), (lambda t: t.set_axis(list("aacdefghijk"), axis=1), ValueError, "a twice")])
+def test_attributes_that_do_not_belong_are_refused(tiny_bundle, wrong, error, message):
+    with pytest.raises(error, match=f"^expected [^\n]*{message}[^\n]*$"): with_attributes(tiny_bundle, wrong(table()))
+
+
+def test_a_training_keeps_what_is_known_of_the_images(tmp_path):
+    pytest.importorskip("keras")
+    from latentfaces.drawn import synthetic_faces as draw
+    trained = train_bundle("synthetic:120", tmp_path / "drawn", **TINY | {"epochs": 1})
+    known = draw(120, size=16, random_state=0)[1]
+    assert trained.attributes is not None and list(trained.attributes.index) == list(trained.names) and set(trained.attributes) == set(known)
+
+
+@pytest.mark.parametrize("change", [dict(attributes=np.zeros((108, 1), np.uint8)), dict(attributes=np.zeros((107, 2), np.uint8)), dict(attributes=np.zeros((108, 2), bool)),
+                                    dict(attributes=np.zeros(108, np.uint8)), dict(attribute_names=None)])
+def test_damaged_attributes_are_refused(copy, tiny_bundle, change):
+    arrays = dict(z=tiny_bundle.z, names=tiny_bundle.names, attributes=np.zeros((108, 2), np.uint8), attribute_names=np.array(list("abcdefghijk"))) | change
+    np.savez(copy / "latents.npz", **{name: array for name, array in arrays.items() if array is not None})
+    rewritten(copy)
+    bundle = load_bundle(copy)
+    with pytest.raises(ValueError, match="^expected [^\n]+get the bundle again$"): bundle.attributes
+
+
+@pytest.mark.parametrize("missing", ["z", "names"])
+def test_missing_arrays_are_named(copy, tiny_bundle, missing):
+    np.savez(copy / "latents.npz", **{name: getattr(tiny_bundle, name) for name in ("z", "names") if name != missing})
+    rewritten(copy)
+    with pytest.raises(ValueError, match=f"^expected z, names in [^\n]+ got [^\n]*: get the bundle again$"): load_bundle(copy)
+
+
+def test_sampler_and_moments_are_stored_as_they_would_be_fitted(tiny_bundle):
+    from latentfaces.moments import Moments
+    from latentfaces.sampling import EllipticSampler
+    bundle, fitted = load_bundle(tiny_bundle.path), EllipticSampler().fit(tiny_bundle.z)
+    assert "sampler.npz" in bundle.config["sha256"] and bundle.sampler.get_params() == fitted.get_params()
+    np.testing.assert_array_equal(bundle.sampler.sample(50, random_state=3), fitted.sample(50, random_state=3))
+    by_hand = Moments().partial_fit(tiny_bundle.z)
+    for name in ("mean", "covariance"): np.testing.assert_allclose(getattr(bundle.moments, name), getattr(by_hand, name), rtol=1e-12, atol=1e-12)
+    assert bundle.moments.count == 108
+
+
+def test_the_stored_sampler_draws_the_faces_of_a_fitted_one(tiny_bundle, monkeypatch):
+    from latentfaces.generation import generate_faces
+    from latentfaces.sampling import EllipticSampler
+    bundle, bare = load_bundle(tiny_bundle.path), Bundle(tiny_bundle.z, decoder=tiny_bundle.decoder)
+    for sampler in (None, "elliptic", EllipticSampler(factor=0.3), "sequential"):
+        for stored, fitted in zip(generate_faces(bundle, sampler, 5, 4), generate_faces(bare, sampler, 5, 4)): np.testing.assert_array_equal(stored, fitted)
+    monkeypatch.setattr(EllipticSampler, "fit", lambda self, z: pytest.fail("fitted anew"))
+    assert len(generate_faces(load_bundle(tiny_bundle.path), n=3, random_state=0)[0]) == 3
+    with pytest.raises(pytest.fail.Exception): generate_faces(Bundle(tiny_bundle.z, decoder=tiny_bundle.decoder), n=3)
+
+
+def test_a_sampler_whose_sum_was_not_looked_at_is_not_read(copy, tiny_bundle):
+    config = json.loads((copy / "config.json").read_text())
+    del config["sha256"]["sampler.npz"]
+    (copy / "config.json").write_text(json.dumps(config))
+    (copy / "sampler.npz").write_bytes(b"from somewhere")
+    np.testing.assert_array_equal(load_bundle(copy).sampler.sample(5, random_state=0), tiny_bundle.sampler.sample(5, random_state=0))
+
+
+@pytest.mark.parametrize("options, n", [({"factor": 9.0}, 108), ({"n_components": 1}, 108), ({}, 100)])
+def test_another_sampler_than_the_default_one_of_these_points_is_refused(copy, tiny_bundle, options, n):
+    from latentfaces.sampling import EllipticSampler
+    EllipticSampler(**options).fit(tiny_bundle.z[:n]).save(copy / "sampler.npz")
+    rewritten(copy)
+    with pytest.raises(ValueError, match="^expected the default sampler, [^\n]+get the bundle again$"): load_bundle(copy).sampler
+
+
+def test_a_sampler_that_was_changed_in_memory_is_not_what_is_saved(tiny_bundle, tmp_path):
+    bundle = load_bundle(tiny_bundle.path)
+    bundle.sampler.set_params(factor=5.0)
+    np.testing.assert_array_equal(load_bundle(bundle.save(tmp_path / "a")).sampler.sample(9, 0), tiny_bundle.sampler.sample(9, 0))
+
+
+@pytest.mark.parametrize("z", [np.ones((1, 4)), np.ones((2, 4)), np.zeros((9, 4))])
+def test_points_that_nothing_can_be_drawn_from_are_saved_without_a_sampler(tiny_bundle, tmp_path, z):
+    bundle = load_bundle(Bundle(z, encoder=tiny_bundle.encoder, decoder=tiny_bundle.decoder).save(tmp_path / "few"))
+    assert sorted(p.name for p in bundle.path.iterdir()) == sorted({*FILES, "config.json"} - {"sampler.npz"})
+    np.testing.assert_allclose(bundle.moments.mean, z[0])
+    assert bundle.decode(bundle.z).shape == (len(z), 16, 16, 3) and "<img" not in bundle._repr_html_()
+    with pytest.raises(ValueError): bundle.sampler
+
+
+# ---------------------------------------------------------------- one source of weights
+
+def keras_answers(model, given):
+    import keras
+    return keras.ops.convert_to_numpy(model(given, training=False))
+
+
+def test_keras_models_are_the_networks(tiny_bundle, tmp_path):
+    encoder, decoder = load_bundle(tiny_bundle.path).keras_models()
+    images = synthetic_faces(9, size=16, random_state=9)[0] / np.float32(255)
+    np.testing.assert_allclose(keras_answers(encoder, images), tiny_bundle.encode(images), atol=1e-6)
+    np.testing.assert_allclose(keras_answers(decoder, tiny_bundle.z[:9]), tiny_bundle.decode(tiny_bundle.z[:9]), atol=1e-6)
+    again = load_bundle(Bundle(tiny_bundle.z, encoder=encoder, decoder=decoder).save(tmp_path / "again"))
+    for name in ("encoder", "decoder"):
+        models = [dict(zip(("encoder", "decoder"), bundle.keras_models()))[name] for bundle in (tiny_bundle, again)]
+        for ours, theirs in zip(*(model.get_weights() for model in models), strict=True): np.testing.assert_array_equal(ours, theirs)
+
+
+def test_keras_models_go_on_learning(tiny_bundle):
+    encoder, _ = tiny_bundle.keras_models()
+    images, z = synthetic_faces(20, size=16, random_state=9)[0] / np.float32(255), np.zeros((20, 4), np.float32)
+    encoder.compile("adam", "mse")
+    before = keras_answers(encoder, images)
+    encoder.fit(images, z, epochs=2, verbose=0)
+    assert (keras_answers(encoder, images) ** 2).mean() < (before ** 2).mean()
+    np.testing.assert_allclose(tiny_bundle.encode(images), before, atol=1e-5)
+
+
+def test_functions_do_not_become_keras_models(tiny_bundle):
+    with pytest.raises(TypeError, match="^expected as encoder a network that can become a Keras model, got function[^\n]+$"):
+        Bundle(tiny_bundle.z, encoder=lambda x: x, decoder=tiny_bundle.decoder).keras_models()
+
+
+# ---------------------------------------------------------------- format 1
+
+@pytest.fixture
+def old(tiny_bundle, tmp_path):
+    "The tiny bundle as the first format had it, and its two Keras models."
+    folder = tmp_path / "old"
+    folder.mkdir()
+    models = tiny_bundle.keras_models()
+    for name, model in zip(("encoder", "decoder"), models): model.save(folder / f"{name}.keras")
+    np.savez_compressed(folder / "latents.npz", z=tiny_bundle.z, names=tiny_bundle.names)
+    shutil.copy(tiny_bundle.path / "history.csv", folder)
+    config = {name: value for name, value in tiny_bundle.config.items() if name != "sha256"}
+    config |= {"format": 1, "sha256": {p.name: sha256(p) for p in folder.iterdir()}}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder, models
+
+
+def test_the_first_format_is_read_and_rewritten(old, tiny_bundle):
+    folder, (encoder, decoder) = old
+    bundle = load_bundle(folder)
+    images, z = synthetic_faces(9, size=16, random_state=9)[0] / np.float32(255), tiny_bundle.z[:9]
+    np.testing.assert_allclose(bundle.decode(z), keras_answers(decoder, z), atol=1e-6)
+    np.testing.assert_allclose(bundle.encode(images), keras_answers(encoder, images), atol=1e-6)
+    assert bundle.attributes is None and bundle.sampler.n_features_in_ == 4 and len(bundle.history) == 3
+    assert bundle.save(folder) == folder and sorted(p.name for p in folder.iterdir()) == sorted([*FILES, "config.json"])
+    new = load_bundle(folder)
+    assert new.config["format"] == 2 and new.config["scores"] == tiny_bundle.config["scores"]
+    np.testing.assert_array_equal(new.z, tiny_bundle.z)
+    np.testing.assert_allclose(new.decode(z), bundle.decode(z), atol=1e-6)  # the weights had been rounded before
+    np.testing.assert_allclose(new.encode(images), bundle.encode(images), atol=1e-5)
+    assert new.history.equals(bundle.history) and [p.name for p in folder.parent.iterdir()] == ["old"]
+
+
+def test_a_damaged_network_of_the_first_format_is_refused(old):
+    folder, _ = old
+    (folder / "decoder.keras").write_bytes(b"no model")
+    with pytest.raises(ValueError, match="damaged decoder.keras"): load_bundle(folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["sha256"]["decoder.keras"] = sha256(folder / "decoder.keras")
+    (folder / "config.json").write_text(json.dumps(config))
+    bundle = load_bundle(folder)
+    with pytest.raises(ValueError, match="^expected a Keras model in [^\n]+$"): bundle.decode(bundle.z)
+
+
+@pytest.mark.parametrize("value", [[2], {"a": 2}, None, "two"])
+@pytest.mark.parametrize("name", ["format", "size", "latent_dim"])
+def test_what_is_no_number_in_the_config_is_refused(copy, name, value):
+    rewritten(copy, **{name: value})
+    with pytest.raises(ValueError, match="^expected the settings of a bundle in [^\n]+ got a damaged file"): load_bundle(copy)
+
+
+@pytest.mark.parametrize("name", ["encoder", "decoder"])
+def test_a_network_of_a_stranger_is_refused_when_it_is_used(copy, name):
+    "With checksums that are right: whoever puts a bundle together can count as well."
+    onnx = pytest.importorskip("onnx")
+    node = onnx.helper.make_node("Relu", ["x"], ["y"], domain="evil")
+    ends = [[onnx.helper.make_tensor_value_info(end, 1, ["n", 4])] for end in "xy"]
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([node], "g", *ends)), copy / f"{name}.onnx")
+    rewritten(copy)
+    bundle = load_bundle(copy)
+    with pytest.raises(ValueError, match="^expected an ONNX network of standard operators [^\n]+ evil[^\n]+$"): getattr(bundle, name)
+    assert len(bundle.z) == 108
+
+
+def test_a_folder_that_cannot_be_written_is_read(copy):
+    for path in (*copy.iterdir(), copy): path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        bundle = load_bundle(copy)
+        assert bundle.decode(bundle.z[:2]).shape == (2, 16, 16, 3) and bundle.sampler and bundle.attributes is None and len(bundle.history) == 3
+    finally: copy.chmod(0o755)

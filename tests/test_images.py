@@ -1022,6 +1022,7 @@ def test_parents_of_every_kind(tmp_path, many, how):
 
 
 def test_processes_beside_tensorflow(many):
+    pytest.importorskip("tensorflow")
     done = run_python("-c", SCRIPT.format(first="import tensorflow as tf\nprint('sum', float(tf.reduce_sum(tf.ones((300, 300)) @ tf.ones((300, 300)))))", path=str(many)))
     assert "shape (480, 64, 64, 3)" in done.stdout, done.stderr
 

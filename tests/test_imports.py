@@ -81,9 +81,9 @@ def test_there_are_modules_to_check():
 
 @pytest.mark.parametrize("module", PRESENT)
 def test_no_module_imports_a_later_chapter(module):
-    "But for what is imported where it is asked for: drawn faces by `synthetic:1000`, what finds faces by `align`, a bundle's default sampler."
+    "But for what is imported where it is asked for: drawn faces by `synthetic:1000`, what finds faces by `align`, what a bundle draws by."
     used = chapters(module) - {"images": {"drawn", "alignment"}, "labels": {"drawn"}, "bundle": {"sampling"}}.get(module, set())
-    assert not needed("labels") & {"drawn", "alignment"}
+    assert not needed("labels") & {"drawn", "alignment"} and "sampling" not in needed("bundle")
     assert "plots" not in used and all(NUMBERS[name] < NUMBERS[module] for name in used)
 
 
@@ -120,6 +120,39 @@ def test_generating_faces_loads_neither_figures_nor_keras(tmp_path):
     seen = loaded(f"from latentfaces.cli import main; main(['generate', '--count', '2', '--quiet', '--out', {str(tmp_path)!r}])")
     assert (tmp_path / "faces.png").exists() and "PIL" in seen
     assert not seen & {"matplotlib", "seaborn", "IPython", "ipywidgets", "keras", "tensorflow"}
+
+
+WITHOUT = """
+import sys
+
+class Forbidden:
+    "What nobody may import, whether it is installed or not."
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"keras", "tensorflow", "torch", "jax", "onnx"}: raise AssertionError(f"{name} was imported")
+
+sys.meta_path.insert(0, Forbidden())
+import numpy as np
+from latentfaces import Features, evaluate, generate_faces, latent_report, load_bundle
+"""
+USES = {
+    "forbidden": "import onnx",
+    "generate": "faces, z = generate_faces(load_bundle(), n=3, random_state=0); assert faces.shape == (3, 64, 64, 3)",
+    "sampler of one's own": "generate_faces(load_bundle(), 'gaussian', n=3, random_state=0)",
+    "encode": "bundle = load_bundle(); assert np.abs(bundle.encode(bundle.decode(bundle.z[:3])) - bundle.z[:3]).mean() < bundle.z.std()",
+    "save": "bundle = load_bundle(); load_bundle(bundle.save(OUT + '/bundle')).decode(bundle.z[:1])",
+    "page": "assert '<img' in load_bundle()._repr_html_()",
+    "attributes": "Features().attributes(np.zeros((2, 64, 64, 3), np.uint8))",
+    "report": "bundle = load_bundle(); bundle.z = bundle.z[:300, :3]; latent_report(bundle.z)",
+    "evaluate": "evaluate(load_bundle(), ['gaussian'], n_samples=20, n_faces=20, n_seeds=1, progress=False)",
+    "command": "from latentfaces.cli import main; main(['generate', '--count', '3', '--quiet', '--out', OUT]); assert not {'keras', 'onnx'} & {*sys.modules}",
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_networks_are_used_without_what_trained_them(use, tmp_path):
+    run = subprocess.run([sys.executable, "-c", f"{WITHOUT}OUT = {str(tmp_path)!r}\n{USES[use]}"], capture_output=True, text=True, cwd=tmp_path)
+    if use == "forbidden": assert "onnx was imported" in run.stderr and run.returncode
+    else: assert run.returncode == 0, run.stderr
 
 
 OLDER = {"check_whole", "check_points", "generator"}  # what such functions were called before there was a core

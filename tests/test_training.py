@@ -68,6 +68,65 @@ def test_muon_moves_a_convolution_kernel_by_an_orthogonal_step():
     np.testing.assert_allclose(ops.convert_to_numpy(bias.value), -0.01 * 0.3, rtol=1e-3)
 
 
+def newton_schulz(x):
+    "The quintic iteration as it is written down, on the wide side."
+    if x.shape[0] > x.shape[1]: return newton_schulz(x.T).T
+    x = x / (np.linalg.norm(x) + 1e-7)
+    for _ in range(5):
+        gram = x @ x.T
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    return x
+
+
+def muon_by_hand(value, gradients, rate, momentum, ratio, decay=0):
+    "Muon for a kernel, Adam for what has one axis or touches three colours: in double precision, from the two papers."
+    value, goes_by_adam = value.astype(float), value.ndim < 2 or min(value.shape[-2:]) <= 3
+    mean, square = np.zeros_like(value), np.zeros_like(value)
+    for step, gradient in enumerate(gradients, 1):
+        gradient = gradient.astype(float)
+        value = value - value * decay * rate
+        if goes_by_adam:
+            mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient ** 2
+            value = value - rate * ratio * (mean / (1 - 0.9 ** step)) / (np.sqrt(square / (1 - 0.999 ** step)) + 1e-7 / np.sqrt(1 - 0.999 ** step))
+        else:
+            mean = momentum * mean + gradient
+            ahead = (gradient + momentum * mean).reshape(-1, value.shape[-1])
+            value = value - rate * 0.2 * max(ahead.shape) ** 0.5 * newton_schulz(ahead).reshape(value.shape)
+    return value
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 5, 8), (2, 2, 16, 4), (12, 7), (4, 4, 3, 8), (4, 4, 8, 3), (9, 2), (8,)])
+@pytest.mark.parametrize("options", [{}, {"momentum": 0.7, "adam_lr_ratio": 1.5}, {"weight_decay": 0.1}])
+def test_muon_is_what_the_papers_say(shape, options):
+    rng = np.random.default_rng(5)
+    start, gradients = rng.normal(size=shape).astype(np.float32), rng.normal(size=(6, *shape)).astype(np.float32)
+    variable, beside = keras.Variable(start), keras.Variable(np.zeros(5, np.float32))
+    optimizer = Muon(0.02, **options)
+    for gradient in gradients: optimizer.apply([ops.convert_to_tensor(gradient), ops.ones(5)], [variable, beside])
+    settings = {"momentum": 0.95, "adam_lr_ratio": 0.3, "weight_decay": 0} | options
+    expected = muon_by_hand(start, gradients, 0.02, settings["momentum"], settings["adam_lr_ratio"], settings["weight_decay"])
+    np.testing.assert_allclose(ops.convert_to_numpy(variable.value), expected, atol=1e-4)
+    assert np.abs(expected - start).max() > 0.02
+
+
+def test_muon_steps_like_keras_own_on_a_matrix():
+    if not hasattr(keras.optimizers, "Muon"): pytest.skip("this Keras has none")
+    rng = np.random.default_rng(5)
+    start, gradients = rng.normal(size=(12, 20)).astype(np.float32), rng.normal(size=(5, 12, 20)).astype(np.float32)
+    variables = [keras.Variable(start) for _ in range(2)]
+    for optimizer, variable in zip((Muon(0.02, momentum=0.9), keras.optimizers.Muon(0.02, momentum=0.9, weight_decay=None)), variables):
+        for gradient in gradients: optimizer.apply([ops.convert_to_tensor(gradient)], [variable])
+    ours, theirs = (ops.convert_to_numpy(variable.value) for variable in variables)
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    assert np.abs(ours - start).max() > 0.02
+
+
+def test_muon_asks_nothing_of_keras_that_3_10_lacks():
+    "The base class that every Keras from 3.10 on has, and nothing of its own Muon, which came later and changed since."
+    assert Muon.__bases__ == (keras.optimizers.Optimizer,)
+    assert {name for name in vars(Muon) if not name.startswith("__")} <= {"build", "update_step", "get_config", "_build_kwargs", "_auto_config"}
+
+
 def test_muon_survives_keras_serialisation():
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(Muon(0.01, momentum=0.9)))
     assert isinstance(copy, Muon) and copy.get_config()["momentum"] == 0.9
