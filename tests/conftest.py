@@ -12,7 +12,7 @@ settings.register_profile("same every time", derandomize=True)
 settings.load_profile("same every time")
 
 KEPT = Path(__file__).parent / "tiny"  # the tiny bundle for where Keras is not installed; `python tests/conftest.py` makes it again
-TINY = dict(size=16, held_out=12, epochs=3, latent_dim=4, filters=(4, 8), batch_size=16, progress=False)
+TINY = dict(size=16, held_out=12, epochs=3, latent_dim=4, filters=(4, 8), batch_size=16, progress=False, align=False)
 
 
 @pytest.fixture(scope="session", autouse=True)
