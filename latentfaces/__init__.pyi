@@ -4,6 +4,8 @@ from .images import load_images as load_images
 from .labels import load_partition as load_partition
 from .labels import split_indices as split_indices
 from .drawn import synthetic_faces as synthetic_faces
+from .alignment import Alignment as Alignment
+from .alignment import align_face as align_face
 
 from .autoencoder import build_autoencoder as build_autoencoder
 from .autoencoder import build_decoder as build_decoder

@@ -37,11 +37,12 @@ from latentfaces.core import (
     load_keras,
     progress_bar,
     read_arrays,
+    replace_file,
     to_float,
     to_uint8,
     warn,
 )
-from .images import ImageSubset, data_fingerprint, default_crop, drawn_count, load_images
+from .images import CELEBA_CROP, ImageSubset, data_fingerprint, default_crop, drawn_count, load_images
 from .labels import load_attributes, split_indices
 from .moments import Moments
 from .networks import CPU, Network, is_keras, keras_layer, output_of
@@ -53,6 +54,7 @@ _FILES_OF = {  # a bundle's files by its format; a fitted sampler lies beside th
     2: ("encoder.onnx", "decoder.onnx", "latents.npz", "history.csv"),
 }
 _SAMPLER = "sampler.npz"
+_SHEET = "aligned.png"  # what the training will see, while it lasts
 _PRETRAINED = Path(latentfaces.__file__).parent / "pretrained"
 #: The bundle that the chapters read: the folder in the environment variable LATENTFACES_BUNDLE; None: the pretrained.
 BUNDLE = os.environ.get("LATENTFACES_BUNDLE") or None
@@ -567,7 +569,7 @@ def _behind_links(path):
 
 def _check_replaceable(folder):
     "Raise FileExistsError for a folder with other files in it than a training or a bundle wrote."
-    ours = {*_FILES_OF[1], *_FILES_OF[2], _SAMPLER, "config.json", "checkpoint.npz", "model_card.md"}
+    ours = {*_FILES_OF[1], *_FILES_OF[2], _SAMPLER, "config.json", "checkpoint.npz", "model_card.md", _SHEET}
     there = [p.name for p in folder.iterdir()] if folder.is_dir() else []
     if not all(name in ours or name.endswith(".part") for name in there):
         raise FileExistsError(
@@ -868,10 +870,10 @@ def _place_of_new(path):
     return folder
 
 
-def _describe(crop, data, recipe, history):
+def _describe(framing, data, recipe, history):
     "What config.json says about the data, the recipe and the circumstances."
     return {
-        "crop": crop,
+        **framing,
         "data": data,
         "recipe": {k: v for k, v in recipe.items() if k != "size"} | {"loss": "mean squared error", "mirrored": True},
         "training": {
@@ -938,12 +940,34 @@ def _propose_start(start_from, size, n, source):
             "bundle, --start-from pretrained or start_from='pretrained', is better and takes minutes"
         )
 
+# %% ../nbs/04_bundle.ipynb #e405db1f
+def _framing(source, crop, align):
+    "What `load_images` is told of the place of the faces, and a config says: the crop, and what finds them."
+    usual = default_crop(source)
+    if align is None and usual != CELEBA_CROP:
+        align = not isinstance(crop, (tuple, list))
+    if crop is None:
+        crop = CELEBA_CROP if align else usual
+    return {"crop": crop, "align": "cascade" if align is True else align}
+
+
+def _show_aligned(images, folder):
+    "Lay a picture of the first images into a folder, to be looked at before a long training."
+    from PIL import Image
+
+    few = np.array(images[:64])
+    few = np.concatenate([few, np.full((-len(few) % 8, *few.shape[1:]), 255, np.uint8)])
+    rows, size = len(few) // 8, few.shape[1]
+    sheet = few.reshape(rows, 8, size, size, 3).swapaxes(1, 2).reshape(rows * size, 8 * size, 3)
+    replace_file(folder / _SHEET, lambda file: Image.fromarray(sheet).save(file, "PNG"))
+
 # %% ../nbs/04_bundle.ipynb #1bc0ab19
 def train_bundle(
     source,
     out,
     size: int = 64,
     crop=None,
+    align=None,
     limit=None,
     held_out: int = 500,
     random_state: int = 0,
@@ -964,8 +988,13 @@ def train_bundle(
         Folder for the bundle; during the training it holds the checkpoint.
     size : int
         Side of the images, in pixels.
-    crop : int or None
-        Side of the crop in CelebA's pixels; None is 140 for CelebA, the largest square elsewhere.
+    crop : number, tuple of three or None
+        Side of the crop in CelebA's pixels, as for `load_images`; None is 140 for CelebA and for faces that are
+        aligned, the largest square elsewhere.
+    align : bool, str or None
+        Find the face of each picture and bring it into CelebA's frame, as for `load_images`; None: where the source is
+        neither CelebA nor drawn, and the crop has no offset. The first 64 lie in `out`, as aligned.png, until the
+        bundle takes its place.
     limit : int or None
         Use only the first so many images.
     held_out : int
@@ -997,8 +1026,10 @@ def train_bundle(
         check_count("limit", limit, least=2)
     out = _place_of_new(out)
     training.history_to_resume(out, resume, recipe)
-    crop = default_crop(source) if crop is None else crop
-    images, names = load_images(source, size=size, crop=crop, limit=limit, progress=progress, return_names=True)
+    framing = _framing(source, crop, align)
+    images, names = load_images(source, size=size, limit=limit, progress=progress, return_names=True, **framing)
+    if framing["align"]:
+        _show_aligned(images, out)
     train, held, names_trained = _parts(images, np.asarray(names), held_out, random_state)
     attributes = _known_attributes(source, names_trained)
     _propose_start(start_from, size, len(images), source)
@@ -1017,7 +1048,7 @@ def train_bundle(
         "fingerprint": data_fingerprint(images, names),
     }
     scores = reconstruction_scores(bundle, train, held, progress)
-    bundle.config = _describe(crop, data, recipe, history) | {"scores": scores._asdict()}
+    bundle.config = _describe(framing, data, recipe, history) | {"scores": scores._asdict()}
     return load_bundle(bundle.save(out))
 
 # %% ../nbs/04_bundle.ipynb #64c0fda3

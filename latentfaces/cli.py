@@ -11,6 +11,7 @@ import ast
 import contextlib
 import math
 import os
+import re
 import sys
 import textwrap
 import warnings
@@ -55,6 +56,14 @@ def _filters(text):
     with contextlib.suppress(ValueError):
         return tuple(int(part) for part in text.split("-"))
     raise _wanted("whole numbers such as 32-64-128-256", text)
+
+
+def _crop(text):
+    "A crop, written as 140, or with an offset to the right and down as 140+10-20."
+    parts = re.fullmatch(r"(\d+)(?:([+-]\d+)([+-]\d+))?", text)
+    if not parts or not 1 <= int(parts[1]) <= 178:
+        raise _wanted("a crop of 1 to 178 pixels such as 140, or with an offset 140+10-20", text)
+    return int(parts[1]) if parts[2] is None else tuple(map(int, parts.groups()))
 
 
 def _path(text):
@@ -203,16 +212,32 @@ def _encode(args):
     if check_output(args.out).suffix != ".npz":
         raise ValueError(f"expected a name that ends in .npz for the vectors, got {args.out}: call it {args.out}.npz")
     bundle = load_bundle(args.bundle)
-    how = dict(size=bundle.config["size"], crop=bundle.config.get("crop"), progress=not args.quiet, return_names=True)
-    images, names = load_images(args.data, **how)
+    how = {"crop": bundle.config.get("crop"), "align": args.align and _needs_alignment(bundle, args.data)}
+    images, names = load_images(
+        args.data, bundle.config["size"], progress=not args.quiet, return_names=True, **how
+    )
     z = bundle.encode(images)
     replace_file(args.out, lambda file: np.savez(file, z=z, names=np.asarray(names, str)))
     print(f"wrote {args.out}: {len(z):,} vectors of {z.shape[1]} components")
 
 
+def _needs_alignment(bundle, source):
+    "Are images to be aligned for a bundle? As its own were; for one of CelebA, all but CelebA's and drawn ones."
+    from latentfaces.images import CELEBA_CROP, default_crop
+
+    theirs, crop = bundle.config.get("align"), bundle.config.get("crop")
+    return crop == CELEBA_CROP != default_crop(source) if theirs is None else theirs
+
+
 def _encode_options():
     return {
         "--data": {"type": _path, "required": True, "metavar": "PATH", "help": "a zip or folder of images"},
+        "--no-align": {
+            "action": "store_false",
+            "dest": "align",
+            "help": "take the images as they are framed; without it, for a bundle of faces in CelebA's frame, the largest "
+            "face in each image is brought there, unless the images are CelebA's",
+        },
         "--out": {"type": _path, "default": "z.npz", "metavar": "FILE", "help": "the .npz file to write: z and names"},
         **_BUNDLE_OPTION,
         **_QUIET,
@@ -260,9 +285,15 @@ def _defaults(module, function):
 _TRAIN = {  # parameter: what stands for its value, what the help says
     "size": ("PIXELS", "side of the images"),
     "crop": (
-        "PIXELS",
-        "side of the centred crop of a 178 pixels wide image; without it, 140 for CelebA and the largest square for "
-        "other images",
+        "SIDE[+X+Y]",
+        "side of the centred crop of a 178 pixels wide image, and how far it is moved to the right and down, such as 140 "
+        "or 140+10-20, which also means that no face is sought; without it, 140 for CelebA and for faces that are found, "
+        "the largest square for other images",
+    ),
+    "align": (
+        "",
+        "take the images as they are framed; without it, the largest face in each is found and brought into CelebA's "
+        "frame, unless the images are CelebA's",
     ),
     "limit": ("N", "use only the first N images"),
     "held_out": ("N", "images kept aside to measure the error on, at most a tenth of all"),
@@ -285,16 +316,20 @@ _TRAIN = {  # parameter: what stands for its value, what the help says
 }
 
 # %% ../nbs/cli.ipynb #c51e2d6b
+_FLAGS = {"random_state": "--seed", "align": "--no-align"}
+
+
 def _option(name, default):
     "Type of an option and what stands for its default; an option that was not given is not passed on."
+    if name == "align":
+        return {"action": "store_false"}
     if isinstance(default, bool):
         return {"action": "store_true"}
     if isinstance(default, tuple):
         return {"type": _filters, "default": "-".join(map(str, default))}
     kinds = {float: _positive, str: str}
-    kind = (
-        _start if name == "start_from" else kinds.get(type(default), _whole(int(name not in ("shift", "random_state"))))
-    )
+    own = {"start_from": _start, "crop": _crop}
+    kind = own.get(name) or kinds.get(type(default), _whole(int(name not in ("shift", "random_state"))))
     return {"type": kind, "default": default}
 
 
@@ -305,7 +340,7 @@ def _train_options():
     options = {"--data": folder | images, "--out": folder | bundle}
     defaults = _defaults("training", "train_autoencoder") | _defaults("bundle", "train_bundle")
     for name, (metavar, words) in _TRAIN.items():
-        flag = "--seed" if name == "random_state" else f"--{name.replace('_', '-')}"
+        flag = _FLAGS.get(name, f"--{name.replace('_', '-')}")
         option = _option(name, defaults[name])
         default = option.pop("default", None)
         words = words if default is None else f"{words} (default: {default})"

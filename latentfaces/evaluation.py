@@ -156,11 +156,12 @@ def _check_same_images(images, names, bundle):
 
 
 def _images_for(bundle, source, progress):
-    "Images of a source and their names, of a bundle's size and crop; a config without a size leaves it to the decoder."
+    "Images of a source and their names, in a bundle's size and frame; a config without a size leaves it to the decoder."
     from latentfaces.images import load_images
 
     size = bundle.config["size"] if "size" in bundle.config else bundle.decode(bundle.z[:1]).shape[1]
-    return load_images(source, size=size, crop=bundle.config.get("crop"), progress=progress, return_names=True)
+    framing = {"crop": bundle.config.get("crop"), "align": bundle.config.get("align")}
+    return load_images(source, size=size, progress=progress, return_names=True, **framing)
 
 # %% ../nbs/12b_evaluation.ipynb #1fa46502
 def reference_for(bundle: Bundle, source=None, features=None, progress: bool = True) -> Reference:

@@ -72,7 +72,8 @@ def _build_flow(orders, hidden, sigma, dropout=0.0, random_state=0):
     log_scale, log_weight = (x.astype(np.float32) for x in log_normal_nodes(sigma, d))
     squared = ops.sum(ops.square(white), axis=1, keepdims=True)
     exponents = squared * (-np.exp(-2 * log_scale) / 2) + (log_weight - d * log_scale)
-    density = ops.logsumexp(exponents, axis=1, keepdims=True) - d / 2 * np.log(2 * np.pi)
+    # Keras 3.10 takes no plain number for the axis here
+    density = ops.logsumexp(exponents, axis=(1,), keepdims=True) - d / 2 * np.log(2 * np.pi)
     return keras.Model(inputs, density + stretch, name="flow")
 
 

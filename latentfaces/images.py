@@ -41,9 +41,13 @@ CELEBA_CROP = 140
 
 # %% ../nbs/01_images.ipynb #49de82e9
 def _crop_box(width, height, crop):
-    "The centred square to cut out, (left, top, right, bottom), not rounded and never narrower than a pixel."
-    side = min(max(crop * width / CELEBA_WIDTH, 1.0), width, height)
-    return (width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2
+    "The square to cut out, (left, top, right, bottom), not rounded, never narrower than a pixel, inside the picture."
+    side, right, down = crop if isinstance(crop, tuple) else (crop, 0, 0)
+    pixel = width / CELEBA_WIDTH
+    side = min(max(side * pixel, 1.0), width, height)
+    left = min(max((width - side) / 2 + right * pixel, 0), width - side)
+    top = min(max((height - side) / 2 + down * pixel, 0), height - side)
+    return left, top, left + side, top + side
 
 # %% ../nbs/01_images.ipynb #72fc194c
 @lru_cache(maxsize=64)
@@ -145,15 +149,25 @@ def decode_image(data: bytes, size: int = 64, crop: float = CELEBA_WIDTH) -> np.
     array of shape (size, size, 3)
         uint8.
     """
-    return np.asarray(_decoded(data, size, crop))
+    return np.asarray(_decoded(data, size, crop)[0])
 
 
-def _decoded(data, size, crop):
-    "The same as a Pillow image."
+def _decoded(data, size, crop, detector=None):
+    "The same as a Pillow image, or with a detector the largest face in its frame; and how many faces were found."
     image = _open_image(data)
     image.load()
     image = _to_rgb(image)
-    return image.resize((size, size), Image.Resampling.BICUBIC, box=_crop_box(*image.size, crop))
+    if detector is None:
+        return image.resize((size, size), Image.Resampling.BICUBIC, box=_crop_box(*image.size, crop)), 1
+    from latentfaces.alignment import cut_face, find_frames
+
+    frames = find_frames(image, detector)
+    if not frames:
+        raise ValueError(_NO_FACE)
+    return cut_face(image, frames[0], size, *(crop if isinstance(crop, tuple) else (crop,))), len(frames)
+
+
+_NO_FACE = "no face found"
 
 
 def _reason(error):
@@ -360,41 +374,44 @@ def _read(source, item):
     return read()
 
 # %% ../nbs/01_images.ipynb #1963daa5
-def _decode_chunk(path, items, size, crop, file, start):
-    "Pixels (unless a file is named into which they go), checksums, and {item: reason} of what cannot be read."
-    source, pixels, failed = _opened(path), [], {}
+def _decode_chunk(path, items, how, file, start):
+    "Pixels (unless a file is named into which they go), checksums, {item: reason} of what fails, items with many faces."
+    source, pixels, failed, several = _opened(path), [], {}, []
     # Threads, which joblib takes inside its own processes, share one list of warnings, and `_decode_into` hides them
     alone = threading.current_thread() is threading.main_thread()
     with warnings.catch_warnings(action="ignore") if alone else nullcontext():
         for item in items:
             try:
-                pixels.append(_decoded(_read(source, item), size, crop).tobytes())
+                image, n_faces = _decoded(_read(source, item), *how)
+                pixels.append(image.tobytes())
+                several += [item] * (n_faces > 1)
             except Exception as error:
                 failed[item] = _reason(error)
     checksums, pixels = [zlib.crc32(image) for image in pixels], b"".join(pixels)
     if file is None:
-        return pixels, checksums, failed
+        return pixels, checksums, failed, several
     with open(file, "r+b") as opened:
         opened.seek(start)
         opened.write(pixels)
-    return b"", checksums, failed
+    return b"", checksums, failed, several
 
 # %% ../nbs/01_images.ipynb #f000f586
 _CHUNK = 256  # images that a process decodes at a time
 _WORTH_PROCESSES = 10_000_000  # bytes of files
 
 
-def _decode_all(path, items, size, crop, file, n_jobs):
+def _decode_all(path, items, how, file, n_jobs):
     "Yield where the pixels of some items begin and the result of `_decode_chunk`, in order, as they come."
     from joblib import Parallel, delayed  # only who decodes images needs it
 
+    size = how[0]
     n = max(1, min(_CHUNK, 2**24 // size**2))  # of very large images fewer, for the sake of memory
     chunks = {_HEADER + rows.start * size**2 * 3: items[rows] for rows in batches(len(items), n)}
     path, file = path.absolute(), file and os.path.abspath(file)  # a process may have begun in another folder
     stopped = []
 
     def results_of(n_jobs):
-        tasks = (delayed(_decode_chunk)(path, chunks[at], size, crop, file, at) for at in chunks if not stopped)
+        tasks = (delayed(_decode_chunk)(path, chunks[at], how, file, at) for at in chunks if not stopped)
         return Parallel(n_jobs, batch_size=1, return_as="generator")(tasks)
 
     try:
@@ -438,9 +455,9 @@ def _cache_path(folder, source, *recipe):
 
 # %% ../nbs/01_images.ipynb #772ddb9a
 def _write_images(file, results, items, rejected, size, bar):
-    "Complete a file of decoded pixels, as .npy with a text behind it; the names read, and {name: reason} of those not."
-    failed, checksums = {}, []
-    for start, (pixels, sums, bad) in results:
+    "Complete a file of decoded pixels, as .npy with a text behind it; names, {name: why not read}, names with several faces."
+    failed, checksums, several = {}, [], []
+    for start, (pixels, sums, bad, many) in results:
         end = _HEADER + len(checksums) * size**2 * 3
         if start > end and sums and not pixels:  # they are in the file, behind the gap that others left
             with open(file.name, "rb") as written:
@@ -450,17 +467,21 @@ def _write_images(file, results, items, rejected, size, bar):
         file.write(pixels)
         checksums += sums
         failed |= bad
+        several += many
         bar.update(len(sums) + len(bad))
     names = [name for name, item in items.items() if item not in failed]
     skipped = rejected | {name: failed[item] for name, item in items.items() if item in failed}
     shape = (len(names), size, size, 3)
-    text = json.dumps({"names": names, "skipped": skipped, "checksums": checksums, "shape": shape}).encode()
+    many = {*several}
+    several = [name for name, item in items.items() if item in many]
+    about = {"names": names, "skipped": skipped, "several": several}
+    text = json.dumps(about | {"checksums": checksums, "shape": shape}).encode()
     file.seek(_HEADER + len(names) * size**2 * 3)
     file.truncate()
     file.write(text + _FOOTER.pack(len(text), zlib.crc32(text), _MARK))
     file.seek(0)
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-    return names, skipped
+    return names, skipped, several
 
 # %% ../nbs/01_images.ipynb #401244a3
 _CHECKED_BYTES = 2**27
@@ -482,7 +503,7 @@ def _read_cache(path):
             file.seek(_HEADER + number * images[0].nbytes)
             if zlib.crc32(file.read(images[0].nbytes)) != about["checksums"][number]:
                 raise ValueError("damaged pixels")
-    return images, about["names"], about["skipped"]
+    return images, about["names"], about["skipped"], about.get("several", [])
 
 
 def _open_cache(path):
@@ -519,29 +540,32 @@ def _remove_abandoned(folder, seconds=3600):
                 path.unlink()
 
 # %% ../nbs/01_images.ipynb #b5b53cf4
-def _decode_into(file, path, size, crop, limit, n_jobs, progress):
-    "Decode a zip or folder into a file; the names read, and {name: reason} of those not."
+def _decode_into(file, path, size, crop, align, limit, n_jobs, progress):
+    "Decode a zip or folder into a file; names, {name: why not read}, names with several faces."
     listing = _listing(path)
     if not listing.items:
         raise FileNotFoundError(_nothing_found(path, listing.rejected))
     items = dict(list(listing.items.items())[:limit])
-    n_jobs = n_jobs or -1 if listing.n_bytes * len(items) > _WORTH_PROCESSES * len(listing.items) else 1
-    crop = listing.crop if crop is None else crop
+    worth = _WORTH_PROCESSES / (20 if align else 1)  # finding a face takes that much longer than decoding
+    n_jobs = n_jobs or -1 if listing.n_bytes * len(items) > worth * len(listing.items) else 1
+    if crop is None:
+        crop = CELEBA_CROP if align else listing.crop
     target = None if n_jobs == 1 else getattr(file, "name", None)  # other processes write to it themselves
-    results = _decode_all(path, list(items.values()), size, crop, target, n_jobs)
+    results = _decode_all(path, list(items.values()), (size, crop, align), target, n_jobs)
     bar = progress_bar(None, f"decoding {path.name}", len(items), " images", progress)
     try:
         with closing(results), bar, warnings.catch_warnings(action="ignore"):
-            names, skipped = _write_images(file, results, items, listing.rejected, size, bar)
+            names, skipped, several = _write_images(file, results, items, listing.rejected, size, bar)
     except BrokenExecutor as error:
         raise RuntimeError(
             "a process that decoded images was ended from outside, as systems do when memory is short: "
             "free some, or pass n_jobs=1 to decode in this process alone"
         ) from error
     if not names:
+        _check_faces(names, skipped, path)
         why = _reasons({name: skipped[name] for name in items})
         raise ValueError(f"none of the {len(items):,} images in {path} could be read: {why}")
-    return names, skipped
+    return names, skipped, several
 
 
 def _nothing_found(path, rejected):
@@ -564,12 +588,12 @@ def _reasons(skipped):
 
 # %% ../nbs/01_images.ipynb #11bfe2f2
 def _decode_to_memory(*how):
-    "Images, names and what was skipped; the arguments are those of `_decode_into` without the file."
+    "Images, and what `_decode_into` says of them; its arguments without the file."
     file = io.BytesIO()
-    names, skipped = _decode_into(file, *how)
+    names, *rest = _decode_into(file, *how)
     shape = (len(names), how[1], how[1], 3)
     pixels = np.frombuffer(file.getbuffer().toreadonly(), np.uint8, count=int(np.prod(shape)), offset=_HEADER)
-    return pixels.reshape(shape), names, skipped
+    return pixels.reshape(shape), names, *rest
 
 # %% ../nbs/01_images.ipynb #97f9c439
 def _decode_to_cache(path, *how):
@@ -600,20 +624,36 @@ def _decode_to_cache(path, *how):
             Path(file.name).unlink(missing_ok=True)
 
 # %% ../nbs/01_images.ipynb #e6cf27ed
-def _load(path, size, crop, limit, cache, n_jobs, progress):
-    "Images, names and what was skipped of a zip or folder, from the cache or decoded."
-    how = (path, size, crop, limit, n_jobs, progress)
+def _load(path, size, crop, align, limit, cache, n_jobs, progress):
+    "Images of a zip or folder, from the cache or decoded; names, {name: why not read}, names with several faces."
+    how = (path, size, crop, align, limit, n_jobs, progress)
     folder = cache_folder() if cache else None
     if cache and folder is None:
         warn(f"there is no home folder in which to keep decoded images: {_IN_MEMORY}")
     if folder is None:
         return _decode_to_memory(*how)
-    cached = _cache_path(folder, path, size, crop, limit)
+    cached = _cache_path(folder, path, size, crop, limit, *([align, _ALIGNMENT] if align else []))
     return _open_cache(cached) or _decode_to_cache(cached, *how)
 
 
-def _warn_about(images, names, skipped, source):
+_ALIGNMENT = 1  # number of the way in which faces are found; what the cache holds of another is not used
+
+
+def _check_faces(names, skipped, source):
+    "Raise ValueError where fewer than half of the images show a face."
+    without = sum(reason == _NO_FACE for reason in skipped.values())
+    if without > len(names):
+        raise ValueError(
+            f"expected faces in {source}, found one in only {len(names):,} of {len(names) + without:,} images: for "
+            "drawn faces, pets and what is framed already pass align=False (on the command line --no-align)"
+        )
+
+
+def _warn_about(images, names, skipped, several, source):
     "Name the files that were left out, and say so if all that were read show the same."
+    if several:
+        n = f"{len(several):,} of {len(names):,} images in {source}"
+        warn(f"several faces found in {n}, of which the largest was taken: {_first(several)}")
     if skipped:
         warn(f"left out {len(skipped):,} of {len(names) + len(skipped):,} files in {source}: {_reasons(skipped)}")
     if len(images) > 1 and all(np.array_equal(image, images[0]) for image in images[1:]):  # usually ends at once
@@ -631,10 +671,34 @@ def _drawn(count, size, crop):
     from latentfaces.drawn import synthetic_faces
 
     if crop not in (None, CELEBA_CROP):
-        raise ValueError(f"drawn faces have the framing of crop=140 and no other, got crop={crop:g}: leave it out")
+        raise ValueError(f"drawn faces have the framing of crop=140 and no other, got crop={crop}: leave it out")
     images, attributes = synthetic_faces(count, size)
     images.flags.writeable = False
-    return images, attributes.index.tolist(), {}
+    return images, attributes.index.tolist(), {}, []
+
+# %% ../nbs/01_images.ipynb #74e1bc7b
+def _checked_crop(crop):
+    "A crop as a number, or as a tuple of side, offset to the right and offset down; raises ValueError or TypeError."
+    side, *offset = crop if isinstance(crop, (tuple, list)) else (crop,)
+    if side is None:
+        return None
+    if not 1 <= (side := check_positive("crop", side)) <= CELEBA_WIDTH:
+        wanted = "expected a crop of 1 to 178 pixels of a 178-wide picture"
+        raise ValueError(f"{wanted}, got {side:g}: 178 is the largest centred square")
+    if not offset:
+        return side
+    if len(offset) != 2 or not all(isinstance(way, (int, float)) and abs(way) <= 218 for way in offset):
+        raise ValueError(f"expected a crop such as 140 or (140, 10, -20), got {crop}: side, to the right, down")
+    return side, *map(float, offset)
+
+
+def _checked_align(align):
+    "The name of a detector, or None; raises ValueError or ImportError for one that there is not."
+    if align in (False, None):
+        return None
+    from latentfaces.alignment import check_detector
+
+    return check_detector(align)
 
 # %% ../nbs/01_images.ipynb #70753d2b
 def load_images(
@@ -642,6 +706,7 @@ def load_images(
     size: int = 64,
     crop: float = None,
     *,
+    align: bool = False,
     limit: int = None,
     cache: bool = True,
     n_jobs: int = None,
@@ -653,7 +718,8 @@ def load_images(
     Every common format is read, HEIC with pillow-heif installed; of several frames the first. All become upright RGB
     in sRGB's colours, transparent parts white. Files that cannot be read are left out and named in one warning. Raises
     FileNotFoundError if there are no images, ValueError if none can be read, OSError if the disk with the cache is
-    full, RuntimeError if a process that decodes is ended from outside.
+    full, RuntimeError if a process that decodes is ended from outside; with `align`, ValueError where fewer than half
+    of the images show a face.
 
     Parameters
     ----------
@@ -661,9 +727,13 @@ def load_images(
         CelebA's zip or folder, any folder or zip of images, or "synthetic:1000" for drawn ones.
     size : int
         Side of the images, in pixels.
-    crop : float
-        Side of the centred square that is cut out, in pixels of a 178-wide picture; None: 140 for CelebA, 178 (the
-        largest) for others.
+    crop : float or tuple of three
+        Side of the centred square that is cut out, in pixels of a 178-wide picture; None: 140 for CelebA and for faces
+        that are aligned, 178 (the largest) for others. (140, 10, -20) is a square of 140 whose middle lies 10 such
+        pixels to the right of the picture's and 20 above it.
+    align : bool or str
+        Find the largest face of each picture and bring it into CelebA's frame, as `align_face` does; pictures without
+        one are left out. "dlib" finds it with dlib's five points.
     limit : int
         Read only the first so many files, sorted by name; None: all.
     cache : bool
@@ -691,14 +761,14 @@ def load_images(
     for name, value in {"limit": limit, "n_jobs": None if n_jobs == -1 else n_jobs}.items():
         if value is not None:
             check_count(name, value)
-    if crop is not None and not 1 <= (crop := check_positive("crop", crop)) <= CELEBA_WIDTH:
-        wanted = "expected a crop of 1 to 178 pixels of a 178-wide picture"
-        raise ValueError(f"{wanted}, got {crop:g}: 178 is the largest centred square")
+    crop, align = _checked_crop(crop), _checked_align(align)
     if (count := drawn_count(source)) is not None:
         found = _drawn(min(count, limit or count), size, crop)
     else:
         with _closed_afterwards():
-            found = _load(_find_source(source), int(size), crop, limit, cache, n_jobs, progress)
+            found = _load(_find_source(source), int(size), crop, align, limit, cache, n_jobs, progress)
+        if align:
+            _check_faces(*found[1:3], source)
     _warn_about(*found, source)
     return (found[0], np.array(found[1])) if return_names else found[0]
 

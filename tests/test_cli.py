@@ -77,7 +77,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(command, options, tiny_bundle,
     (tmp_path / "a-file").write_text("x")
     (tmp_path / "a-folder").mkdir()
     given = {"generate": ["--bundle", tiny_bundle.path], "evaluate": ["--bundle", tiny_bundle.path, "--data", face_folder, "--n", "20"],
-             "report": ["--bundle", tiny_bundle.path], "train": ["--data", face_folder, "--out", "bundle", "--size", "16", "--epochs", "1"]}[command]
+             "report": ["--bundle", tiny_bundle.path], "train": ["--data", face_folder, "--out", "bundle", "--no-align", "--size", "16", "--epochs", "1"]}[command]
     try: status = main([command, "--quiet", *map(str, given), *options])
     except SystemExit as stop: status = stop.code
     said = capsys.readouterr()

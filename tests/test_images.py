@@ -925,12 +925,12 @@ def where(*arguments): return os.getpid()
 
 def test_other_processes_do_the_work(many, monkeypatch):
     "And the zip's directory is read once in each."
-    chunks = list(data._decode_all(many, sorted(zipfile.ZipFile(many).namelist()), 8, 140, None, 2))
-    assert [len(checksums) for _, (_, checksums, _) in chunks] == [16] * 30
+    chunks = list(data._decode_all(many, sorted(zipfile.ZipFile(many).namelist()), (8, 140), None, 2))
+    assert [len(checksums) for _, (_, checksums, _, _) in chunks] == [16] * 30
     assert [start for start, _ in chunks] == [128 + 16 * 8 * 8 * 3 * i for i in range(30)]
     monkeypatch.setattr(data, "_decode_chunk", where)
-    assert os.getpid() not in {process for _, process in data._decode_all(many, list(range(480)), 8, 140, None, 2)}
-    assert {process for _, process in data._decode_all(many, list(range(480)), 8, 140, None, 1)} == {os.getpid()}
+    assert os.getpid() not in {process for _, process in data._decode_all(many, list(range(480)), (8, 140), None, 2)}
+    assert {process for _, process in data._decode_all(many, list(range(480)), (8, 140), None, 1)} == {os.getpid()}
 
 
 def test_few_images_start_no_process(tmp_path, portraits, monkeypatch):
@@ -1022,6 +1022,7 @@ def test_parents_of_every_kind(tmp_path, many, how):
 
 
 def test_processes_beside_tensorflow(many):
+    pytest.importorskip("tensorflow")
     done = run_python("-c", SCRIPT.format(first="import tensorflow as tf\nprint('sum', float(tf.reduce_sum(tf.ones((300, 300)) @ tf.ones((300, 300)))))", path=str(many)))
     assert "shape (480, 64, 64, 3)" in done.stdout, done.stderr
 

@@ -12,7 +12,7 @@ import latentfaces
 
 ROOT = Path(latentfaces.__file__).parent
 NUMBERS = {  # module: number of its notebook
-    "core": 0, "moments": 0.1, "images": 1, "labels": 1.1, "drawn": 1.2, "pictures": 1.4, "autoencoder": 2, "training": 3, "networks": 3.1, "bundle": 4,
+    "core": 0, "moments": 0.1, "images": 1, "labels": 1.1, "drawn": 1.2, "alignment": 1.25, "pictures": 1.4, "autoencoder": 2, "training": 3, "networks": 3.1, "bundle": 4,
     "distributions": 5, "correlations": 6, "gaussian": 7, "pca": 8, "ellipses": 9, "sampling": 10, "densities": 10.1, "flow": 10.2,
     "generation": 11, "metrics": 12, "features": 12.1, "evaluation": 12.2, "attributes": 13,
 }
@@ -81,9 +81,9 @@ def test_there_are_modules_to_check():
 
 @pytest.mark.parametrize("module", PRESENT)
 def test_no_module_imports_a_later_chapter(module):
-    "But for the drawn faces, which images and labels import where they are asked for by `synthetic:1000`, and for what a bundle draws by."
-    used = chapters(module) - {"images": {"drawn"}, "labels": {"drawn"}, "bundle": {"sampling"}}.get(module, set())
-    assert "drawn" not in needed("labels") and "sampling" not in needed("bundle")
+    "But for what is imported where it is asked for: drawn faces by `synthetic:1000`, what finds faces by `align`, what a bundle draws by."
+    used = chapters(module) - {"images": {"drawn", "alignment"}, "labels": {"drawn"}, "bundle": {"sampling"}}.get(module, set())
+    assert not needed("labels") & {"drawn", "alignment"} and "sampling" not in needed("bundle")
     assert "plots" not in used and all(NUMBERS[name] < NUMBERS[module] for name in used)
 
 

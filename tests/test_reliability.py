@@ -611,7 +611,7 @@ BAD_OPTIONS = {
 def test_bad_options_of_commands(command, options, bundle, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rest = {"generate": ["--bundle", bundle / "bundle", "--count", 2], "evaluate": ["--bundle", bundle / "bundle", "--data", bundle / "images", "--n", 20, "--quiet"],
-            "report": ["--quiet"], "train": ["--data", bundle / "images", "--out", "new", "--quiet", "--size", 16, "--filters", "4-8", "--epochs", 1]}[command]
+            "report": ["--quiet"], "train": ["--data", bundle / "images", "--out", "new", "--no-align", "--quiet", "--size", 16, "--filters", "4-8", "--epochs", 1]}[command]
     status = run([command, *rest, *options], capsys)
     harmless = options in (["--factor", "1e-300"], ["--seed", 10**40], ["--factor", "1e300"], ["--features", "dlib"])
     assert status == 2 or harmless

@@ -357,7 +357,7 @@ def test_replace_file_leaves_the_old_content_when_writing_fails(tmp_path):
 
 
 def test_killed_and_resumed_ends_where_the_uninterrupted_training_does(face_folder, tmp_path):
-    options = [f"--{k.replace('_', '-')}={v}" for k, v in {**TINY, "filters": "4-8", "epochs": 12}.items() if k != "progress"]
+    options = [f"--{k.replace('_', '-')}={v}" for k, v in {**TINY, "filters": "4-8", "epochs": 12}.items() if k not in ("progress", "align")] + ["--no-align"]
     command = [sys.executable, "-m", "latentfaces", "train", "--quiet", f"--data={face_folder}", *options]
     killed = subprocess.Popen([*command, f"--out={tmp_path / 'killed'}"], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
@@ -383,7 +383,7 @@ def test_killed_and_resumed_ends_where_the_uninterrupted_training_does(face_fold
 @pytest.mark.parametrize("backend", ["torch", "jax"])
 def test_other_backends_train_the_same_network(backend, face_folder, tmp_path):
     pytest.importorskip(backend)
-    options = [f"--{k.replace('_', '-')}={v}" for k, v in {**TINY, "filters": "4-8"}.items() if k != "progress"]
+    options = [f"--{k.replace('_', '-')}={v}" for k, v in {**TINY, "filters": "4-8"}.items() if k not in ("progress", "align")] + ["--no-align"]
     subprocess.run([sys.executable, "-m", "latentfaces", "train", "--quiet", f"--data={face_folder}", f"--out={tmp_path / 'bundle'}", *options],
                    env={**os.environ, "KERAS_BACKEND": backend}, check=True)
     ours = train_bundle(face_folder, tmp_path / "tensorflow", **TINY)
