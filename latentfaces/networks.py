@@ -77,9 +77,9 @@ def _reading(what):
 _OPERATORS = frozenset(
     "Abs Add AveragePool BatchNormalization Cast Clip Concat Constant Conv ConvTranspose DepthToSpace Div Dropout Elu "
     "Erf Exp Flatten Gather Gelu Gemm GlobalAveragePool GlobalMaxPool GroupNormalization HardSigmoid HardSwish "
-    "Identity InstanceNormalization LayerNormalization LeakyRelu LogSoftmax MatMul Max MaxPool Min Mish Mul Neg PRelu Pad "
-    "Pow Reciprocal ReduceMean ReduceSum Relu Reshape Resize Selu Shape Sigmoid Slice Softmax Softplus SpaceToDepth Split "
-    "Sqrt Squeeze Sub Tanh Transpose Unsqueeze".split()
+    "Identity InstanceNormalization LayerNormalization LeakyRelu LogSoftmax MatMul Max MaxPool Min Mish Mul Neg PRelu "
+    "Pad Pow Reciprocal ReduceMean ReduceSum Relu Reshape Resize Selu Shape Sigmoid Slice Softmax Softplus "
+    "SpaceToDepth Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze".split()
 )
 _STANDARD = (b"", b"ai.onnx")
 _LARGEST = 2**29  # bytes of a file, and values of a picture or a vector
