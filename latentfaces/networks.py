@@ -76,10 +76,10 @@ def _reading(what):
 # %% ../nbs/03a_networks.ipynb #47f7aa26
 _OPERATORS = frozenset(
     "Abs Add AveragePool BatchNormalization Cast Clip Concat Constant Conv ConvTranspose DepthToSpace Div Dropout Elu "
-    "Erf Exp Flatten Gather Gelu Gemm GlobalAveragePool GlobalMaxPool GroupNormalization HardSigmoid HardSwish Identity "
-    "InstanceNormalization LayerNormalization LeakyRelu LogSoftmax MatMul Max MaxPool Min Mish Mul Neg PRelu Pad Pow "
-    "Reciprocal ReduceMean ReduceSum Relu Reshape Resize Selu Shape Sigmoid Slice Softmax Softplus SpaceToDepth Split "
-    "Sqrt Squeeze Sub Tanh Transpose Unsqueeze".split()
+    "Erf Exp Flatten Gather Gelu Gemm GlobalAveragePool GlobalMaxPool GroupNormalization HardSigmoid HardSwish "
+    "Identity InstanceNormalization LayerNormalization LeakyRelu LogSoftmax MatMul Max MaxPool Min Mish Mul Neg PRelu "
+    "Pad Pow Reciprocal ReduceMean ReduceSum Relu Reshape Resize Selu Shape Sigmoid Slice Softmax Softplus "
+    "SpaceToDepth Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze".split()
 )
 _STANDARD = (b"", b"ai.onnx")
 _LARGEST = 2**29  # bytes of a file, and values of a picture or a vector
@@ -245,8 +245,8 @@ def _check_ends(session, what):
     if len(inputs) != 1 or inputs[0].type not in _FLOATS or len(inputs[0].shape) < 2:
         taken = ", ".join(f"{one.name} {one.type} {_shape(one)}" for one in inputs)
         raise ValueError(
-            f"expected a network that takes one array of decimal numbers, a row per face, in {what}, got one that takes "
-            f"{taken or 'nothing'}: run it yourself, in a function"
+            f"expected a network that takes one array of decimal numbers, a row per face, in {what}, got one that "
+            f"takes {taken or 'nothing'}: run it yourself, in a function"
         )
     for tensor in (*inputs, *session.get_outputs()):
         if prod(side or 1 for side in _shape(tensor)[1:]) > _LARGEST:
@@ -507,8 +507,8 @@ class Network:
         Parameters
         ----------
         model : keras.Model
-            A chain of Dense, Conv2D, Conv2DTranspose, BatchNormalization, Flatten, Reshape, Dropout, LeakyReLU, ReLU and
-            Activation layers.
+            A chain of Dense, Conv2D, Conv2DTranspose, BatchNormalization, Flatten, Reshape, Dropout, LeakyReLU, ReLU
+            and Activation layers.
         float16 : bool
             Store weights with half the bits, where 3 to 4 digits are enough for them?
 

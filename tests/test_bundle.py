@@ -471,7 +471,7 @@ def test_the_pretrained_bundle_on_real_images(celeba):
     assert error <= 0.90 * pixel_pca_error(ImageSubset(images, train), images[held])
 
 
-def test_a_training_may_start_from_a_bundle(tiny_bundle, face_folder, tmp_path):
+def test_a_training_may_start_from_a_bundle(keras, tiny_bundle, face_folder, tmp_path):
     "With one epoch at a step size of next to nothing the networks are those that it began with."
     recipe = dict(size=16, held_out=12, epochs=1, batch_size=16, learning_rate=1e-12, progress=False, align=False)
     again = train_bundle(face_folder, tmp_path / "again", start_from=tiny_bundle.path, **recipe)
@@ -483,7 +483,7 @@ def test_a_training_may_start_from_a_bundle(tiny_bundle, face_folder, tmp_path):
 
 @pytest.mark.parametrize("other, said", [({"latent_dim": 5}, "latent_dim 5"), ({"filters": (4, 16)}, "filters"), ({"size": 32}, "size 32"),
                                          ({"kernel_size": 3}, "kernel_size 3"), ({"batch_norm": True}, "batch_norm True")])
-def test_other_sizes_than_those_of_the_start_are_refused(other, said, tiny_bundle, tmp_path):
+def test_other_sizes_than_those_of_the_start_are_refused(keras, other, said, tiny_bundle, tmp_path):
     with pytest.raises(ValueError, match=said): train_bundle("nowhere", tmp_path / "new", start_from=tiny_bundle, **{"size": 16} | other)
     assert not (tmp_path / "new").exists()
 
@@ -616,12 +616,18 @@ def test_points_that_nothing_can_be_drawn_from_are_saved_without_a_sampler(tiny_
 
 # ---------------------------------------------------------------- one source of weights
 
+@pytest.fixture(scope="module")
+def keras():
+    pytest.importorskip("onnx")
+    return pytest.importorskip("keras")
+
+
 def keras_answers(model, given):
     import keras
     return keras.ops.convert_to_numpy(model(given, training=False))
 
 
-def test_keras_models_are_the_networks(tiny_bundle, tmp_path):
+def test_keras_models_are_the_networks(keras, tiny_bundle, tmp_path):
     encoder, decoder = load_bundle(tiny_bundle.path).keras_models()
     images = synthetic_faces(9, size=16, random_state=9)[0] / np.float32(255)
     np.testing.assert_allclose(keras_answers(encoder, images), tiny_bundle.encode(images), atol=1e-6)
@@ -632,7 +638,7 @@ def test_keras_models_are_the_networks(tiny_bundle, tmp_path):
         for ours, theirs in zip(*(model.get_weights() for model in models), strict=True): np.testing.assert_array_equal(ours, theirs)
 
 
-def test_keras_models_go_on_learning(tiny_bundle):
+def test_keras_models_go_on_learning(keras, tiny_bundle):
     encoder, _ = tiny_bundle.keras_models()
     images, z = synthetic_faces(20, size=16, random_state=9)[0] / np.float32(255), np.zeros((20, 4), np.float32)
     encoder.compile("adam", "mse")
@@ -650,7 +656,7 @@ def test_functions_do_not_become_keras_models(tiny_bundle):
 # ---------------------------------------------------------------- format 1
 
 @pytest.fixture
-def old(tiny_bundle, tmp_path):
+def old(keras, tiny_bundle, tmp_path):
     "The tiny bundle as the first format had it, and its two Keras models."
     folder = tmp_path / "old"
     folder.mkdir()

@@ -625,14 +625,14 @@ def test_commands_that_go_well(bundle, tmp_path, capsys):
     assert [row["name"] for row in json.loads((tmp_path / "t.json").read_text())][3:] == ["N(0, I)", "gaussian"]
 
 
-@pytest.mark.parametrize("name", ["config.json", "encoder.keras", "decoder.keras", "latents.npz", "history.csv"])
+@pytest.mark.parametrize("name", ["config.json", "encoder.onnx", "decoder.onnx", "latents.npz", "history.csv", "sampler.npz"])
 def test_damaged_bundles(name, bundle, tmp_path, capsys):
     whole = {p.name: p.read_bytes() for p in (bundle / "bundle").iterdir()}
     content = whole[name]
     broken = [None, b"", content[:len(content) // 2], content[:-1] if content else b"x", b"{}", b"null", b"[" * 20000, b"\xff" * 99, bytes([*content[:9], 255, *content[10:]])]
     if name == "config.json":
         config = json.loads(content)
-        broken += [json.dumps(config | change).encode() for change in ({"format": 9}, {"size": "x"}, {"size": 32}, {"latent_dim": 9}, {"latent_dim": None}, {"sha256": {}}, {"sha256": []}, {"sha256": {"encoder.keras": 3}})]
+        broken += [json.dumps(config | change).encode() for change in ({"format": 9}, {"size": "x"}, {"size": 32}, {"latent_dim": 9}, {"latent_dim": None}, {"sha256": {}}, {"sha256": []}, {"sha256": {"encoder.onnx": 3}}, {"format": [2]}, {"size": "16"})]
     for i, data in enumerate(broken):
         folder = tmp_path / str(i)
         folder.mkdir()
