@@ -237,9 +237,8 @@ def test_scores_are_true(tiny_bundle):
     assert reconstruction_error(tiny_bundle, images) == pytest.approx(by_hand, rel=1e-5)
 
 
-def test_scores_are_named(tiny_bundle):
+def test_scores_are_named(tiny_bundle, can_train):
     "What stands in config.json are the fields of the named tuple, in this order."
-    pytest.importorskip("keras")
     images = synthetic_faces(40, size=16, random_state=1)[0]
     scores = reconstruction_scores(tiny_bundle, images[:30], images[30:])
     assert isinstance(scores, ReconstructionScores) and list(scores._asdict()) == list(tiny_bundle.config["scores"])
@@ -389,8 +388,7 @@ def test_a_bundle_is_saved_behind_a_link(before, tiny_bundle, tmp_path):
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_training_behind_a_link(there, face_folder, tmp_path):
-    pytest.importorskip("keras")
+def test_a_training_behind_a_link(there, face_folder, tmp_path, can_train):
     link = linked(tmp_path, "real")
     if there: (tmp_path / "there" / "real").mkdir()
     train_bundle(face_folder, link, **TINY | {"epochs": 1})
@@ -403,8 +401,7 @@ def test_a_folder_with_a_name_as_long_as_a_folder_may_have(tiny_bundle, tmp_path
     assert len(load_bundle(tiny_bundle.save(tmp_path / ("\u6f22" * 85))).z) == 108
 
 
-def test_measuring_shows_that_it_goes_on(tiny_bundle, capsys):
-    pytest.importorskip("keras")
+def test_measuring_shows_that_it_goes_on(tiny_bundle, capsys, can_train):
     images = synthetic_faces(40, size=16, random_state=1)[0]
     scores = [reconstruction_scores(tiny_bundle, images[:30], images[30:], progress) for progress in (True, False)]
     assert scores[0] == scores[1] and capsys.readouterr().err.count("measuring") > 0
@@ -420,8 +417,7 @@ def test_wrong_arrays_are_refused_with_a_sentence(tiny_bundle):
     with pytest.raises(ValueError, match="z-points without one"): Bundle(np.zeros((3, 4))).decode(np.zeros((3, 4)))
 
 
-def test_training_into_a_finished_bundle_is_refused(tiny_bundle, face_folder):
-    pytest.importorskip("keras")
+def test_training_into_a_finished_bundle_is_refused(tiny_bundle, face_folder, can_train):
     with pytest.raises(FileExistsError, match="finished one"): train_bundle(face_folder, tiny_bundle.path, **TINY)
 
 
@@ -471,7 +467,7 @@ def test_the_pretrained_bundle_on_real_images(celeba):
     assert error <= 0.90 * pixel_pca_error(ImageSubset(images, train), images[held])
 
 
-def test_a_training_may_start_from_a_bundle(tiny_bundle, face_folder, tmp_path):
+def test_a_training_may_start_from_a_bundle(tiny_bundle, face_folder, tmp_path, can_train):
     "With one epoch at a step size of next to nothing the networks are those that it began with."
     recipe = dict(size=16, held_out=12, epochs=1, batch_size=16, learning_rate=1e-12, progress=False, align=False)
     again = train_bundle(face_folder, tmp_path / "again", start_from=tiny_bundle.path, **recipe)
@@ -483,7 +479,7 @@ def test_a_training_may_start_from_a_bundle(tiny_bundle, face_folder, tmp_path):
 
 @pytest.mark.parametrize("other, said", [({"latent_dim": 5}, "latent_dim 5"), ({"filters": (4, 16)}, "filters"), ({"size": 32}, "size 32"),
                                          ({"kernel_size": 3}, "kernel_size 3"), ({"batch_norm": True}, "batch_norm True")])
-def test_other_sizes_than_those_of_the_start_are_refused(other, said, tiny_bundle, tmp_path):
+def test_other_sizes_than_those_of_the_start_are_refused(other, said, tiny_bundle, tmp_path, can_train):
     with pytest.raises(ValueError, match=said): train_bundle("nowhere", tmp_path / "new", start_from=tiny_bundle, **{"size": 16} | other)
     assert not (tmp_path / "new").exists()
 
@@ -536,8 +532,7 @@ def test_attributes_that_do_not_belong_are_refused(tiny_bundle, wrong, error, me
     with pytest.raises(error, match=f"^expected [^\n]*{message}[^\n]*$"): with_attributes(tiny_bundle, wrong(table()))
 
 
-def test_a_training_keeps_what_is_known_of_the_images(tmp_path):
-    pytest.importorskip("keras")
+def test_a_training_keeps_what_is_known_of_the_images(tmp_path, can_train):
     from latentfaces.drawn import synthetic_faces as draw
     trained = train_bundle("synthetic:120", tmp_path / "drawn", **TINY | {"epochs": 1})
     known = draw(120, size=16, random_state=0)[1]
@@ -621,7 +616,7 @@ def keras_answers(model, given):
     return keras.ops.convert_to_numpy(model(given, training=False))
 
 
-def test_keras_models_are_the_networks(tiny_bundle, tmp_path):
+def test_keras_models_are_the_networks(tiny_bundle, tmp_path, can_train):
     encoder, decoder = load_bundle(tiny_bundle.path).keras_models()
     images = synthetic_faces(9, size=16, random_state=9)[0] / np.float32(255)
     np.testing.assert_allclose(keras_answers(encoder, images), tiny_bundle.encode(images), atol=1e-6)
@@ -632,7 +627,7 @@ def test_keras_models_are_the_networks(tiny_bundle, tmp_path):
         for ours, theirs in zip(*(model.get_weights() for model in models), strict=True): np.testing.assert_array_equal(ours, theirs)
 
 
-def test_keras_models_go_on_learning(tiny_bundle):
+def test_keras_models_go_on_learning(tiny_bundle, can_train):
     encoder, _ = tiny_bundle.keras_models()
     images, z = synthetic_faces(20, size=16, random_state=9)[0] / np.float32(255), np.zeros((20, 4), np.float32)
     encoder.compile("adam", "mse")
@@ -650,7 +645,7 @@ def test_functions_do_not_become_keras_models(tiny_bundle):
 # ---------------------------------------------------------------- format 1
 
 @pytest.fixture
-def old(tiny_bundle, tmp_path):
+def old(tiny_bundle, tmp_path, can_train):
     "The tiny bundle as the first format had it, and its two Keras models."
     folder = tmp_path / "old"
     folder.mkdir()
