@@ -51,7 +51,7 @@ test-oldest-train: .venv-oldest/.done
 setup: .venv/.done
 
 .venv/.base: requirements.lock setup.py settings.ini
-	@echo "== making .venv from requirements.lock (about 130 MB to download, once)"
+	@echo "== making .venv from requirements.lock (about 150 MB to download, once)"
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'latentfaces needs Python 3.11 or newer, this is %s: try make PYTHON=python3.11' % sys.version.split()[0])"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check --no-compile -r requirements.lock
@@ -59,7 +59,7 @@ setup: .venv/.done
 	@touch $@
 
 .venv/.done: .venv/.base requirements-dev.lock
-	@echo "== adding Keras, TensorFlow, Jupyter and the tests' tools from requirements-dev.lock (about 420 MB more to download, once)"
+	@echo "== adding Keras, TensorFlow, Jupyter and the tests' tools from requirements-dev.lock (about 400 MB more to download, once)"
 	$(BIN)/python -m pip install --disable-pip-version-check -r requirements-dev.lock
 	@touch $@
 
