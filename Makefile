@@ -45,21 +45,21 @@ test-oldest-train: .venv-oldest/.done
 	$(PYTHON) -m venv --clear .venv-oldest
 	$(PYTHON) tools/oldest.py >.venv-oldest/versions.txt
 	$(OLDEST)/python -m pip install --disable-pip-version-check -r .venv-oldest/versions.txt
-	$(OLDEST)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(OLDEST)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --use-pep517 -e .
 	@touch $@
 
 setup: .venv/.done
 
 .venv/.base: requirements.lock setup.py settings.ini
-	@echo "== making .venv from requirements.lock (about 130 MB to download, once)"
+	@echo "== making .venv from requirements.lock (about 150 MB to download, once)"
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'latentfaces needs Python 3.11 or newer, this is %s: try make PYTHON=python3.11' % sys.version.split()[0])"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check --no-compile -r requirements.lock
-	$(BIN)/python -m pip install --disable-pip-version-check --no-compile --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip install --disable-pip-version-check --no-compile --no-deps --no-build-isolation --use-pep517 -e .
 	@touch $@
 
 .venv/.done: .venv/.base requirements-dev.lock
-	@echo "== adding Keras, TensorFlow, Jupyter and the tests' tools from requirements-dev.lock (about 420 MB more to download, once)"
+	@echo "== adding Keras, TensorFlow, Jupyter and the tests' tools from requirements-dev.lock (about 400 MB more to download, once)"
 	$(BIN)/python -m pip install --disable-pip-version-check -r requirements-dev.lock
 	@touch $@
 
@@ -81,7 +81,7 @@ bench-peers: .venv-peers/.done
 	@echo "== making .venv-peers (on Linux several GB to download, unless pip finds a CPU build of torch)"
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --disable-pip-version-check -r benchmarks/peers.lock
-	.venv-peers/bin/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	.venv-peers/bin/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --use-pep517 -e .
 	@touch $@
 
 COMPILE := uv pip compile --universal --python-version 3.11 -q --no-header --no-annotate

@@ -492,7 +492,7 @@ def _load_old_network(path):
 
 # %% ../nbs/04_bundle.ipynb #a182f97b
 def _size_to_save(bundle):
-    "Side of the images; raises ValueError unless both networks can be saved and stand between such images and z-vectors."
+    "Side of the images; raises ValueError unless both networks can be saved and fit such images and z-vectors."
     sizes = set()
     for name in ("encoder", "decoder"):
         network = getattr(bundle, name)
@@ -900,12 +900,23 @@ def _parts(images, names, held_out, random_state):
     parts = split_indices(len(images), held_out=n_held, random_state=random_state)
     return *(ImageSubset(images, index) for index in parts), names[parts[0]]
 
+
+def _described_data(source, images, names, n_train, n_held_out, seed):
+    "What config.json says about the images."
+    return {
+        "source": Path(source).name,
+        "n_train": n_train,
+        "n_held_out": n_held_out,
+        "split_seed": seed,
+        "fingerprint": data_fingerprint(images, names),
+    }
+
 # %% ../nbs/04_bundle.ipynb #b76f5f67
 _FEW = 10_000  # images; below that, weights that know faces are worth more than a fresh start
 
 
 def _known_start(start_from, size, recipe):
-    "The pair of Keras models to start from, and the recipe with their sizes; raises ValueError where it asks for others."
+    "The pair of models to start from, and the recipe with their sizes; raises ValueError where it asks for others."
     if start_from is None:
         return None, recipe
     if not isinstance(start_from, Bundle):
@@ -1034,19 +1045,13 @@ def train_bundle(
     attributes = _known_attributes(source, names_trained)
     _propose_start(start_from, size, len(images), source)
     options = {name: value for name, value in recipe.items() if name != "size"}
-    look = dict(resume=resume, progress=progress)
-    *models, history = training.train_autoencoder(train, held, out, start_from=start_from, **look, **options)
+    options |= dict(start_from=start_from, resume=resume, progress=progress)
+    *models, history = training.train_autoencoder(train, held, out, **options)
     # from here on with the weights as they are stored: z-points and scores are those of the files
     encoder, decoder = map(Network.from_keras, models)
     z = _encoded(encoder, train, recipe["latent_dim"])
     bundle = Bundle(z, names_trained, {}, encoder, decoder, history, attributes=attributes)
-    data = {
-        "source": Path(source).name,
-        "n_train": len(train),
-        "n_held_out": len(held),
-        "split_seed": random_state,
-        "fingerprint": data_fingerprint(images, names),
-    }
+    data = _described_data(source, images, names, len(train), len(held), random_state)
     scores = reconstruction_scores(bundle, train, held, progress)
     bundle.config = _describe(framing, data, recipe, history) | {"scores": scores._asdict()}
     return load_bundle(bundle.save(out))

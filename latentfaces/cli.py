@@ -213,9 +213,7 @@ def _encode(args):
         raise ValueError(f"expected a name that ends in .npz for the vectors, got {args.out}: call it {args.out}.npz")
     bundle = load_bundle(args.bundle)
     how = {"crop": bundle.config.get("crop"), "align": args.align and _needs_alignment(bundle, args.data)}
-    images, names = load_images(
-        args.data, bundle.config["size"], progress=not args.quiet, return_names=True, **how
-    )
+    images, names = load_images(args.data, bundle.config["size"], progress=not args.quiet, return_names=True, **how)
     z = bundle.encode(images)
     replace_file(args.out, lambda file: np.savez(file, z=z, names=np.asarray(names, str)))
     print(f"wrote {args.out}: {len(z):,} vectors of {z.shape[1]} components")
@@ -310,7 +308,7 @@ _TRAIN = {  # parameter: what stands for its value, what the help says
     "random_state": ("N", "the same seed gives the same split and the same training"),
     "start_from": (
         "DIR",
-        "begin with the weights and the sizes of this bundle, or with `pretrained`: best for fewer than about 10,000 images",
+        "begin with the weights and the sizes of this bundle, or with `pretrained`: best for less than 10,000 images",
     ),
     "resume": ("", "go on with an interrupted training in --out"),
 }
@@ -349,7 +347,7 @@ def _train_options():
             options[flag]["metavar"] = metavar
     return options | _QUIET
 
-
+# %% ../nbs/cli.ipynb #5cf660c7
 def _train(args):
     "Train on a source of images and write a bundle."
     from latentfaces.bundle import train_bundle
@@ -491,8 +489,8 @@ _COMMANDS = {  # name: function, its options, what it does in a few words and at
         _encode,
         _encode_options,
         "find the vectors of images",
-        "Encode a collection of images and write their latent vectors and names into a .npz file, for `latentfaces decode`, "
-        "`latentfaces report` and the samplers.",
+        "Encode a collection of images and write their latent vectors and names into a .npz file, for `latentfaces "
+        "decode`, `latentfaces report` and the samplers.",
     ),
     "evaluate": (
         _evaluate,

@@ -156,7 +156,7 @@ def _check_same_images(images, names, bundle):
 
 
 def _images_for(bundle, source, progress):
-    "Images of a source and their names, in a bundle's size and frame; a config without a size leaves it to the decoder."
+    "Images of a source and their names, framed as a bundle's; a config without a size leaves it to the decoder."
     from latentfaces.images import load_images
 
     size = bundle.config["size"] if "size" in bundle.config else bundle.decode(bundle.z[:1]).shape[1]

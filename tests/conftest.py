@@ -34,6 +34,12 @@ def face_folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def can_train():
+    "What asks for it is skipped where only the base is installed, which trains nothing (make test-oldest)."
+    for package in ("keras", "onnx"): pytest.importorskip(package)
+
+
+@pytest.fixture(scope="session")
 def tiny_bundle(face_folder, tmp_path_factory):
     "A bundle of a tiny network, trained for three epochs."
     from latentfaces.bundle import load_bundle, train_bundle

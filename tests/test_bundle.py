@@ -237,9 +237,8 @@ def test_scores_are_true(tiny_bundle):
     assert reconstruction_error(tiny_bundle, images) == pytest.approx(by_hand, rel=1e-5)
 
 
-def test_scores_are_named(tiny_bundle):
+def test_scores_are_named(tiny_bundle, can_train):
     "What stands in config.json are the fields of the named tuple, in this order."
-    pytest.importorskip("keras")
     images = synthetic_faces(40, size=16, random_state=1)[0]
     scores = reconstruction_scores(tiny_bundle, images[:30], images[30:])
     assert isinstance(scores, ReconstructionScores) and list(scores._asdict()) == list(tiny_bundle.config["scores"])
@@ -389,8 +388,7 @@ def test_a_bundle_is_saved_behind_a_link(before, tiny_bundle, tmp_path):
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_training_behind_a_link(there, face_folder, tmp_path):
-    pytest.importorskip("keras")
+def test_a_training_behind_a_link(there, face_folder, tmp_path, can_train):
     link = linked(tmp_path, "real")
     if there: (tmp_path / "there" / "real").mkdir()
     train_bundle(face_folder, link, **TINY | {"epochs": 1})
@@ -403,8 +401,7 @@ def test_a_folder_with_a_name_as_long_as_a_folder_may_have(tiny_bundle, tmp_path
     assert len(load_bundle(tiny_bundle.save(tmp_path / ("\u6f22" * 85))).z) == 108
 
 
-def test_measuring_shows_that_it_goes_on(tiny_bundle, capsys):
-    pytest.importorskip("keras")
+def test_measuring_shows_that_it_goes_on(tiny_bundle, capsys, can_train):
     images = synthetic_faces(40, size=16, random_state=1)[0]
     scores = [reconstruction_scores(tiny_bundle, images[:30], images[30:], progress) for progress in (True, False)]
     assert scores[0] == scores[1] and capsys.readouterr().err.count("measuring") > 0
@@ -420,8 +417,7 @@ def test_wrong_arrays_are_refused_with_a_sentence(tiny_bundle):
     with pytest.raises(ValueError, match="z-points without one"): Bundle(np.zeros((3, 4))).decode(np.zeros((3, 4)))
 
 
-def test_training_into_a_finished_bundle_is_refused(tiny_bundle, face_folder):
-    pytest.importorskip("keras")
+def test_training_into_a_finished_bundle_is_refused(tiny_bundle, face_folder, can_train):
     with pytest.raises(FileExistsError, match="finished one"): train_bundle(face_folder, tiny_bundle.path, **TINY)
 
 
@@ -536,8 +532,7 @@ def test_attributes_that_do_not_belong_are_refused(tiny_bundle, wrong, error, me
     with pytest.raises(error, match=f"^expected [^\n]*{message}[^\n]*$"): with_attributes(tiny_bundle, wrong(table()))
 
 
-def test_a_training_keeps_what_is_known_of_the_images(tmp_path):
-    pytest.importorskip("keras")
+def test_a_training_keeps_what_is_known_of_the_images(tmp_path, can_train):
     from latentfaces.drawn import synthetic_faces as draw
     trained = train_bundle("synthetic:120", tmp_path / "drawn", **TINY | {"epochs": 1})
     known = draw(120, size=16, random_state=0)[1]

@@ -110,7 +110,7 @@ def test_muon_is_what_the_papers_say(shape, options):
 
 
 def test_muon_steps_like_keras_own_on_a_matrix():
-    if not hasattr(keras.optimizers, "Muon"): pytest.skip("this Keras has none")
+    if keras.__version__.startswith("3.10."): pytest.skip("its own does not run on TensorFlow")
     rng = np.random.default_rng(5)
     start, gradients = rng.normal(size=(12, 20)).astype(np.float32), rng.normal(size=(5, 12, 20)).astype(np.float32)
     variables = [keras.Variable(start) for _ in range(2)]
@@ -260,7 +260,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_image_is_decoded(u
 
 @pytest.mark.parametrize("resume, changes, message", [(False, {}, "resume it"), (True, {"epochs": 9}, "epochs 3"), (True, {"shift": 1}, "shift 2")])
 def test_a_checkpoint_that_does_not_fit_is_seen_before_any_image_is_decoded(unreadable, faces, tmp_path, resume, changes, message):
-    options = {name: value for name, value in TINY.items() if name not in ("size", "held_out")}
+    options = {name: value for name, value in TINY.items() if name not in ("size", "held_out", "align")}
     train_autoencoder(faces[:64], faces[64:], tmp_path, **options)
     with pytest.raises((FileExistsError, ValueError), match=message): train_bundle(unreadable, tmp_path, resume=resume, **{**TINY, **changes})
 
