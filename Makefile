@@ -14,9 +14,9 @@ faces: .venv/.base
 	$(BIN)/latentfaces generate --count 24 --seed 7 --out out
 
 # Two notebooks at a time share the cores: with more than one thread each they would wait for one another.
-test: export OMP_NUM_THREADS = 1
-test: export OPENBLAS_NUM_THREADS = 1
-test: export TF_NUM_INTRAOP_THREADS = 1
+test test-oldest test-oldest-train: export OMP_NUM_THREADS = 1
+test test-oldest test-oldest-train: export OPENBLAS_NUM_THREADS = 1
+test test-oldest test-oldest-train: export TF_NUM_INTRAOP_THREADS = 1
 test: .venv/.done
 	@echo "== 1/3 are the modules what the notebooks export?"
 	$(BIN)/python tools/check_export.py
@@ -27,7 +27,7 @@ test: .venv/.done
 
 # The lower bounds of settings.ini, as they stand: analysis, samplers, bundles and generation without Keras; then a short training.
 OLDEST := .venv-oldest/bin
-OLDEST_TESTS := core moments images labels drawn bundle distributions correlations gaussian pca ellipses sampling densities generation pictures plots
+OLDEST_TESTS := core moments images labels drawn networks bundle distributions correlations gaussian pca ellipses sampling densities generation pictures plots
 
 test-oldest: .venv-oldest/.done
 	$(OLDEST)/python -m pytest -q -n 2 --dist loadfile $(OLDEST_TESTS:%=tests/test_%.py)
@@ -37,7 +37,7 @@ test-oldest-train: .venv-oldest/.done
 	$(OLDEST)/python -m pip install --disable-pip-version-check -r .venv-oldest/versions.txt
 	rm -rf .venv-oldest/bundle
 	$(OLDEST)/latentfaces train --data synthetic:200 --size 16 --filters 4-8 --latent-dim 8 --held-out 20 --epochs 2 --out .venv-oldest/bundle
-	$(OLDEST)/python -m pytest -q -n 2 --dist loadfile tests/test_bundle.py tests/test_training.py tests/test_flow.py
+	$(OLDEST)/python -m pytest -q -n 2 --dist loadfile tests/test_networks.py tests/test_bundle.py tests/test_training.py tests/test_flow.py
 
 .venv-oldest/.done: tools/oldest.py setup.py settings.ini requirements-dev.lock
 	@echo "== making .venv-oldest from the lower bounds of settings.ini (about 150 MB to download; with Keras and TensorFlow 300 MB more)"
