@@ -52,7 +52,7 @@ def cut_out(image, frame: Frame, size: int):
     return twice.resize((size, size), Image.Resampling.BICUBIC)
 
 # %% ../nbs/01c_alignment.ipynb #5e3584a4
-_LEAST_BOXES = 4  # that must lie together
+_LEAST_BOXES = 3  # that must lie together
 _WINDOW = 24  # side of the smallest window in which the detector sees a face
 
 
@@ -96,7 +96,7 @@ def _groups(boxes):
     return sorted(groups, key=lambda group: -group[2])
 
 # %% ../nbs/01c_alignment.ipynb #0bd34dec
-_LOOK_AT = {96: 96, 192: 72, 384: 72}  # longer side of a copy that is searched: the largest window
+_LOOK_AT = {96: 96, 192: 120, 384: 96}  # longer side of a copy that is searched: the largest window
 _TURNS = (-20, 20)  # degrees, where nothing is found upright
 _FROM_BOX = (-0.06, -0.33, 0.255, 0)  # the step from a box to CelebA's frame
 
