@@ -81,8 +81,8 @@ def dark(picture, frame, rng):
 
 
 def small(picture, frame, rng):
-    "A tenth of a wide picture, mirrored and blurred around."
-    wide = ImageOps.expand(picture, 0).resize((900, 900)).filter(ImageFilter.GaussianBlur(40))
+    "A small part of a large picture, whose rest is its own colours, upside down and blurred."
+    wide = ImageOps.flip(picture).resize((900, 900)).filter(ImageFilter.GaussianBlur(120))
     wide.paste(picture, (500, 300))
     return wide, frame._replace(x=frame.x + 500, y=frame.y + 300)
 

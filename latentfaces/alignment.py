@@ -97,7 +97,6 @@ def _groups(boxes):
 
 # %% ../nbs/01c_alignment.ipynb #0bd34dec
 _LOOK_AT = {96: 96, 192: 120, 384: 96}  # longer side of a copy that is searched: the largest window
-_TURNS = (-20, 20)  # degrees, where nothing is found upright
 _FROM_BOX = (-0.06, -0.33, 0.255, 0)  # the step from a box to CelebA's frame
 
 
@@ -107,24 +106,12 @@ def _shrunk(image, side):
     size = [max(1, round(length / factor)) for length in image.size]
     return (image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2) if factor > 1 else image), factor
 
-
-def _search(grey):
-    "Frames of the faces that the cascade finds in a grey picture, the largest first."
-    found = []
-    for side, largest in _LOOK_AT.items():
-        small, factor = _shrunk(grey, side)
-        boxes = [_boxes(small, 0, largest)]
-        groups = _groups(boxes[0])
-        if not groups:
-            boxes += [_boxes(small, turn, largest) for turn in _TURNS]
-            groups = _groups(np.vstack(boxes))
-        frames = [Frame(*(group[:3] * factor), group[3]).moved(_FROM_BOX) for group in groups]
-        if frames and (not found or frames[0].side > 0.7 * found[0].side):
-            found = frames
-        # where the largest is near the smallest window, others nearly as large could not be seen
-        if factor == 1 or groups and groups[0][2] > 1.5 * _WINDOW:
-            break
-    return found
+# %% ../nbs/01c_alignment.ipynb #abc61301
+def candidates(grey, side: int, turns=(0,)) -> list:
+    "Frames in a grey picture where the cascade sees a face in a copy of this longer side, turned so, the largest first."
+    small, factor = _shrunk(grey, side)
+    boxes = np.vstack([_boxes(small, degrees, _LOOK_AT[side]) for degrees in turns])
+    return [Frame(*(group[:3] * factor), group[3]).moved(_FROM_BOX) for group in _groups(boxes)]
 
 # %% ../nbs/01c_alignment.ipynb #8ec9ee9b
 _PATCH, _CELLS, _DIRECTIONS = 40, 8, 8  # pixels and cells on a side
@@ -157,18 +144,47 @@ _MAPS = Path(latentfaces.__file__).parent / "frame" / "maps.npz"
 
 @cache
 def _maps():
-    "The linear maps from what is seen to the step that is missing, (4, 513, 4)."
+    "The maps from what is seen to the step that is missing, (4, 513, 4), and that to how sure a face is there, (513,)."
     with np.load(_MAPS) as file:
-        return file["maps"].astype(np.float32)
+        return file["maps"].astype(np.float32), file["judge"].astype(np.float32)
 
 
 def _nearer(grey, frame):
-    "A frame after the steps."
+    "A frame after the steps, and how sure it is that a face is in it: about 1 for a face, 0 for anything else."
+    maps, judge = _maps()
     small, factor = _shrunk(grey, 2.5 * _PATCH * max(grey.size) / frame.side)
     frame = Frame(frame.x / factor, frame.y / factor, frame.side / factor, frame.turn)
-    for each in _maps():
+    for each in maps:
         frame = frame.moved(seen_in(small, frame) @ each)
-    return Frame(frame.x * factor, frame.y * factor, frame.side * factor, frame.turn)
+    found = Frame(frame.x * factor, frame.y * factor, frame.side * factor, frame.turn)
+    return found, float(seen_in(small, frame) @ judge)
+
+# %% ../nbs/01c_alignment.ipynb #ff05d405
+_SURE = 0.4
+_TRIED = 8  # candidates, the largest ones, of each copy
+
+
+def _faces(grey, side, turns):
+    "Frames of the faces in a grey picture that are seen in a copy of this longer side, the largest first."
+    found = []
+    for candidate in candidates(grey, side, turns)[:_TRIED]:
+        frame, sure = _nearer(grey, candidate)
+        if sure > _SURE and all(np.hypot(frame.x - one.x, frame.y - one.y) > one.side / 3 for one in found):
+            found.append(frame)
+    return sorted(found, key=lambda frame: -frame.side)
+
+
+def _search(grey):
+    "Frames of the faces that the cascade finds in a grey picture, the largest first."
+    found = []
+    for side in _LOOK_AT:
+        frames = _faces(grey, side, (0,)) or _faces(grey, side, (0, -20, 20))
+        if frames and (not found or frames[0].side > 0.7 * found[0].side):
+            found = frames
+        factor = max(grey.size) / side
+        if factor <= 1 or frames and frames[0].side > 2 * _WINDOW * factor:
+            break
+    return found
 
 # %% ../nbs/01c_alignment.ipynb #ff4c1930
 _POINTS = np.array([0.383 + 0.039j, 0.150 + 0.058j, -0.396 + 0.039j, -0.181 + 0.058j, -0.006 + 0.467j])
@@ -247,12 +263,8 @@ def check_detector(detector) -> str:
 
 
 def find_frames(image, detector: str = "cascade") -> list:
-    "Frames of the faces in an RGB image of Pillow's, the largest first; only that one is exact."
-    if detector == "dlib":
-        return _search_dlib(image)
-    grey = image.convert("L")
-    frames = _search(grey)
-    return [_nearer(grey, frame) for frame in frames[:1]] + frames[1:]
+    "Frames of the faces in an RGB image of Pillow's, the largest first."
+    return _search_dlib(image) if detector == "dlib" else _search(image.convert("L"))
 
 
 def cut_face(image, frame: Frame, size: int, crop: float = CELEBA_CROP, right: float = 0, down: float = 0):

@@ -636,7 +636,7 @@ def _load(path, size, crop, align, limit, cache, n_jobs, progress):
     return _open_cache(cached) or _decode_to_cache(cached, *how)
 
 
-_ALIGNMENT = 1  # number of the way in which faces are found; what the cache holds of another is not used
+_ALIGNMENT = 2  # number of the way in which faces are found; what the cache holds of another is not used
 
 
 def _check_faces(names, skipped, source):

@@ -101,6 +101,18 @@ def test_the_largest_of_several(faces):
 def test_nothing_is_found_where_there_is_nothing(picture): assert align_face(picture) is None
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_sky_has_no_face_and_hides_none(faces, seed):
+    "The cascade sees faces in what is blurred, however weak its colours are."
+    rng = np.random.default_rng(seed)
+    sky = np.asarray(Image.fromarray(rng.integers(0, 256, (900, 900, 3), np.uint8)).filter(ImageFilter.GaussianBlur(60)), float)
+    sky = Image.fromarray(np.uint8(255 * (sky - sky.min()) / np.ptp(sky)))
+    assert align_face(sky) is None
+    truth = Frame(120, 120, 100, 0.1)
+    sky.paste(placed(faces[1], truth, 240, 240), (500, 400))
+    assert distance(align_face(sky), truth._replace(x=620, y=520)) < 8
+
+
 def test_crop_and_size(faces):
     frame = Frame(120, 120, 110, 0)
     picture = placed(faces[2], frame, 240, 240)
