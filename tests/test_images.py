@@ -949,7 +949,7 @@ def test_a_process_that_is_ended_is_one_clear_sentence(tmp_path, many, cache):
     code = """
 import os, signal, latentfaces.images as d
 d._WORTH_PROCESSES, d._CHUNK = 0, 16
-def decode(data, size, crop): os.kill(os.getpid(), signal.SIGKILL)
+def decode(data, *how): os.kill(os.getpid(), signal.SIGKILL)
 d._decoded = decode
 d._decode_chunk.__module__ = "__main__"  # so that the processes get this one and not that of the file
 d.load_images({path!r}, n_jobs=2, progress=False)
