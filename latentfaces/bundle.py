@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BUNDLE', 'Bundle', 'load_bundle', 'ReconstructionScores', 'reconstruction_error', 'reconstruction_scores',
-           'train_bundle']
+           'alignment_for', 'train_bundle']
 
 # %% ../nbs/04_bundle.ipynb #bc18999a
 import base64
@@ -27,6 +27,7 @@ import numpy as np
 import latentfaces
 from latentfaces.core import (
     as_array,
+    check_choice,
     check_count,
     check_images,
     check_latents,
@@ -42,8 +43,16 @@ from latentfaces.core import (
     to_uint8,
     warn,
 )
-from .images import CELEBA_CROP, ImageSubset, data_fingerprint, default_crop, drawn_count, load_images
-from .labels import load_attributes, split_indices
+from latentfaces.images import (
+    CELEBA_CROP,
+    ImageConcat,
+    ImageSubset,
+    data_fingerprint,
+    default_crop,
+    drawn_count,
+    load_images,
+)
+from .labels import load_attributes, load_partition, split_indices
 from .moments import Moments
 from .networks import CPU, Network, is_keras, keras_layer, output_of
 
@@ -886,26 +895,78 @@ def _describe(framing, data, recipe, history):
     }
 
 # %% ../nbs/04_bundle.ipynb #de12c822
-def _known_attributes(source, names):
-    "Attributes of a source's images, in their order; None where it has no table, or none of all of them."
+_PARTITIONS = ("train", "valid", "test")  # 0, 1 and 2 in CelebA's list
+
+
+def _in_partition(source, partition):
+    "Names of the images in a part of CelebA's own split; raises ValueError where there are none."
+    table = load_partition(source)
+    names = table.index[table == _PARTITIONS.index(partition)]
+    if not len(names):
+        raise ValueError(f"expected images of the partition {partition} in {source}, got none: name another, or none")
+    return names
+
+
+def _distinct(names, sources):
+    "Names of all images, those of each source with its own name in front where two sources share one."
+    joined = np.concatenate(names)
+    if len(np.unique(joined)) < len(joined):
+        joined = np.concatenate([np.char.add(f"{Path(source).name}/", some) for source, some in zip(sources, names)])
+    if len(np.unique(joined)) < len(joined):
+        shown = ", ".join(map(str, sources))
+        raise ValueError(f"expected sources with images or folders of different names, got {shown}: rename one of them")
+    return joined
+
+
+def _check_sources(sources, partition):
+    "Raise one sentence for no source, or a part of CelebA's own split that one of them does not have."
+    if not sources:
+        raise ValueError("expected a source of images, got an empty list: name a zip or folder")
+    if partition is None:
+        return
+    check_choice("partition", partition, _PARTITIONS)
+    for source in sources:
+        _in_partition(source, partition)
+
+# %% ../nbs/04_bundle.ipynb #4c498b72
+def _read_source(source, framing, partition, **how):
+    "Images of one source and their names."
+    images, names = load_images(source, return_names=True, **framing, **how)
+    names = np.asarray(names)
+    if partition is None:
+        return images, names
+    rows = np.flatnonzero(np.isin(names, _in_partition(source, partition)))
+    if not len(rows):
+        raise ValueError(f"expected images of the partition {partition} in {source}, got none among {len(names):,}")
+    return ImageSubset(images, rows), names[rows]
+
+
+def _known_attributes(sources, names):
+    "Attributes of the images of all sources, in their order; None where one has no table, or none of all of them."
+    import pandas as pd
+
     try:
-        return load_attributes(source).loc[names]
+        tables = [load_attributes(source).loc[some] for source, some in zip(sources, names)]
     except (FileNotFoundError, KeyError):
         return None
+    table = pd.concat(tables, join="inner")
+    return table if table.shape[1] else None
+
+# %% ../nbs/04_bundle.ipynb #3f91d4c0
+def _parts(n_images, n_first, held_out, random_state):
+    "Rows to train on, and rows held out, which are at most a tenth of the first source."
+    n_held = min(held_out, max(1, n_first // 10))
+    train, held = split_indices(n_first, held_out=n_held, random_state=random_state)
+    return np.concatenate([train, np.arange(n_first, n_images)]), held
 
 
-def _parts(images, names, held_out, random_state):
-    "Images to train on and images held out, which are a tenth at most, and the names of the first."
-    n_held = min(held_out, max(1, len(images) // 10))
-    parts = split_indices(len(images), held_out=n_held, random_state=random_state)
-    return *(ImageSubset(images, index) for index in parts), names[parts[0]]
-
-
-def _described_data(source, images, names, n_train, n_held_out, seed):
+def _described_data(sources, partition, images, names, n_held_out, seed):
     "What config.json says about the images."
+    known = [Path(source).name for source in sources]
     return {
-        "source": Path(source).name,
-        "n_train": n_train,
+        "source": known[0] if len(known) == 1 else known,
+        **({} if partition is None else {"partition": partition}),
+        "n_train": len(images) - n_held_out,
         "n_held_out": n_held_out,
         "split_seed": seed,
         "fingerprint": data_fingerprint(images, names),
@@ -943,9 +1004,9 @@ def _known_start(start_from, size, recipe):
     return pair, recipe | sizes
 
 
-def _propose_start(start_from, size, n, source):
+def _propose_start(start_from, size, n, sources):
     "Say, before a long training, that few photographs are better learnt from what is known."
-    if start_from is None and n < _FEW and size == 64 and drawn_count(source) is None:
+    if start_from is None and n < _FEW and size == 64 and all(drawn_count(source) is None for source in sources):
         warn(
             f"{n:,} images are few to learn from nothing what a face is: a training that starts from the pretrained "
             "bundle, --start-from pretrained or start_from='pretrained', is better and takes minutes"
@@ -960,6 +1021,47 @@ def _framing(source, crop, align):
     if crop is None:
         crop = CELEBA_CROP if align else usual
     return {"crop": crop, "align": "cascade" if align is True else align}
+
+
+def _framings(sources, crop, align):
+    "The same for several sources, and what a config says of all: a bundle of one frame, faces sought where it is needed."
+    each = [_framing(source, crop, align) for source in sources]
+    crops = {how["crop"] for how in each}
+    if len(crops) > 1:
+        shown = ", ".join(f"{how['crop']} for {Path(source).name}" for source, how in zip(sources, each))
+        raise ValueError(f"expected sources that are framed alike, got the crops {shown}: name one crop for all")
+    same = all(how == each[0] for how in each)
+    return each, each[0] if same else {"crop": each[0]["crop"], "align": None}
+
+
+def alignment_for(bundle, source):
+    "Are images to be aligned for a bundle? As its own were; for one of CelebA's frame, all but CelebA's and drawn ones."
+    theirs, crop = bundle.config.get("align"), bundle.config.get("crop")
+    return crop == CELEBA_CROP != default_crop(source) if theirs is None else theirs
+
+# %% ../nbs/04_bundle.ipynb #cda84066
+class _Gathered(NamedTuple):
+    "What a training reads of its sources."
+
+    images: np.ndarray  # of all sources
+    names: np.ndarray  # as many
+    attributes: object  # a DataFrame, or None
+    n_first: int  # images of the first source
+    framing: dict  # how all of them are framed, as a config says it
+
+
+def _gather(sources, crop, align, folder, **how):
+    "Read all sources, and lay a sheet of the faces that had to be found into the folder."
+    framings, framing = _framings(sources, crop, align)
+    found, named = zip(*(_read_source(source, each, **how) for source, each in zip(sources, framings)))
+    to_show = [part for part, each in zip(found, framings) if each["align"]]
+    if to_show:
+        _show_aligned(ImageConcat(to_show), folder)
+    images, names = found[0] if len(found) == 1 else ImageConcat(found), _distinct(named, sources)
+    attributes = _known_attributes(sources, named)
+    if attributes is not None:
+        attributes = attributes.set_axis(names)
+    return _Gathered(images, names, attributes, len(found[0]), framing)
 
 
 def _show_aligned(images, folder):
@@ -980,6 +1082,7 @@ def train_bundle(
     crop=None,
     align=None,
     limit=None,
+    partition=None,
     held_out: int = 500,
     random_state: int = 0,
     start_from=None,
@@ -993,8 +1096,9 @@ def train_bundle(
 
     Parameters
     ----------
-    source : str or path
-        CelebA's zip or folder, any folder of images, or "synthetic:1000" for as many drawn faces.
+    source : str, path or list of them
+        CelebA's zip or folder, any folder of images, or "synthetic:1000" for as many drawn faces; of several, the
+        images follow one another, and those held out are of the first.
     out : str or path
         Folder for the bundle; during the training it holds the checkpoint.
     size : int
@@ -1007,7 +1111,9 @@ def train_bundle(
         neither CelebA nor drawn, and the crop has no offset. The first 64 lie in `out`, as aligned.png, until the
         bundle takes its place.
     limit : int or None
-        Use only the first so many images.
+        Use only the first so many images of each source.
+    partition : str or None
+        Use only this part of CelebA's own split: "train", "valid" or "test"; the sources need its list.
     held_out : int
         Images never trained on (at most a tenth of all).
     random_state : int
@@ -1035,23 +1141,24 @@ def train_bundle(
     check_count("held_out", held_out)
     if limit is not None:
         check_count("limit", limit, least=2)
+    sources = list(source) if isinstance(source, (list, tuple)) else [source]
+    _check_sources(sources, partition)
     out = _place_of_new(out)
     training.history_to_resume(out, resume, recipe)
-    framing = _framing(source, crop, align)
-    images, names = load_images(source, size=size, limit=limit, progress=progress, return_names=True, **framing)
-    if framing["align"]:
-        _show_aligned(images, out)
-    train, held, names_trained = _parts(images, np.asarray(names), held_out, random_state)
-    attributes = _known_attributes(source, names_trained)
-    _propose_start(start_from, size, len(images), source)
+    how = dict(partition=partition, size=size, limit=limit, progress=progress)
+    images, names, attributes, n_first, framing = _gather(sources, crop, align, out, **how)
+    rows, held_rows = _parts(len(images), n_first, held_out, random_state)
+    train, held = ImageSubset(images, rows), ImageSubset(images, held_rows)
+    _propose_start(start_from, size, len(images), sources)
     options = {name: value for name, value in recipe.items() if name != "size"}
     options |= dict(start_from=start_from, resume=resume, progress=progress)
     *models, history = training.train_autoencoder(train, held, out, **options)
     # from here on with the weights as they are stored: z-points and scores are those of the files
     encoder, decoder = map(Network.from_keras, models)
     z = _encoded(encoder, train, recipe["latent_dim"])
-    bundle = Bundle(z, names_trained, {}, encoder, decoder, history, attributes=attributes)
-    data = _described_data(source, images, names, len(train), len(held), random_state)
+    known = None if attributes is None else attributes.iloc[rows]
+    bundle = Bundle(z, names[rows], {}, encoder, decoder, history, attributes=known)
+    data = _described_data(sources, partition, images, names, len(held), random_state)
     scores = reconstruction_scores(bundle, train, held, progress)
     bundle.config = _describe(framing, data, recipe, history) | {"scores": scores._asdict()}
     return load_bundle(bundle.save(out))

@@ -205,26 +205,18 @@ def _encode(args):
     "Encode images and write their vectors."
     import numpy as np
 
-    from latentfaces.bundle import load_bundle
+    from latentfaces.bundle import alignment_for, load_bundle
     from latentfaces.core import check_output, replace_file
     from latentfaces.images import load_images
 
     if check_output(args.out).suffix != ".npz":
         raise ValueError(f"expected a name that ends in .npz for the vectors, got {args.out}: call it {args.out}.npz")
     bundle = load_bundle(args.bundle)
-    how = {"crop": bundle.config.get("crop"), "align": args.align and _needs_alignment(bundle, args.data)}
+    how = {"crop": bundle.config.get("crop"), "align": args.align and alignment_for(bundle, args.data)}
     images, names = load_images(args.data, bundle.config["size"], progress=not args.quiet, return_names=True, **how)
     z = bundle.encode(images)
     replace_file(args.out, lambda file: np.savez(file, z=z, names=np.asarray(names, str)))
     print(f"wrote {args.out}: {len(z):,} vectors of {z.shape[1]} components")
-
-
-def _needs_alignment(bundle, source):
-    "Are images to be aligned for a bundle? As its own were; for one of CelebA, all but CelebA's and drawn ones."
-    from latentfaces.images import CELEBA_CROP, default_crop
-
-    theirs, crop = bundle.config.get("align"), bundle.config.get("crop")
-    return crop == CELEBA_CROP != default_crop(source) if theirs is None else theirs
 
 
 def _encode_options():
@@ -293,8 +285,12 @@ _TRAIN = {  # parameter: what stands for its value, what the help says
         "take the images as they are framed; without it, the largest face in each is found and brought into CelebA's "
         "frame, unless the images are CelebA's",
     ),
-    "limit": ("N", "use only the first N images"),
-    "held_out": ("N", "images kept aside to measure the error on, at most a tenth of all"),
+    "limit": ("N", "use only the first N images of each source"),
+    "partition": (
+        "NAME",
+        "use only this part of CelebA's own split, whose list lies beside the images: train, valid or test",
+    ),
+    "held_out": ("N", "images kept aside to measure the error on, of the first source, at most a tenth of it"),
     "epochs": ("N", "passes over the images"),
     "batch_size": ("N", "images per step"),
     "shift": ("PIXELS", "training images are mirrored, and moved by up to so many pixels"),
@@ -326,14 +322,18 @@ def _option(name, default):
     if isinstance(default, tuple):
         return {"type": _filters, "default": "-".join(map(str, default))}
     kinds = {float: _positive, str: str}
-    own = {"start_from": _start, "crop": _crop}
+    own = {"start_from": _start, "crop": _crop, "partition": str}
     kind = own.get(name) or kinds.get(type(default), _whole(int(name not in ("shift", "random_state"))))
     return {"type": kind, "default": default}
 
 
 def _train_options():
     folder = {"type": _path, "required": True}
-    images = {"metavar": "PATH", "help": "the CelebA zip or folder, or any folder of images"}
+    images = {
+        "metavar": "PATH",
+        "action": "append",
+        "help": "the CelebA zip or folder, or any folder of images; given several times, all of them",
+    }
     bundle = {"metavar": "DIR", "help": "folder for the bundle; during training it holds the checkpoint"}
     options = {"--data": folder | images, "--out": folder | bundle}
     defaults = _defaults("training", "train_autoencoder") | _defaults("bundle", "train_bundle")

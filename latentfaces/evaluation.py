@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from .bundle import Bundle, mismatched_images
+from .bundle import Bundle, alignment_for, mismatched_images
 from latentfaces.core import (
     as_array,
     batches,
@@ -160,7 +160,7 @@ def _images_for(bundle, source, progress):
     from latentfaces.images import load_images
 
     size = bundle.config["size"] if "size" in bundle.config else bundle.decode(bundle.z[:1]).shape[1]
-    framing = {"crop": bundle.config.get("crop"), "align": bundle.config.get("align")}
+    framing = {"crop": bundle.config.get("crop"), "align": alignment_for(bundle, source)}
     return load_images(source, size=size, progress=progress, return_names=True, **framing)
 
 # %% ../nbs/12b_evaluation.ipynb #1fa46502
@@ -192,7 +192,7 @@ def reference_for(bundle: Bundle, source=None, features=None, progress: bool = T
             "expected the images as well as other features, because the shipped reference holds those of the shipped "
             "network: pass data"
         )
-    drawn = str(bundle.config.get("data", {}).get("source")).startswith("synthetic")  # named as CelebA's are
+    drawn = "synthetic" in str(bundle.config.get("data", {}).get("source"))  # named as CelebA's are
     if drawn or not np.isin(bundle.names, shipped.names).any() or crop != shipped.crop:
         raise ValueError(
             f"expected a bundle trained on CelebA with crop {shipped.crop}, which is what the shipped reference knows, "

@@ -486,12 +486,12 @@ def test_other_sizes_than_those_of_the_start_are_refused(keras, other, said, tin
 
 def test_few_photographs_are_told_that_there_is_a_start(tmp_path):
     from latentfaces.bundle import _propose_start
-    with pytest.warns(UserWarning, match="600 images are few .* --start-from pretrained"): _propose_start(None, 64, 600, tmp_path)
+    with pytest.warns(UserWarning, match="600 images are few .* --start-from pretrained"): _propose_start(None, 64, 600, [tmp_path])
     import warnings
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for start, size, n, source in [(1, 64, 600, tmp_path), (None, 32, 600, tmp_path), (None, 64, 10_000, tmp_path), (None, 64, 600, "synthetic:600")]:
-            _propose_start(start, size, n, source)
+            _propose_start(start, size, n, [source])
 
 
 # ---------------------------------------------------------------- what a bundle of format 2 has beside its networks
@@ -718,3 +718,80 @@ def test_a_folder_that_cannot_be_written_is_read(copy):
         bundle = load_bundle(copy)
         assert bundle.decode(bundle.z[:2]).shape == (2, 16, 16, 3) and bundle.sampler and bundle.attributes is None and len(bundle.history) == 3
     finally: copy.chmod(0o755)
+
+
+# ---------------------------------------------------------------- several sources
+
+QUICK = dict(size=16, held_out=4, epochs=1, batch_size=16, latent_dim=4, filters=(4, 8), progress=False, align=False)
+
+
+def pictures(folder, n, seed, names="{:03d}.png"):
+    "A folder of noisy pictures."
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    for i in range(n): Image.fromarray(rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)).save(folder / names.format(i))
+    return folder
+
+
+def test_several_sources_follow_one_another_and_the_first_is_held_out(keras, tmp_path):
+    first, second = pictures(tmp_path / "a", 40, 0, "a{:03d}.png"), pictures(tmp_path / "b", 30, 1, "b{:03d}.png")
+    alone, both = (train_bundle(source, tmp_path / out, **QUICK) for source, out in [(first, "one"), ([first, second], "two")])
+    assert list(both.names[:36]) == list(alone.names) and list(both.names[36:]) == [f"b{i:03d}.png" for i in range(30)]
+    data = both.config["data"]
+    assert (data["source"], data["n_train"], data["n_held_out"]) == (["a", "b"], 66, 4) and alone.config["data"]["source"] == "a"
+    again = train_bundle([first], tmp_path / "list", **QUICK)
+    assert again.config["data"] == alone.config["data"]
+    np.testing.assert_array_equal(again.z, alone.z)
+
+
+def test_names_that_two_sources_share_get_their_sources_in_front(keras, tmp_path):
+    sources = [pictures(tmp_path / name, 20, seed) for seed, name in enumerate("ab")]
+    bundle = train_bundle(sources, tmp_path / "out", **QUICK)
+    assert {name.split("/")[0] for name in bundle.names} == {"a", "b"} and len(set(bundle.names)) == 38
+    with pytest.raises(ValueError, match="different names"): train_bundle([sources[0], sources[0]], tmp_path / "other", **QUICK)
+    assert not (tmp_path / "other").exists()
+
+
+def test_attributes_of_several_sources(keras, tmp_path):
+    sources = [pictures(tmp_path / name, 20, seed, name + "{:03d}.png") for seed, name in enumerate("ab")]
+    columns = {"a": "Male Smiling", "b": "Smiling Young"}
+    for folder in sources:
+        rows = "\n".join(f"{path.name} {1 if i % 3 else -1} -1" for i, path in enumerate(sorted(folder.glob("*.png"))))
+        (folder / "list_attr_celeba.txt").write_text(f"20\n{columns[folder.name]}\n{rows}\n")
+    bundle = train_bundle(sources, tmp_path / "out", **QUICK)
+    assert list(bundle.attributes) == ["Smiling"] and not bundle.attributes.Smiling[:18].any()
+    assert list(bundle.attributes.Smiling[18:]) == [i % 3 > 0 for i in range(20)]
+    (sources[1] / "list_attr_celeba.txt").unlink()
+    assert train_bundle(sources, tmp_path / "without", **QUICK).attributes is None
+
+
+def test_a_partition_of_celeba(keras, tmp_path):
+    folder = pictures(tmp_path / "a", 40, 0)
+    rows = [f"{i:03d}.png {2 if i % 4 == 3 else i % 2}" for i in range(40)]
+    (folder / "list_eval_partition.txt").write_text("\n".join(rows))
+    bundle = train_bundle(folder, tmp_path / "out", partition="train", **QUICK | {"held_out": 2})
+    assert len(bundle.names) == 18 and all(int(name[:3]) % 2 == 0 for name in bundle.names)
+    assert bundle.config["data"]["partition"] == "train" and bundle.config["data"]["n_held_out"] == 2
+    (folder / "list_eval_partition.txt").write_text("\n".join(row[:-1] + "0" for row in rows))
+    with pytest.raises(ValueError, match="expected images of the partition valid"): train_bundle(folder, tmp_path / "none", partition="valid", **QUICK)
+    with pytest.raises(ValueError, match='"train", "valid" or "test"'): train_bundle(folder, tmp_path / "none", partition="all", **QUICK)
+    (folder / "list_eval_partition.txt").unlink()
+    with pytest.raises(FileNotFoundError, match="list_eval_partition"): train_bundle(folder, tmp_path / "none", partition="train", **QUICK)
+    assert not (tmp_path / "none").exists()
+
+
+def test_sources_of_one_frame_only(keras, tmp_path):
+    folder = pictures(tmp_path / "a", 20, 0)
+    with pytest.raises(ValueError, match="140 for synthetic:100, 178 for a: name one crop"):
+        train_bundle(["synthetic:100", folder], tmp_path / "out", **QUICK)
+    with pytest.raises(ValueError, match="empty list"): train_bundle([], tmp_path / "out", **QUICK)
+    bundle = train_bundle(["synthetic:100", folder], tmp_path / "out", crop=140, **QUICK)
+    assert bundle.config["crop"] == 140 and len(bundle.z) == 116
+
+
+@pytest.mark.parametrize("align, crop, needs", [(None, 140, True), (None, 178, False), (False, 140, False), ("cascade", 178, "cascade")])
+def test_who_is_aligned_for_a_bundle(align, crop, needs, tmp_path):
+    from latentfaces.bundle import alignment_for
+    bundle = Bundle(np.zeros((3, 2)), config={"align": align, "crop": crop})
+    assert alignment_for(bundle, pictures(tmp_path / "a", 3, 0)) == needs
+    assert alignment_for(bundle, "synthetic:3") == (align or False)

@@ -1090,3 +1090,23 @@ def test_celeba_is_what_a_plain_loop_gives():
 
 def test_a_number_of_faces_that_is_none_is_named():
     with pytest.raises(ValueError, match="such as synthetic:1000, got synthetic:abc"): load_images("synthetic:abc")
+
+
+# ---------------------------------------------------------------- several arrays as one
+
+@given(sizes=st.lists(st.integers(0, 5), min_size=1, max_size=4), seed=st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_arrays_one_behind_the_other_are_indexed_like_one(sizes, seed):
+    rng = np.random.default_rng(seed)
+    parts = [rng.integers(0, 256, (n, 2, 3, 3), dtype=np.uint8) for n in sizes]
+    whole, joined = np.concatenate(parts), data.ImageConcat(parts)
+    assert (len(joined), joined.shape, joined.dtype, joined.ndim) == (len(whole), whole.shape, whole.dtype, whole.ndim)
+    keys = [slice(None), slice(1, None, 2), slice(None, None, -1), slice(7, 7), rng.permutation(len(whole)), whole[:, 0, 0, 0] > 100]
+    for key in keys: np.testing.assert_array_equal(joined[key], whole[key])
+    for i in range(-len(whole), len(whole)): np.testing.assert_array_equal(joined[i], whole[i])
+    with pytest.raises(IndexError): joined[len(whole)]
+
+
+@pytest.mark.parametrize("parts", [[], [np.zeros((2, 4, 4, 3)), np.zeros((2, 5, 5, 3))], [np.zeros((2, 4, 4, 3)), np.zeros((2, 4, 4, 3), np.uint8)]])
+def test_arrays_of_different_kinds_are_not_joined(parts):
+    with pytest.raises(ValueError, match="expected images of one size and dtype"): data.ImageConcat(parts)
