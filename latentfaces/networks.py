@@ -10,6 +10,7 @@ import contextlib
 import os
 import sys
 from functools import partial
+from itertools import islice
 from math import prod
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from .core import as_array, expand_path, import_extra, load_keras, replace_file
 
 # %% ../nbs/03a_networks.ipynb #16dc2fb4
-_MOST_FIELDS = 2**20  # in one message
+_MOST_FIELDS = 2**20  # in one file
 
 
 def _number(data, at):
@@ -28,7 +29,7 @@ def _number(data, at):
         value |= (byte & 127) << shift
         at += 1
         shift += 7
-        if byte < 128:
+        if byte < 128 and not value >> 64:  # of a longer one other readers see the lower half only
             return value, at
     raise ValueError("a number of more than 64 bits")
 
@@ -36,9 +37,7 @@ def _number(data, at):
 def _fields(data):
     "Number and content of every field of a message; what lies inside it is stepped over, not read."
     at = 0
-    for _ in range(_MOST_FIELDS):
-        if at >= len(data):
-            return
+    while at < len(data):
         key, at = _number(data, at)
         if key >> 32:  # of which other readers would see the lower half only, another field
             raise ValueError("the number of a field with more than 32 bits")
@@ -52,7 +51,6 @@ def _fields(data):
         if at > len(data):
             raise ValueError("a field that ends behind the end")
         yield key >> 3, value
-    raise ValueError("more fields than anybody needs")
 
 
 def _inside(data, *path):
@@ -60,6 +58,11 @@ def _inside(data, *path):
     for number, value in _fields(data):
         if number == path[0]:
             yield from _inside(value, *path[1:]) if path[1:] else [value]
+
+
+def _content(value):
+    "What lies in a field, as bytes; raises TypeError for a whole number."
+    return memoryview(value).tobytes()
 
 # %% ../nbs/03a_networks.ipynb #516afc86
 @contextlib.contextmanager
@@ -85,6 +88,9 @@ _STANDARD = (b"", b"ai.onnx")
 _LARGEST = 2**29  # bytes of a file, and values of a picture or a vector
 _MOST_NODES = 2**14
 _FURTHEST = 2**20  # for strides, margins and what else is a whole number in a node
+# What is divided by, or taken as a length, without being looked at by every version of the runtime
+_LEAST = dict.fromkeys((b"strides", b"dilations", b"kernel_shape", b"group", b"num_groups", b"blocksize"), 1)
+_LEAST |= dict.fromkeys((b"pads", b"output_padding"), 0)
 
 # Numbers of the fields, from the format's own description, onnx.proto
 _VERSION, _GRAPH, _OPSET, _TRAINING, _FUNCTION = 1, 7, 8, 20, 25
@@ -100,11 +106,14 @@ def _whole_numbers(attribute):
         if number not in (_WHOLE, _WHOLES):
             continue
         at = 0
-        while not isinstance(value, int) and at < len(value):
-            one, at = _number(value, at)
-            yield one
         if isinstance(value, int):
             yield value
+            continue
+        if len(value) > _MOST_FIELDS:
+            raise ValueError("more numbers than anybody needs")
+        while at < len(value):
+            one, at = _number(value, at)
+            yield one
 
 
 def _word(text):
@@ -115,17 +124,28 @@ def _word(text):
 def _strange_node(node):
     "Why a node must not run, in a few words; None if it may."
     for domain in _inside(node, _DOMAIN):
-        if bytes(domain) not in _STANDARD:
+        if _content(domain) not in _STANDARD:
             return f"an operator of the kind {_word(domain)}"
     kinds = [_word(operator) for operator in _inside(node, _OPERATOR)]
     for kind in kinds:
         if kind not in _OPERATORS:
             return f"the operator {kind}"
-    if not {"Slice", "Constant"} & {*kinds}:  # there the largest of all numbers is a word for the end
-        for attribute in _inside(node, _ATTRIBUTE):
-            # a negative number is one beyond 2**63
-            if any(_FURTHEST < number < 2**64 - _FURTHEST for number in _whole_numbers(attribute)):
-                return f"a number beyond {_FURTHEST:,} in {kinds[0] if kinds else 'a node'}"
+    for attribute in _inside(node, _ATTRIBUTE):
+        reason = _strange_number(attribute, {*kinds} <= {"Slice", "Constant"})
+        if reason:
+            return f"{reason} in {kinds[-1] if kinds else 'a node'}"
+    return None
+
+
+def _strange_number(attribute, any_size):
+    "Why no attribute may have the whole numbers that one has, in a few words; None if it may."
+    least = max((_LEAST.get(_content(name), -_FURTHEST) for name in _inside(attribute, 1)), default=-_FURTHEST)
+    for number in _whole_numbers(attribute):
+        signed = number - (number >> 63 << 64)
+        if abs(signed) > _FURTHEST and not any_size:  # there the largest of all numbers is a word for the end
+            return f"a number beyond {_FURTHEST:,}"
+        if signed < least and not any_size:
+            return f"the number {signed}, where at least {least} makes sense,"
     return None
 
 # %% ../nbs/03a_networks.ipynb #9cd95103
@@ -148,10 +168,30 @@ def _refused(data):
     return None
 
 # %% ../nbs/03a_networks.ipynb #4bb1627c
+_LOOKED_INTO = {
+    _GRAPH: {_NODE: {_ATTRIBUTE: {_TENSOR: {}, _TENSORS: {}}}, _INITIALIZER: {}, _INPUT: {2: {1: {2: {1: {}}}}}}
+}
+
+
+def _all_fields(data, inside):
+    "The number of every field of a message, and of those messages in it that are looked into."
+    for number, value in _fields(data):
+        yield number
+        if number in inside and not isinstance(value, int):
+            yield from _all_fields(value, inside[number])
+
+
+def _check_few(data):
+    "Raise ValueError for more fields than a file that may run has: each is looked at several times."
+    if any(True for _ in islice(_all_fields(data, _LOOKED_INTO), _MOST_FIELDS, None)):
+        raise ValueError("more fields than anybody needs")
+
+
 def _checked(data, what):
     "The bytes of an ONNX file that may run; raises ValueError, in one sentence, for any other."
     with _reading(what):
-        if not all(any(True for _ in _inside(data, _GRAPH, part)) for part in (_NODE, _INPUT, _OUTPUT)):
+        _check_few(memoryview(data))
+        if not all(any(True for _ in _inside(memoryview(data), _GRAPH, part)) for part in (_NODE, _INPUT, _OUTPUT)):
             raise ValueError("no graph")
         reason = _refused(memoryview(data))
     if reason is None:
@@ -289,13 +329,13 @@ def _declared_shape(declared):
 def _laid_open(data, shape=None):
     "A network with nothing declared but its input, of this shape, and with every weight and result as an output."
     data, graph, names = memoryview(data), [_field(2, b"laid open")], []
-    weights = {bytes(name) for name in _inside(data, _GRAPH, _INITIALIZER, _TENSOR_NAME)}
+    weights = {_content(name) for name in _inside(data, _GRAPH, _INITIALIZER, _TENSOR_NAME)}
     for part in _inside(data, _GRAPH):
         for number, value in _fields(part):
             if number in (_NODE, _INITIALIZER):
                 graph.append(_field(number, value))
-                names += map(bytes, _inside(value, _GIVES if number == _NODE else _TENSOR_NAME))
-            elif number == _INPUT and bytes(next(_inside(value, 1))) not in weights and any(_inside(value, 2, 1)):
+                names += map(_content, _inside(value, _GIVES if number == _NODE else _TENSOR_NAME))
+            elif number == _INPUT and _content(next(_inside(value, 1))) not in weights and any(_inside(value, 2, 1)):
                 graph.append(_field(number, _entrance(value, shape or _declared_shape(value))))
             elif number == _INPUT:
                 graph.append(_field(number, value))
@@ -357,6 +397,7 @@ class _Sizes:
             self.steps, laid_open = list(_steps(data)), _laid_open(data)
         session = _session(laid_open, what, folds=False, runs=False)
         _check_ends(session, what)
+        self._check_divisions(session)
         self.input, self.input_shape = session.get_inputs()[0].name, _shape(session.get_inputs()[0])
         self.open = self._shapes(session, ("rows", *self.input_shape[1:]))
         weights = self.open.keys() - {self.input, *(name for *_, given in self.steps for name in given)}
@@ -365,6 +406,15 @@ class _Sizes:
         self.folds = (_counted(constants, ()) or _MOST) < _MOST
         if None not in self.input_shape[1:]:
             self.n_at_once((1, *self.input_shape[1:]))  # raises where even that is too much
+
+    def _check_divisions(self, session):
+        "Raise ValueError for a division of whole numbers, which ends the process where it divides by zero."
+        whole = {one.name for one in session.get_outputs() if "int" in one.type}
+        if any(kind == "Div" and whole.intersection(given) for kind, _, given in self.steps):
+            raise ValueError(
+                f"expected a network that divides decimal numbers alone in {self.what}, got a division of whole "
+                "numbers, which is not run: if you trust it, run it yourself, in a function"
+            )
 
     def _shapes(self, session, shape):
         return {self.input: shape} | {one.name: one.shape for one in session.get_outputs()}
@@ -701,7 +751,7 @@ _FUNCTIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh"}
 def _activation(graph, layer):
     "The function behind a layer, or the layer that is nothing but a function."
     function = getattr(layer, "activation", None)
-    name = getattr(function, "__name__", "linear") if function is not None else "linear"
+    name = "linear" if function is None else getattr(function, "__name__", type(function).__name__)
     if name == "linear":
         return
     if name not in _FUNCTIONS:
@@ -767,8 +817,15 @@ def _stored(array, float16):
         return array
     with np.errstate(over="ignore"):
         half = array.astype(np.float16)
-    near = np.abs(half.astype(np.float32) - array).max(initial=0) <= 1e-3 * np.abs(array).max(initial=0)
-    return half if near else array
+    return half if _near(half.astype(np.float32), array) else array
+
+
+def _near(rounded, array):
+    "Is an array the same to three digits, in each of its channels, which other layers may enlarge?"
+    axes = range(array.ndim)
+    channels = [tuple(i for i in axes if i != axis) for axis in axes[:2]] if array.ndim > 1 else [tuple(axes)]
+    away, large = np.abs(rounded - array), np.abs(array)
+    return all((away.max(over, initial=0) <= 1e-3 * large.max(over, initial=0)).all() for over in channels)
 
 
 def _file(graph, model, float16):

@@ -260,6 +260,10 @@ BOMBS = {
     "an output shape": ((SQUARE, ("ConvTranspose", "z,w", "c", {"output_shape": [2**17, 2**17]}), ("ReduceSum", "c", "y")), FOUR | {"w": ONES((1, 1, 1, 1))}),
     "a kernel for every pixel": ((SQUARE, ("Resize", "z,,,sizes", "p"), ("ConvTranspose", "p,w", "c"), ("ReduceSum", "c", "y")),
                                  FOUR | {"sizes": I([1, 1, 2000, 2000]), "w": ONES((1, 1, 64, 64))}),
+    "no step at all": ((SQUARE, ("Conv", "z,w", "c", {"strides": [0, 0]}), ("ReduceSum", "c", "y")), FOUR | {"w": ONES((1, 1, 1, 1))}),
+    "no groups": ((SQUARE, ("ConvTranspose", "z,w", "c", {"group": 0}), ("ReduceSum", "c", "y")), FOUR | {"w": ONES((1, 1, 1, 1))}),
+    "margins of less than nothing": ((SQUARE, ("Conv", "z,w", "c", {"pads": [2, 2, -2, -2]}), ("ReduceSum", "c", "y")), FOUR | {"w": ONES((1, 1, 1, 1))}),
+    "a division that overflows": ((("Div", "k,m", "d"), ("Cast", "d", "f", {"to": 1}), ("ReduceSum", "f", "s"), ("Add", "x,s", "y")), {"k": I([-2**63]), "m": I([-1])}),
     "many results, each allowed": ((SQUARE, ("Resize", "z,,,sizes", "c0"), *(("Relu", f"c{i}", f"c{i + 1}") for i in range(100)), ("ReduceSum", "c100", "y")),
                                    FOUR | {"sizes": I([1, 1, 5000, 5000])}),
 }
@@ -280,8 +284,47 @@ def test_bombs_are_refused_before_they_run(file, onnx, tmp_path):
     assert run.returncode == 0 and len(said) == len(BOMBS), run.stderr
     for name, sentence in zip(BOMBS, said):
         assert sentence.startswith("refused expected") and "NEWLINE" not in sentence, (name, sentence)
-        assert "memory" in sentence or "values" in sentence or "a number beyond" in sentence or "verflow" in sentence or "safeint" in sentence, (name, sentence)
+        assert "memory" in sentence or "values" in sentence or "a number beyond" in sentence or "verflow" in sentence or "safeint" in sentence \
+            or "makes sense" in sentence or "division of whole numbers" in sentence, (name, sentence)
     assert int(most) < 500_000
+
+
+def test_numbers_and_names_that_readers_see_differently_are_refused(file, onnx):
+    "An operator given twice, of which the last one runs; a number with more bits than 64; a number where a text belongs."
+    data = file(SQUARE, ("MaxPool", "z", "c", {"kernel_shape": [1, 1]}), ("ReduceSum", "c", "y"), weights=FOUR)
+    far = onnx.helper.make_attribute("strides", [2**40, 2**40]).SerializeToString()
+    node = onnx.load_model_from_string(data).graph.node[1].SerializeToString()
+    def rebuilt(new):
+        parts = []
+        for number, value in networks._fields(memoryview(data)):
+            if number != 7: parts.append(networks._field(number, value if isinstance(value, int) else bytes(value))); continue
+            graph = [networks._field(n, v if isinstance(v, int) else new if n == 1 and bytes(v) == node else bytes(v)) for n, v in networks._fields(value)]
+            parts.append(networks._field(7, b"".join(graph)))
+        return b"".join(parts)
+    assert rebuilt(node) and onnx.load_model_from_string(rebuilt(node)).graph.node[1].op_type == "MaxPool"
+    for other in (b"", networks._field(4, b"Slice")): refuses(rebuilt(other + node + networks._field(5, far)), "a number beyond")
+    too_long = b"\x40" + b"\x80" * 8 + b"\xc0\x02"  # 2**62 + 2**64, of which protobuf takes the lower half
+    refuses(rebuilt(node + networks._field(5, networks._field(1, b"strides") + too_long)), "damaged file")
+    for place in (1, 2, 4, 5, 7): refuses(rebuilt(node + networks._field(place, 2**62)), "^expected")
+
+
+def test_many_empty_fields_are_not_walked_through_for_minutes(file, monkeypatch):
+    data = file(DENSE, weights=W)
+    monkeypatch.setattr(networks, "_MOST_FIELDS", 200)
+    assert Network(data)(rows(3, 4)).shape == (3, 3)
+    for junk in (b"\x78\x01" * 300, *[networks._field(7, b"\x78\x01" * 60)] * 5): data += junk
+    refuses(data, "damaged file")
+
+
+@pytest.mark.parametrize("scale", [1e-7, 1e7])
+def test_a_channel_that_float16_would_spoil_is_kept(keras, scale):
+    "Where a small weight counts as much as the large ones beside it, because the next layer enlarges what comes of it."
+    layers = keras.layers
+    model = keras.Sequential([layers.Input((3,)), layers.Dense(2), layers.Dense(2)])
+    first = np.array([[1, 1], [2, 3], [3, 5]], np.float32)
+    model.set_weights([first * [1, scale], np.zeros(2), np.diag([1, 1 / scale]), np.zeros(2)])
+    given = rows(5, 3)
+    np.testing.assert_allclose(Network.from_keras(model)(given), given @ first, rtol=2e-3, atol=2e-3)
 
 
 def test_what_a_file_says_of_its_sizes_is_not_believed(file, onnx):
