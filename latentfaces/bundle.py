@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BUNDLE', 'Bundle', 'load_bundle', 'ReconstructionScores', 'reconstruction_error', 'reconstruction_scores',
-           'alignment_for', 'train_bundle']
+           'images_for', 'train_bundle']
 
 # %% ../nbs/04_bundle.ipynb #bc18999a
 import base64
@@ -15,8 +15,11 @@ import io
 import json
 import os
 import platform
+import re
 import shutil
 import tempfile
+import zipfile
+import zlib
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,9 +27,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+# %% ../nbs/04_bundle.ipynb #f7918d4f
 import latentfaces
 from latentfaces.core import (
-    as_array,
     check_choice,
     check_count,
     check_images,
@@ -63,6 +66,7 @@ _FILES_OF = {  # a bundle's files by its format; a fitted sampler lies beside th
     2: ("encoder.onnx", "decoder.onnx", "latents.npz", "history.csv"),
 }
 _SAMPLER = "sampler.npz"
+_CARD = "model_card.md"  # for people; somebody may have written one
 _SHEET = "aligned.png"  # what the training will see, while it lasts
 _PRETRAINED = Path(latentfaces.__file__).parent / "pretrained"
 #: The bundle that the chapters read: the folder in the environment variable LATENTFACES_BUNDLE; None: the pretrained.
@@ -446,7 +450,7 @@ def decode_with(decoder, z, batch_size: int = 256) -> np.ndarray:
 def _encoded(encoder, images, latent_dim, batch_size=256):
     "z-vectors, float32 (n, latent_dim), of images; raises ValueError for images or an encoder of other shapes."
     if getattr(images, "ndim", 0) != 4 or len(images):
-        check_images(images)
+        images = check_images(images)
     expected = _known_shape(encoder, "input_shape")
     if expected is not None:
         _check_shape("images", images.shape, expected)
@@ -551,12 +555,14 @@ def _write_files(bundle, folder, size):
     (folder / "history.csv").write_text(history, encoding="utf-8")
     with contextlib.suppress(ValueError):  # some points are too few, or too much alike, to draw others from
         _sampler_to_save(bundle).save(folder / _SAMPLER)
+    if bundle.path is not None and (bundle.path / _CARD).is_file():
+        shutil.copy(bundle.path / _CARD, folder)
     config = bundle.config | {
         "format": _FORMAT,
         "size": size,
         "latent_dim": bundle.latent_dim,
         "n_points": len(bundle.z),
-        "sha256": {path.name: sha256(path) for path in sorted(folder.iterdir())},
+        "sha256": {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != _CARD},
     }
     for name in ("encoder", "decoder"):
         _load_network(folder, name, config)
@@ -576,11 +582,20 @@ def _behind_links(path):
     return check_output(Path(os.path.realpath(expand_path(path))) / "config.json").parent
 
 
+_HALF = re.compile(r"\.[0-9a-f]{16}\.part")  # what a training that was ended left half-written
+
+
 def _check_replaceable(folder):
-    "Raise FileExistsError for a folder with other files in it than a training or a bundle wrote."
-    ours = {*_FILES_OF[1], *_FILES_OF[2], _SAMPLER, "config.json", "checkpoint.npz", "model_card.md", _SHEET}
-    there = [p.name for p in folder.iterdir()] if folder.is_dir() else []
-    if not all(name in ours or name.endswith(".part") for name in there):
+    "Raise FileExistsError for a folder with other files than a bundle's or a training's, OSError for one that stays."
+    if folder.is_dir() and (os.path.ismount(folder) or not os.access(folder.parent, os.W_OK)):
+        raise PermissionError(
+            f"expected a folder that a bundle can take the place of, got {folder}, which cannot be moved: "
+            f"choose one inside it, such as {folder / 'bundle'}"
+        )
+    ours = {*_FILES_OF[1], *_FILES_OF[2], _SAMPLER, "config.json", "checkpoint.npz", _CARD}
+    there = {p.name for p in folder.iterdir()} if folder.is_dir() else set()
+    there = {name for name in there if not _HALF.fullmatch(name)} - {_SHEET}
+    if there - ours or there and not there & {"config.json", "checkpoint.npz"}:
         raise FileExistsError(
             f"expected a new folder, or one with a bundle or a training, got {folder} with other files in it: "
             "choose another folder"
@@ -647,7 +662,7 @@ def _read_config(folder):
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         sums = dict(config["sha256"])
         written_as, *_ = (int(config[name]) for name in ("format", "size", "latent_dim"))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(
             f"expected the settings of a bundle in {folder / 'config.json'}, got a damaged file: get the bundle again"
         ) from error
@@ -713,9 +728,22 @@ def _load_history(folder):
     return pd.read_csv(folder / "history.csv", engine="python")  # which reads every digit
 
 
+def _latents(folder):
+    "All arrays of a bundle's latents.npz; raises ValueError, in one sentence, for another file."
+    path = folder / "latents.npz"
+    try:
+        arrays = read_arrays(path)
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"expected arrays in {path}, got a damaged file ({error}): get the bundle again") from error
+    strange = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+    if strange:
+        raise ValueError(f"expected arrays in {path}, got something else as {strange[0]}: get the bundle again")
+    return arrays
+
+
 def _arrays(folder, *names):
     "Arrays of a bundle's latents.npz by their names; raises ValueError, in one sentence, where they are not there."
-    arrays = read_arrays(folder / "latents.npz")
+    arrays = _latents(folder)
     if {*names} <= arrays.keys():
         return [arrays[name] for name in names]
     raise ValueError(
@@ -726,7 +754,7 @@ def _arrays(folder, *names):
 
 def _load_attributes(folder):
     "The attributes in a bundle's folder, a DataFrame; None where there are none."
-    if folder is None or "attributes" not in read_arrays(folder / "latents.npz"):
+    if folder is None or "attributes" not in _latents(folder):
         return None
     import pandas as pd
 
@@ -929,15 +957,18 @@ def _check_sources(sources, partition):
         _in_partition(source, partition)
 
 # %% ../nbs/04_bundle.ipynb #4c498b72
-def _read_source(source, framing, partition, **how):
-    "Images of one source and their names."
-    images, names = load_images(source, return_names=True, **framing, **how)
+def _read_source(source, framing, partition, limit, **how):
+    "Images of one source and their names, the first ones of a partition."
+    first = limit if partition is None else None
+    images, names = load_images(source, return_names=True, limit=first, **framing, **how)
     names = np.asarray(names)
     if partition is None:
         return images, names
-    rows = np.flatnonzero(np.isin(names, _in_partition(source, partition)))
+    rows = np.flatnonzero(np.isin(names, _in_partition(source, partition)))[:limit]
     if not len(rows):
-        raise ValueError(f"expected images of the partition {partition} in {source}, got none among {len(names):,}")
+        raise ValueError(
+            f"expected images of the partition {partition} in {source}, got none among {len(names):,}: name another"
+        )
     return ImageSubset(images, rows), names[rows]
 
 
@@ -945,10 +976,17 @@ def _known_attributes(sources, names):
     "Attributes of the images of all sources, in their order; None where one has no table, or none of all of them."
     import pandas as pd
 
-    try:
-        tables = [load_attributes(source).loc[some] for source, some in zip(sources, names)]
-    except (FileNotFoundError, KeyError):
-        return None
+    tables = []
+    for source, some in zip(sources, names):
+        try:
+            table = load_attributes(source)
+        except FileNotFoundError:
+            return None
+        without = ~np.isin(some, table.index)
+        if without.any():
+            warn(f"the attributes are left out: {without.sum():,} of {len(some):,} images in {source} have none")
+            return None
+        tables.append(table.loc[some])
     table = pd.concat(tables, join="inner")
     return table if table.shape[1] else None
 
@@ -977,9 +1015,9 @@ _FEW = 10_000  # images; below that, weights that know faces are worth more than
 
 
 def _known_start(start_from, size, recipe):
-    "The pair of models to start from, and the recipe with their sizes; raises ValueError where it asks for others."
+    "The pair of models to start from, the side of their images, and the recipe with their sizes, or ValueError."
     if start_from is None:
-        return None, recipe
+        return None, 64 if size is None else size, recipe
     if not isinstance(start_from, Bundle):
         start_from = load_bundle(None if start_from == "pretrained" else start_from)
     pair = start_from.keras_models()
@@ -993,20 +1031,23 @@ def _known_start(start_from, size, recipe):
         "kernel_size": strided[0].kernel_size[0],
         "batch_norm": False,
     }
-    asked = {"size": size} | recipe
+    asked = recipe | ({} if size is None else {"size": size})
+    if isinstance(asked.get("filters"), list):
+        asked["filters"] = tuple(asked["filters"])
     other = [f"{name} {asked[name]}" for name in sizes if name in asked and asked[name] != sizes[name]]
     if other:
         theirs = ", ".join(f"{name} {value}" for name, value in sizes.items())
         raise ValueError(
-            f"expected the sizes of the bundle to start from, {theirs}, got {', '.join(other)}: leave those out, or start anew"
+            f"expected the sizes of the bundle to start from, {theirs}, got {', '.join(other)}: "
+            "leave those out, or start anew"
         )
-    del sizes["size"]
-    return pair, recipe | sizes
+    # from weights that know faces, shorter steps lead further
+    return pair, sizes.pop("size"), {"learning_rate": 0.001} | recipe | sizes
 
 
-def _propose_start(start_from, size, n, sources):
+def _propose_start(size, n, sources):
     "Say, before a long training, that few photographs are better learnt from what is known."
-    if start_from is None and n < _FEW and size == 64 and all(drawn_count(source) is None for source in sources):
+    if n < _FEW and size == 64 and all(drawn_count(source) is None for source in sources):
         warn(
             f"{n:,} images are few to learn from nothing what a face is: a training that starts from the pretrained "
             "bundle, --start-from pretrained or start_from='pretrained', is better and takes minutes"
@@ -1015,16 +1056,16 @@ def _propose_start(start_from, size, n, sources):
 # %% ../nbs/04_bundle.ipynb #e405db1f
 def _framing(source, crop, align):
     "What `load_images` is told of the place of the faces, and a config says: the crop, and what finds them."
-    usual = default_crop(source)
+    usual, crop = default_crop(source), tuple(crop) if isinstance(crop, list) else crop
     if align is None and usual != CELEBA_CROP:
-        align = not isinstance(crop, (tuple, list))
+        align = not isinstance(crop, tuple)
     if crop is None:
         crop = CELEBA_CROP if align else usual
     return {"crop": crop, "align": "cascade" if align is True else align}
 
 
 def _framings(sources, crop, align):
-    "The same for several sources, and what a config says of all: a bundle of one frame, faces sought where it is needed."
+    "The same for several sources, and what a config says of all: one crop, faces sought where it is needed."
     each = [_framing(source, crop, align) for source in sources]
     crops = {how["crop"] for how in each}
     if len(crops) > 1:
@@ -1033,11 +1074,46 @@ def _framings(sources, crop, align):
     same = all(how == each[0] for how in each)
     return each, each[0] if same else {"crop": each[0]["crop"], "align": None}
 
+# %% ../nbs/04_bundle.ipynb #fc87d637
+def _alignment_for(bundle, source):
+    "Are images to be aligned for a bundle? As its own were; for CelebA's frame, all but CelebA's and drawn ones."
+    theirs = bundle.config.get("align")
+    framed = "align" in bundle.config or bundle.config.get("crop") == CELEBA_CROP  # older ones do not say it
+    return framed and default_crop(source) != CELEBA_CROP if theirs is None else theirs
 
-def alignment_for(bundle, source):
-    "Are images to be aligned for a bundle? As its own were; for one of CelebA's frame, all but CelebA's and drawn ones."
-    theirs, crop = bundle.config.get("align"), bundle.config.get("crop")
-    return crop == CELEBA_CROP != default_crop(source) if theirs is None else theirs
+
+def images_for(bundle, source, align: bool = True, progress: bool = True):
+    """Images of a source, or of several, framed as a bundle's own, and their names.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        A config without a size leaves it to the decoder.
+    source : str, path or list of them
+        As for `train_bundle`.
+    align : bool
+        Find the faces, where the bundle's were found, or lie in CelebA's frame and these do not? Else such images are
+        taken as they are framed.
+    progress : bool
+        Show a progress bar?
+
+    Returns
+    -------
+    images : array of shape (n_images, size, size, 3)
+        uint8.
+    names : array of shape (n_images,)
+        Their names.
+    """
+    size = bundle.config["size"] if "size" in bundle.config else bundle.decode(bundle.z[:1]).shape[1]
+    sources = list(source) if isinstance(source, (list, tuple)) else [source]
+    found = []
+    for one in sources:
+        sought = _alignment_for(bundle, one)
+        crop = bundle.config.get("crop") if align or not sought else default_crop(one)
+        framing = {"crop": crop, "align": align and sought}
+        found.append(_read_source(one, framing, None, None, size=size, progress=progress))
+    images, names = zip(*found)
+    return images[0] if len(images) == 1 else ImageConcat(images), _distinct(names, sources)
 
 # %% ../nbs/04_bundle.ipynb #cda84066
 class _Gathered(NamedTuple):
@@ -1078,7 +1154,7 @@ def _show_aligned(images, folder):
 def train_bundle(
     source,
     out,
-    size: int = 64,
+    size: int = None,
     crop=None,
     align=None,
     limit=None,
@@ -1102,7 +1178,7 @@ def train_bundle(
     out : str or path
         Folder for the bundle; during the training it holds the checkpoint.
     size : int
-        Side of the images, in pixels.
+        Side of the images, in pixels; None: 64, or that of the bundle to start from.
     crop : number, tuple of three or None
         Side of the crop in CelebA's pixels, as for `load_images`; None is 140 for CelebA and for faces that are
         aligned, the largest square elsewhere.
@@ -1115,11 +1191,12 @@ def train_bundle(
     partition : str or None
         Use only this part of CelebA's own split: "train", "valid" or "test"; the sources need its list.
     held_out : int
-        Images never trained on (at most a tenth of all).
+        Images never trained on, of the first source, and at most a tenth of it.
     random_state : int
         Seed of the split and of the training.
     start_from : Bundle, "pretrained", path or None
-        Begin with the weights of this bundle, and take its sizes: best where there are few images; None: begin anew.
+        Begin with the weights of this bundle, take its sizes, and a learning rate of 0.001 unless another is asked for:
+        best where there are few images; None: begin anew.
     resume : bool
         Go on with an interrupted training in `out`.
     progress : bool
@@ -1136,7 +1213,8 @@ def train_bundle(
     import latentfaces.training as training
 
     import_extra("onnx")  # without it nothing could be saved
-    start_from, recipe = _known_start(start_from, size, recipe)
+    own_sizes = recipe.keys() & {"latent_dim", "filters", "kernel_size", "batch_norm"}
+    start_from, size, recipe = _known_start(start_from, size, recipe)
     recipe = training.check_recipe(size, random_state=random_state, **recipe)
     check_count("held_out", held_out)
     if limit is not None:
@@ -1149,7 +1227,8 @@ def train_bundle(
     images, names, attributes, n_first, framing = _gather(sources, crop, align, out, **how)
     rows, held_rows = _parts(len(images), n_first, held_out, random_state)
     train, held = ImageSubset(images, rows), ImageSubset(images, held_rows)
-    _propose_start(start_from, size, len(images), sources)
+    if not (start_from or own_sizes or resume):
+        _propose_start(size, len(images), sources)
     options = {name: value for name, value in recipe.items() if name != "size"}
     options |= dict(start_from=start_from, resume=resume, progress=progress)
     *models, history = training.train_autoencoder(train, held, out, **options)

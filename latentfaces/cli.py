@@ -158,8 +158,14 @@ def _generate(args):
     sampler = make_sampler(name, n_components=args.n_components, factor=factor or args.factor)
     bundle = load_bundle(args.bundle)
     z = generate_vectors(bundle, sampler, args.count, args.seed, not args.quiet)
-    *pictures, vectors = write_faces(args.out, bundle, z, _settings(name, sampler, args.seed), progress=not args.quiet)
+    files = write_faces(args.out, bundle, z, _settings(name, sampler, args.seed), progress=not args.quiet)
     print(f"drew {args.count} faces from {len(bundle.z):,} z-points with {sampler}")
+    _say_written(*files)
+
+
+def _say_written(*pictures_and_vectors):
+    "Name the files with faces and, last, that with their vectors."
+    *pictures, vectors = pictures_and_vectors
     last = f" to {pictures[-1].name}" if len(pictures) > 1 else ""
     print(f"wrote {pictures[0]}{last}\nwrote {vectors}")
 
@@ -205,15 +211,13 @@ def _encode(args):
     "Encode images and write their vectors."
     import numpy as np
 
-    from latentfaces.bundle import alignment_for, load_bundle
+    from latentfaces.bundle import images_for, load_bundle
     from latentfaces.core import check_output, replace_file
-    from latentfaces.images import load_images
 
     if check_output(args.out).suffix != ".npz":
         raise ValueError(f"expected a name that ends in .npz for the vectors, got {args.out}: call it {args.out}.npz")
     bundle = load_bundle(args.bundle)
-    how = {"crop": bundle.config.get("crop"), "align": args.align and alignment_for(bundle, args.data)}
-    images, names = load_images(args.data, bundle.config["size"], progress=not args.quiet, return_names=True, **how)
+    images, names = images_for(bundle, args.data, args.align, not args.quiet)
     z = bundle.encode(images)
     replace_file(args.out, lambda file: np.savez(file, z=z, names=np.asarray(names, str)))
     print(f"wrote {args.out}: {len(z):,} vectors of {z.shape[1]} components")
@@ -221,7 +225,13 @@ def _encode(args):
 
 def _encode_options():
     return {
-        "--data": {"type": _path, "required": True, "metavar": "PATH", "help": "a zip or folder of images"},
+        "--data": {
+            "type": _path,
+            "required": True,
+            "metavar": "PATH",
+            "action": "append",
+            "help": "a zip or folder of images; given several times, all of them",
+        },
         "--no-align": {
             "action": "store_false",
             "dest": "align",
@@ -250,9 +260,9 @@ def _decode(args):
             "name the bundle that they belong to with --bundle"
         )
     settings = {"decoded from": args.vectors.name}
-    *pictures, vectors = write_faces(args.out, bundle, z, settings, progress=not args.quiet)
-    last = f" to {pictures[-1].name}" if len(pictures) > 1 else ""
-    print(f"decoded {len(z):,} vectors\nwrote {pictures[0]}{last}\nwrote {vectors}")
+    files = write_faces(args.out, bundle, z, settings, progress=not args.quiet)
+    print(f"decoded {len(z):,} vectors")
+    _say_written(*files)
 
 
 def _decode_options():
@@ -273,7 +283,7 @@ def _defaults(module, function):
 
 # %% ../nbs/cli.ipynb #bfb5a25a
 _TRAIN = {  # parameter: what stands for its value, what the help says
-    "size": ("PIXELS", "side of the images"),
+    "size": ("PIXELS", "side of the images; without it, 64, or that of the bundle to start from"),
     "crop": (
         "SIDE[+X+Y]",
         "side of the centred crop of a 178 pixels wide image, and how far it is moved to the right and down, such as 140 "
@@ -299,7 +309,10 @@ _TRAIN = {  # parameter: what stands for its value, what the help says
     "kernel_size": ("PIXELS", "side of the convolution kernels"),
     "batch_norm": ("", "add batch normalisation"),
     "optimizer": ("NAME", "muon, which needs far fewer steps, or adam"),
-    "learning_rate": ("RATE", "peak of the schedule; 0.003 suits muon, take 0.001 for adam"),
+    "learning_rate": (
+        "RATE",
+        "peak of the schedule; 0.003 suits muon, take 0.001 for adam, and from a bundle's weights",
+    ),
     "dtype": ("NAME", "precision of the hidden layers during training: float32 or mixed_bfloat16"),
     "random_state": ("N", "the same seed gives the same split and the same training"),
     "start_from": (
@@ -322,7 +335,7 @@ def _option(name, default):
     if isinstance(default, tuple):
         return {"type": _filters, "default": "-".join(map(str, default))}
     kinds = {float: _positive, str: str}
-    own = {"start_from": _start, "crop": _crop, "partition": str}
+    own = {"start_from": _start, "crop": _crop, "partition": str, "size": _whole(1)}
     kind = own.get(name) or kinds.get(type(default), _whole(int(name not in ("shift", "random_state"))))
     return {"type": kind, "default": default}
 
@@ -440,8 +453,9 @@ def _evaluate_options():
         "--data": {
             "type": _path,
             "metavar": "PATH",
-            "help": "the images that the bundle was made from; without it, the shipped features of CelebA, which fit "
-            "the pretrained bundle",
+            "action": "append",
+            "help": "the images that the bundle was made from, given as often as for the training; without it, the "
+            "shipped features of CelebA, which fit the pretrained bundle",
         },
         "--sampler": {
             "type": _sampler,
@@ -612,7 +626,7 @@ def _run(args):
         return 0
     except BrokenPipeError:
         return 141  # the reader has gone; the results are written before they are printed
-    except (ValueError, TypeError, OSError, FloatingPointError, ImportError) as error:
+    except (ValueError, TypeError, OSError, RuntimeError, FloatingPointError, ImportError) as error:
         said = " ".join(str(error).split())
     except MemoryError as error:
         said = f"not enough memory: ask for less at a time ({error})"

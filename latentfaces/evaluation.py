@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from .bundle import Bundle, alignment_for, mismatched_images
+from .bundle import Bundle, images_for, mismatched_images
 from latentfaces.core import (
     as_array,
     batches,
@@ -154,15 +154,6 @@ def _check_same_images(images, names, bundle):
             "pass the source that the bundle was made from"
         )
 
-
-def _images_for(bundle, source, progress):
-    "Images of a source and their names, framed as a bundle's; a config without a size leaves it to the decoder."
-    from latentfaces.images import load_images
-
-    size = bundle.config["size"] if "size" in bundle.config else bundle.decode(bundle.z[:1]).shape[1]
-    framing = {"crop": bundle.config.get("crop"), "align": alignment_for(bundle, source)}
-    return load_images(source, size=size, progress=progress, return_names=True, **framing)
-
 # %% ../nbs/12b_evaluation.ipynb #1fa46502
 def reference_for(bundle: Bundle, source=None, features=None, progress: bool = True) -> Reference:
     """The reference for a bundle; raises ValueError where the shipped one does not fit.
@@ -171,8 +162,8 @@ def reference_for(bundle: Bundle, source=None, features=None, progress: bool = T
     ----------
     bundle : Bundle
         To be evaluated.
-    source : folder, zip, array or None
-        The images it was made from, as for `load_images`; None is the shipped reference.
+    source : folder, zip, list of them or None
+        The images it was made from, as for `train_bundle`; None is the shipped reference.
     features : Features or None
         What turns images into features; None is the shipped network.
     progress : bool
@@ -183,7 +174,7 @@ def reference_for(bundle: Bundle, source=None, features=None, progress: bool = T
     Reference
     """
     if source is not None:
-        images, names = _images_for(bundle, source, progress)
+        images, names = images_for(bundle, source, progress=progress)
         _check_same_images(images, names, bundle)
         return build_reference(images, names, bundle, features, progress)
     shipped, crop = load_reference(), bundle.config.get("crop")

@@ -792,10 +792,17 @@ def default_crop(source) -> float:
         return _listing(_find_source(source)).crop
 
 # %% ../nbs/01_images.ipynb #afea78dc
+def _row_key(key):
+    "A key for the first axis; raises TypeError for one of several axes, which would be taken for rows."
+    if isinstance(key, tuple) or key is Ellipsis:
+        raise TypeError(f"expected rows of images, got the key {key}: take rows first, and then parts of what comes")
+    return key
+
+
 class ImageSubset:
     """A view of chosen rows of an image array, which are read only when they are asked for.
 
-    It can be sliced and indexed like an array, and has the `shape`, `dtype` and `ndim` of the rows it stands for.
+    It can be sliced and indexed by rows like an array, and has the `shape`, `dtype` and `ndim` of these rows.
 
     Parameters
     ----------
@@ -815,14 +822,14 @@ class ImageSubset:
         return len(self.index)
 
     def __getitem__(self, key):
-        return self.images[self.index[key]]
+        return self.images[self.index[_row_key(key)]]
 
 # %% ../nbs/01_images.ipynb #aa7e1829
 class ImageConcat:
     """Several image arrays one behind the other, whose rows are read only when they are asked for.
 
-    It can be sliced and indexed like an array, and has the `shape`, `dtype` and `ndim` of the whole. Raises ValueError
-    for arrays whose images differ in size or dtype.
+    It can be sliced and indexed by rows like an array, and has the `shape`, `dtype` and `ndim` of the whole. Raises
+    ValueError for arrays whose images differ in size or dtype.
 
     Parameters
     ----------
@@ -847,7 +854,7 @@ class ImageConcat:
         return self.shape[0]
 
     def __getitem__(self, key):
-        rows = np.arange(len(self))[key]
+        rows = np.arange(len(self))[_row_key(key)]
         which = np.searchsorted(self.ends, rows, side="right")
         found = np.empty((*rows.shape, *self.shape[1:]), self.dtype)
         for number in np.unique(which):

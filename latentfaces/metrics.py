@@ -7,7 +7,6 @@ __all__ = ['face_rate', 'standard_error', 'pixel_spread', 'sharpness', 'frechet_
            'kernel_distance', 'density_and_coverage', 'diversity', 'memorisation', 'attribute_shares']
 
 # %% ../nbs/12_metrics.ipynb #f317a1a0
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -24,20 +23,8 @@ from latentfaces.core import (
     to_uint8,
     to_float,
 )
+from .alignment import cascade
 from .moments import Moments
-
-# %% ../nbs/12_metrics.ipynb #95b9659c
-@cache
-def _cascade():
-    "scikit-image's cascade for frontal faces; imported here because only this measure needs it."
-    try:
-        from skimage.data import lbp_frontal_face_cascade_filename
-        from skimage.feature import Cascade
-    except ImportError as error:
-        raise ImportError(
-            "expected scikit-image, which has the face detector, got none: pip install scikit-image"
-        ) from error
-    return Cascade(lbp_frontal_face_cascade_filename())
 
 # %% ../nbs/12_metrics.ipynb #22c1dcc3
 def is_face(images: np.ndarray) -> np.ndarray:
@@ -57,14 +44,14 @@ def is_face(images: np.ndarray) -> np.ndarray:
     edge = max(4, images.shape[1] // 4)
     bordered = np.pad(images, ((0, 0), (edge, edge), (edge, edge), (0, 0)), mode="edge")
     settings = {"scale_factor": 1.1, "step_ratio": 1, "min_size": (side, side), "max_size": bordered.shape[1:3]}
-    return np.array([len(_cascade().detect_multi_scale(image, **settings)) > 0 for image in bordered])
+    return np.array([len(cascade().detect_multi_scale(image, **settings)) > 0 for image in bordered])
 
 # %% ../nbs/12_metrics.ipynb #7e7d8c47
 def face_rate(images: np.ndarray) -> float:
     """Share of the pictures in which the detector finds a face.
 
-    Never to be read without a measure of diversity: one good face, repeated, has a rate of 1. Raises ImportError
-    without scikit-image; takes about 10 ms for each picture of 64 x 64 pixels.
+    Never to be read without a measure of diversity: one good face, repeated, has a rate of 1.
+    Takes about 10 ms for each picture of 64 x 64 pixels.
 
     Parameters
     ----------

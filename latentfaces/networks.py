@@ -371,6 +371,16 @@ def _scratch(kind, taken, given):
         return prod(taken[1][1:]) * prod((taken[0] if kind == "ConvTranspose" else given)[2:])
     return 0
 
+# %% ../nbs/03a_networks.ipynb #72951801
+def _check_divisions(session, steps, what):
+    "Raise ValueError, in one sentence, for a division of whole numbers."
+    whole = {one.name for one in session.get_outputs() if "int" in one.type}
+    if any(kind == "Div" and whole.intersection(given) for kind, _, given in steps):
+        raise ValueError(
+            f"expected a network that divides decimal numbers alone in {what}, got a division of whole numbers, which "
+            "is not run: if you trust it, run it yourself, in a function"
+        )
+
 
 def _counted(shapes, steps, n=None):
     "Values of all results together, by their shapes, where rows stands for n; None where the size of one is open."
@@ -397,7 +407,7 @@ class _Sizes:
             self.steps, laid_open = list(_steps(data)), _laid_open(data)
         session = _session(laid_open, what, folds=False, runs=False)
         _check_ends(session, what)
-        self._check_divisions(session)
+        _check_divisions(session, self.steps, what)
         self.input, self.input_shape = session.get_inputs()[0].name, _shape(session.get_inputs()[0])
         self.open = self._shapes(session, ("rows", *self.input_shape[1:]))
         weights = self.open.keys() - {self.input, *(name for *_, given in self.steps for name in given)}
@@ -406,15 +416,6 @@ class _Sizes:
         self.folds = (_counted(constants, ()) or _MOST) < _MOST
         if None not in self.input_shape[1:]:
             self.n_at_once((1, *self.input_shape[1:]))  # raises where even that is too much
-
-    def _check_divisions(self, session):
-        "Raise ValueError for a division of whole numbers, which ends the process where it divides by zero."
-        whole = {one.name for one in session.get_outputs() if "int" in one.type}
-        if any(kind == "Div" and whole.intersection(given) for kind, _, given in self.steps):
-            raise ValueError(
-                f"expected a network that divides decimal numbers alone in {self.what}, got a division of whole "
-                "numbers, which is not run: if you trust it, run it yourself, in a function"
-            )
 
     def _shapes(self, session, shape):
         return {self.input: shape} | {one.name: one.shape for one in session.get_outputs()}

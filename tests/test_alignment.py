@@ -286,7 +286,7 @@ RECIPE = dict(size=16, held_out=2, epochs=1, latent_dim=2, filters=(4, 4), batch
 
 def test_training_aligns_what_is_not_celebas(folder, tmp_path, cache, monkeypatch):
     from latentfaces import training
-    from latentfaces.evaluation import _images_for
+    from latentfaces.bundle import images_for
 
     seen, train = [], training.train_autoencoder
     @functools.wraps(train)
@@ -296,7 +296,7 @@ def test_training_aligns_what_is_not_celebas(folder, tmp_path, cache, monkeypatc
     monkeypatch.setattr(training, "train_autoencoder", looking)
     with warnings.catch_warnings(action="ignore"):
         bundle = train_bundle(folder, tmp_path / "bundle", **RECIPE)
-        again, names = _images_for(bundle, folder, False)
+        again, names = images_for(bundle, folder, progress=False)
     assert seen == [(8 * 16, 2 * 16)] and not (tmp_path / "bundle" / "aligned.png").exists()
     assert bundle.config["align"] == "cascade" and bundle.config["crop"] == 140 and bundle.config["data"]["n_train"] == 11
     assert set(bundle.names) < set(names) and len(names) == 12
@@ -331,3 +331,19 @@ def test_real_faces_find_back_to_their_frame(celeba):
         found += face is not None
         if face: apart.append(distance(face, frame))
     assert found >= 54 and np.median(apart) < 7 and (np.array(apart) < 25).mean() > 0.9
+
+
+def test_a_picture_is_turned_as_its_camera_says(folder):
+    upright = Image.open(sorted(folder.glob("*.*"))[0]).convert("RGB")
+    turned, exif = upright.transpose(Image.Transpose.ROTATE_90), Image.Exif()
+    exif[0x0112] = 6
+    file = io.BytesIO()
+    turned.save(file, "PNG", exif=exif)
+    faces = align_face(upright), align_face(Image.open(file))
+    assert faces[1] is not None
+    np.testing.assert_array_equal(faces[0].image, faces[1].image)
+
+
+@pytest.mark.parametrize("what, said", [("face.jpg", "the path face.jpg"), (np.zeros((9, 9)), "shape \\(9, 9\\)"), (np.zeros((2, 9, 9, 3)), "shape \\(2, 9, 9, 3\\)")])
+def test_what_is_not_one_picture(what, said):
+    with pytest.raises(ValueError, match=f"^expected one picture[^\n]+{said}[^\n]+$"): align_face(what)

@@ -486,12 +486,12 @@ def test_other_sizes_than_those_of_the_start_are_refused(keras, other, said, tin
 
 def test_few_photographs_are_told_that_there_is_a_start(tmp_path):
     from latentfaces.bundle import _propose_start
-    with pytest.warns(UserWarning, match="600 images are few .* --start-from pretrained"): _propose_start(None, 64, 600, [tmp_path])
+    with pytest.warns(UserWarning, match="600 images are few .* --start-from pretrained"): _propose_start(64, 600, [tmp_path])
     import warnings
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for start, size, n, source in [(1, 64, 600, tmp_path), (None, 32, 600, tmp_path), (None, 64, 10_000, tmp_path), (None, 64, 600, "synthetic:600")]:
-            _propose_start(start, size, n, [source])
+        for size, n, source in [(32, 600, tmp_path), (64, 10_000, tmp_path), (64, 600, "synthetic:600")]:
+            _propose_start(size, n, [source])
 
 
 # ---------------------------------------------------------------- what a bundle of format 2 has beside its networks
@@ -789,9 +789,85 @@ def test_sources_of_one_frame_only(keras, tmp_path):
     assert bundle.config["crop"] == 140 and len(bundle.z) == 116
 
 
-@pytest.mark.parametrize("align, crop, needs", [(None, 140, True), (None, 178, False), (False, 140, False), ("cascade", 178, "cascade")])
-def test_who_is_aligned_for_a_bundle(align, crop, needs, tmp_path):
-    from latentfaces.bundle import alignment_for
-    bundle = Bundle(np.zeros((3, 2)), config={"align": align, "crop": crop})
-    assert alignment_for(bundle, pictures(tmp_path / "a", 3, 0)) == needs
-    assert alignment_for(bundle, "synthetic:3") == (align or False)
+@pytest.mark.parametrize("config, needs", [({"align": None, "crop": 140}, True), ({"align": None, "crop": 178}, True), ({"crop": 178}, False), ({"crop": 140}, True),
+                                           ({"align": False, "crop": 140}, False), ({"align": "cascade", "crop": 178}, "cascade")])
+def test_who_is_aligned_for_a_bundle(config, needs, tmp_path):
+    from latentfaces.bundle import _alignment_for
+    bundle = Bundle(np.zeros((3, 2)), config=config)
+    assert _alignment_for(bundle, pictures(tmp_path / "a", 3, 0)) == needs
+    assert _alignment_for(bundle, "synthetic:3") == (config.get("align") or False)
+
+
+def test_images_of_several_sources_are_named_as_in_the_training(keras, tmp_path):
+    from latentfaces.bundle import images_for
+    sources = [pictures(tmp_path / name, 20, seed) for seed, name in enumerate("ab")]
+    bundle = train_bundle(sources, tmp_path / "out", **QUICK)
+    images, names = images_for(bundle, sources, progress=False)
+    assert set(bundle.names) < set(names) and not len(mismatched_images(bundle, images, names))
+
+
+def test_what_is_framed_already_is_encoded_as_it_is(tmp_path):
+    "For a bundle of CelebA's frame: not cut again, where nobody shall look for faces."
+    from latentfaces.bundle import images_for
+    bundle, folder = Bundle(np.zeros((3, 2)), config={"align": None, "crop": 140, "size": 20}), pictures(tmp_path / "a", 3, 0)
+    images, names = images_for(bundle, folder, align=False, progress=False)
+    np.testing.assert_array_equal(images[0], np.asarray(Image.open(folder / names[0])))
+    own = Bundle(np.zeros((3, 2)), config={"align": False, "crop": 89, "size": 10})
+    np.testing.assert_array_equal(images_for(own, folder, align=False, progress=False)[0], images_for(own, folder, progress=False)[0])
+
+
+def test_the_first_of_a_partition(keras, tmp_path):
+    folder = pictures(tmp_path / "a", 40, 0)
+    (folder / "list_eval_partition.txt").write_text("\n".join(f"{i:03d}.png {i // 20}" for i in range(40)))
+    bundle = train_bundle(folder, tmp_path / "out", partition="valid", limit=15, **QUICK | {"held_out": 1})
+    assert len(bundle.names) == 14 and min(bundle.names) >= "020"
+
+
+def test_an_image_without_attributes_is_named(keras, tmp_path):
+    folder = pictures(tmp_path / "a", 20, 0)
+    (folder / "list_attr_celeba.txt").write_text("19\nSmiling Young\n" + "\n".join(f"{i:03d}.png 1 -1" for i in range(19)))
+    with pytest.warns(UserWarning, match="attributes are left out: 1 of 20 images"): bundle = train_bundle(folder, tmp_path / "out", **QUICK)
+    assert bundle.attributes is None
+
+
+def test_a_start_brings_its_sizes_and_a_list_is_as_good_as_a_tuple(keras, tiny_bundle, face_folder, tmp_path):
+    recipe = dict(held_out=12, epochs=1, batch_size=16, progress=False, align=False)
+    bundle = train_bundle(face_folder, tmp_path / "out", start_from=tiny_bundle, filters=[4, 8], **recipe)
+    assert bundle.config["size"] == 16 and bundle.config["recipe"]["learning_rate"] == 0.001
+    again = train_bundle(face_folder, tmp_path / "fast", start_from=tiny_bundle, learning_rate=0.01, crop=[178, 0, 0], **recipe)
+    assert again.config["recipe"]["learning_rate"] == 0.01 and again.config["crop"] == [178, 0, 0]
+
+
+def test_a_place_that_cannot_be_taken_is_refused_before_the_training(tiny_bundle, tmp_path, monkeypatch):
+    place = tmp_path / "mounted"
+    place.mkdir()
+    monkeypatch.setattr("os.path.ismount", lambda path: str(path) == str(place))
+    for work in (lambda: tiny_bundle.save(place), lambda: train_bundle("nowhere", place)):
+        with pytest.raises(PermissionError, match="which cannot be moved: choose one inside it"): work()
+    assert not list(place.iterdir())
+
+
+@pytest.mark.parametrize("names", [["history.csv"], ["history.csv", "film.mkv.part"], ["config.json", "film.mkv.part"]])
+def test_files_of_others_stay(tiny_bundle, tmp_path, names):
+    for name in names: (tmp_path / name).write_text("mine")
+    with pytest.raises(FileExistsError, match="other files"): tiny_bundle.save(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+
+
+def test_a_model_card_goes_with_its_bundle(copy):
+    (copy / "model_card.md").write_text("who, and from what")
+    load_bundle(load_bundle(copy).save(copy))
+    assert (copy / "model_card.md").read_text() == "who, and from what"
+
+
+@pytest.mark.parametrize("content", [b"PK", b"", b"PK\x03\x04 and so on"])
+def test_damaged_points_with_the_right_sum_are_one_sentence(copy, content):
+    (copy / "latents.npz").write_bytes(content)
+    rewritten(copy)
+    with pytest.raises(ValueError, match="^expected [^\n]+get the bundle again$"): load_bundle(copy)
+
+
+def test_a_list_of_images_is_encoded(tiny_bundle, face_folder):
+    from latentfaces.images import load_images
+    images = load_images(face_folder, size=16, progress=False)
+    np.testing.assert_array_equal(tiny_bundle.encode([images[0], images[1]]), tiny_bundle.encode(images[:2]))

@@ -187,7 +187,7 @@ def test_the_defaults_of_train_are_those_of_the_functions():
     known = {p.name: p.default for function in (train_autoencoder, train_bundle) for p in signature(function).parameters.values() if p.default is not p.empty}
     assert not set(args) & set(cli._TRAIN)  # what was not given is left to the functions
     shown = " ".join(cli.parser().format_help().split() + [option["help"] for option in cli._train_options().values()])
-    for name in ("epochs", "size", "held_out", "learning_rate", "optimizer"): assert f"(default: {known[name]})" in shown
+    for name in ("epochs", "held_out", "learning_rate", "optimizer"): assert f"(default: {known[name]})" in shown
     assert set(known) - set(cli._TRAIN) == {"folder", "progress"} - ({"folder"} - set(known))
 
 

@@ -1110,3 +1110,10 @@ def test_arrays_one_behind_the_other_are_indexed_like_one(sizes, seed):
 @pytest.mark.parametrize("parts", [[], [np.zeros((2, 4, 4, 3)), np.zeros((2, 5, 5, 3))], [np.zeros((2, 4, 4, 3)), np.zeros((2, 4, 4, 3), np.uint8)]])
 def test_arrays_of_different_kinds_are_not_joined(parts):
     with pytest.raises(ValueError, match="expected images of one size and dtype"): data.ImageConcat(parts)
+
+
+def test_rows_only():
+    whole = np.zeros((4, 2, 2, 3))
+    for view in (data.ImageConcat([whole, whole]), data.ImageSubset(whole, [1, 2])):
+        for key in ((slice(None), 0), (..., 0), ...):
+            with pytest.raises(TypeError, match="^expected rows of images[^\n]+$"): view[key]
