@@ -926,6 +926,11 @@ def _describe(framing, data, recipe, history):
 _PARTITIONS = ("train", "valid", "test")  # 0, 1 and 2 in CelebA's list
 
 
+def _as_list(source):
+    "One source, or several, as a list."
+    return list(source) if isinstance(source, (list, tuple)) else [source]
+
+
 def _in_partition(source, partition):
     "Names of the images in a part of CelebA's own split; raises ValueError where there are none."
     table = load_partition(source)
@@ -991,11 +996,20 @@ def _known_attributes(sources, names):
     return table if table.shape[1] else None
 
 # %% ../nbs/04_bundle.ipynb #3f91d4c0
-def _parts(n_images, n_first, held_out, random_state):
-    "Rows to train on, and rows held out, which are at most a tenth of the first source."
+def _parts(images, names, n_first, held_out, random_state):
+    "Images to train on, images held out, which are at most a tenth of the first source, and the names of the former."
     n_held = min(held_out, max(1, n_first // 10))
     train, held = split_indices(n_first, held_out=n_held, random_state=random_state)
-    return np.concatenate([train, np.arange(n_first, n_images)]), held
+    train = np.concatenate([train, np.arange(n_first, len(images))])
+    return ImageSubset(images, train), ImageSubset(images, held), names[train]
+
+
+def _bundle_of(models, history, train, names, attributes):
+    "A bundle with the weights as they are stored, so that z-points and scores are those of the files."
+    encoder, decoder = map(Network.from_keras, models)
+    known = None if attributes is None else attributes.loc[names]
+    z = _encoded(encoder, train, encoder.output_shape[1])
+    return Bundle(z, names, {}, encoder, decoder, history, attributes=known)
 
 
 def _described_data(sources, partition, images, names, n_held_out, seed):
@@ -1105,7 +1119,7 @@ def images_for(bundle, source, align: bool = True, progress: bool = True):
         Their names.
     """
     size = bundle.config["size"] if "size" in bundle.config else bundle.decode(bundle.z[:1]).shape[1]
-    sources = list(source) if isinstance(source, (list, tuple)) else [source]
+    sources = _as_list(source)
     found = []
     for one in sources:
         sought = _alignment_for(bundle, one)
@@ -1219,24 +1233,19 @@ def train_bundle(
     check_count("held_out", held_out)
     if limit is not None:
         check_count("limit", limit, least=2)
-    sources = list(source) if isinstance(source, (list, tuple)) else [source]
+    sources = _as_list(source)
     _check_sources(sources, partition)
     out = _place_of_new(out)
     training.history_to_resume(out, resume, recipe)
     how = dict(partition=partition, size=size, limit=limit, progress=progress)
     images, names, attributes, n_first, framing = _gather(sources, crop, align, out, **how)
-    rows, held_rows = _parts(len(images), n_first, held_out, random_state)
-    train, held = ImageSubset(images, rows), ImageSubset(images, held_rows)
+    train, held, names_trained = _parts(images, names, n_first, held_out, random_state)
     if not (start_from or own_sizes or resume):
         _propose_start(size, len(images), sources)
     options = {name: value for name, value in recipe.items() if name != "size"}
     options |= dict(start_from=start_from, resume=resume, progress=progress)
     *models, history = training.train_autoencoder(train, held, out, **options)
-    # from here on with the weights as they are stored: z-points and scores are those of the files
-    encoder, decoder = map(Network.from_keras, models)
-    z = _encoded(encoder, train, recipe["latent_dim"])
-    known = None if attributes is None else attributes.iloc[rows]
-    bundle = Bundle(z, names[rows], {}, encoder, decoder, history, attributes=known)
+    bundle = _bundle_of(models, history, train, names_trained, attributes)
     data = _described_data(sources, partition, images, names, len(held), random_state)
     scores = reconstruction_scores(bundle, train, held, progress)
     bundle.config = _describe(framing, data, recipe, history) | {"scores": scores._asdict()}
