@@ -284,7 +284,7 @@ def test_another_crop_is_one_sentence(crop, error, tmp_path):
 RECIPE = dict(size=16, held_out=2, epochs=1, latent_dim=2, filters=(4, 4), batch_size=4, progress=False)
 
 
-def test_training_aligns_what_is_not_celebas(folder, tmp_path, cache, monkeypatch):
+def test_training_aligns_what_is_not_celebas(can_train, folder, tmp_path, cache, monkeypatch):
     from latentfaces import training
     from latentfaces.bundle import images_for
 
@@ -303,17 +303,17 @@ def test_training_aligns_what_is_not_celebas(folder, tmp_path, cache, monkeypatc
 
 
 @pytest.mark.parametrize("how, crop, align", [({"align": False}, 178, False), ({"crop": (120, 5, -5)}, [120, 5, -5], False), ({"crop": 160}, 160, "cascade")])
-def test_what_a_config_says_of_the_frame(folder, tmp_path, cache, how, crop, align):
+def test_what_a_config_says_of_the_frame(can_train, folder, tmp_path, cache, how, crop, align):
     with warnings.catch_warnings(action="ignore"): train_bundle(folder, tmp_path / "bundle", **RECIPE | how)
     config = json.loads((tmp_path / "bundle" / "config.json").read_text())
     assert config["crop"] == crop and config["align"] == align
 
 
-def test_training_on_drawn_faces_asks_for_no_alignment(tmp_path):
+def test_training_on_drawn_faces_asks_for_no_alignment(can_train, tmp_path):
     assert train_bundle("synthetic:40", tmp_path / "bundle", **RECIPE).config["align"] is None
 
 
-def test_pets_are_refused_before_training(tmp_path, cache):
+def test_pets_are_refused_before_training(can_train, tmp_path, cache):
     for i in range(30): Image.new("RGB", (40, 40), (i, 200, 9)).save(tmp_path / f"{i}.png")
     with pytest.raises(ValueError, match="--no-align"): train_bundle(tmp_path, tmp_path / "bundle", **RECIPE)
     assert not (tmp_path / "bundle").exists()

@@ -838,7 +838,7 @@ def test_a_start_brings_its_sizes_and_a_list_is_as_good_as_a_tuple(keras, tiny_b
     assert again.config["recipe"]["learning_rate"] == 0.01 and again.config["crop"] == [178, 0, 0]
 
 
-def test_a_place_that_cannot_be_taken_is_refused_before_the_training(tiny_bundle, tmp_path, monkeypatch):
+def test_a_place_that_cannot_be_taken_is_refused_before_the_training(keras, tiny_bundle, tmp_path, monkeypatch):
     place = tmp_path / "mounted"
     place.mkdir()
     monkeypatch.setattr("os.path.ismount", lambda path: str(path) == str(place))
