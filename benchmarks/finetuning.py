@@ -1,11 +1,11 @@
 """What a few photographs of one's own are worth: training on from the pretrained bundle, against a start from nothing.
 
-    python benchmarks/finetuning.py --photographs FOLDER_OR_ZIP --out nbs/finetuning.json
+    python benchmarks/finetuning.py --photographs FOLDER_OR_ZIP --out finetuning.json
 
 The faces are found and framed as `latentfaces train` does it. A fifth of the people (folders), and no picture of theirs, is
 held out; of the others the first so many, in an order by chance, are trained on. The same with drawn faces. Every row is a
 training of its own, because the learning rate falls to zero at the end of each. Prints a table and writes, after every row,
-all rows so far; a row that is in the file already is not trained again. About an hour on two cores.
+all rows so far; a row that is in the file already is not trained again.
 """
 
 import argparse
@@ -42,13 +42,12 @@ def drawn():
     return images[400:], images[:400]
 
 
-def trained(train, held_out, steps, pair, rate):
+def trained(train, held_out, steps, pair, filters, rate):
     "Minutes of a training of about so many steps, and what it came to."
-    sizes = {} if pair is None else {"filters": tuple(x.filters for x in pair[0].layers if hasattr(x, "kernel_size"))}
     epochs = max(1, round(steps / max(1, len(train) // BATCH)))
     start = time.perf_counter()
     how = dict(epochs=epochs, batch_size=BATCH, learning_rate=rate, start_from=pair, progress=False)
-    *_, history = train_autoencoder(train, held_out, **how, **sizes)
+    *_, history = train_autoencoder(train, held_out, filters=filters, **how)
     minutes = (time.perf_counter() - start) / 60
     last = history.iloc[-1]
     return {"minutes": round(minutes, 2), "train_mse": last.train_mse, "held_out_mse": last.held_out_mse}
@@ -84,7 +83,7 @@ def main():
     p.add_argument("--out", help="the JSON file to write, and to go on with")
     a = p.parse_args()
     bundle, table = load_bundle(), Table(a.out)
-    pair = bundle.keras_models()
+    pair, filters = bundle.keras_models(), tuple(bundle.config["recipe"]["filters"])
     sources = {"drawn faces": drawn()} | ({} if a.photographs is None else {"photographs": photographs(a.photographs)})
     for source, (train, held_out) in sources.items():
         before = reconstruction_error(bundle, held_out)
@@ -97,7 +96,7 @@ def main():
             plans += [("nothing", None, 0.003, steps) for steps in a.fresh_steps]
             for name, start, rate, steps in plans:
                 key = known | {"start": name, "rate": rate, "steps": steps}
-                table.add(key, lambda: trained(some, held_out, steps, start, rate) | {"pixel_pca_mse": linear})
+                table.add(key, lambda: trained(some, held_out, steps, start, filters, rate) | {"pixel_pca_mse": linear})
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BUNDLE', 'Bundle', 'load_bundle', 'ReconstructionScores', 'reconstruction_error', 'reconstruction_scores',
-           'images_for', 'train_bundle']
+           'train_bundle']
 
 # %% ../nbs/04_bundle.ipynb #bc18999a
 import base64
@@ -710,7 +710,7 @@ def load_bundle(path=None, providers=CPU) -> Bundle:
     folder = _PRETRAINED if path is None else expand_path(path)
     _check_folder(folder)
     config = _read_config(folder)
-    z, names = _arrays(folder, "z", "names")
+    z, names = _named(_latents(folder), folder, "z", "names")
     if z.ndim != 2 or z.shape[1] != config["latent_dim"] or len(names) not in (0, len(z)):
         raise ValueError(
             f"expected z-points of shape (n, {config['latent_dim']}) and n names or none in {folder}, "
@@ -741,9 +741,8 @@ def _latents(folder):
     return arrays
 
 
-def _arrays(folder, *names):
-    "Arrays of a bundle's latents.npz by their names; raises ValueError, in one sentence, where they are not there."
-    arrays = _latents(folder)
+def _named(arrays, folder, *names):
+    "Those of a latents.npz by their names; raises ValueError, in one sentence, where they are not there."
     if {*names} <= arrays.keys():
         return [arrays[name] for name in names]
     raise ValueError(
@@ -754,11 +753,12 @@ def _arrays(folder, *names):
 
 def _load_attributes(folder):
     "The attributes in a bundle's folder, a DataFrame; None where there are none."
-    if folder is None or "attributes" not in _latents(folder):
+    arrays = {} if folder is None else _latents(folder)
+    if "attributes" not in arrays:
         return None
     import pandas as pd
 
-    z, image_names, packed, names = _arrays(folder, "z", "names", "attributes", "attribute_names")
+    z, image_names, packed, names = _named(arrays, folder, "z", "names", "attributes", "attribute_names")
     if packed.dtype != np.uint8 or names.ndim != 1 or packed.shape != (len(z), -(-len(names) // 8)):
         raise ValueError(
             f"expected attributes packed in {len(z)} rows in {folder}, got {packed.dtype} of shape {packed.shape} "
@@ -951,29 +951,26 @@ def _distinct(names, sources):
     return joined
 
 
-def _check_sources(sources, partition):
-    "Raise one sentence for no source, or a part of CelebA's own split that one of them does not have."
+def _kept_names(sources, partition):
+    "For each source the names in a part of CelebA's own split, None for all; raises ValueError where there are none."
     if not sources:
         raise ValueError("expected a source of images, got an empty list: name a zip or folder")
     if partition is None:
-        return
+        return [None] * len(sources)
     check_choice("partition", partition, _PARTITIONS)
-    for source in sources:
-        _in_partition(source, partition)
+    return [_in_partition(source, partition) for source in sources]
 
 # %% ../nbs/04_bundle.ipynb #4c498b72
-def _read_source(source, framing, partition, limit, **how):
-    "Images of one source and their names, the first ones of a partition."
-    first = limit if partition is None else None
+def _read_source(source, framing, kept=None, limit=None, **how):
+    "Images of one source and their names: the first ones, of those with the names that are kept."
+    first = limit if kept is None else None
     images, names = load_images(source, return_names=True, limit=first, **framing, **how)
     names = np.asarray(names)
-    if partition is None:
+    if kept is None:
         return images, names
-    rows = np.flatnonzero(np.isin(names, _in_partition(source, partition)))[:limit]
+    rows = np.flatnonzero(np.isin(names, kept))[:limit]
     if not len(rows):
-        raise ValueError(
-            f"expected images of the partition {partition} in {source}, got none among {len(names):,}: name another"
-        )
+        raise ValueError(f"expected images of the partition in {source}, got none among {len(names):,}: name another")
     return ImageSubset(images, rows), names[rows]
 
 
@@ -1125,7 +1122,7 @@ def images_for(bundle, source, align: bool = True, progress: bool = True):
         sought = _alignment_for(bundle, one)
         crop = bundle.config.get("crop") if align or not sought else default_crop(one)
         framing = {"crop": crop, "align": align and sought}
-        found.append(_read_source(one, framing, None, None, size=size, progress=progress))
+        found.append(_read_source(one, framing, size=size, progress=progress))
     images, names = zip(*found)
     return images[0] if len(images) == 1 else ImageConcat(images), _distinct(names, sources)
 
@@ -1140,10 +1137,10 @@ class _Gathered(NamedTuple):
     framing: dict  # how all of them are framed, as a config says it
 
 
-def _gather(sources, crop, align, folder, **how):
+def _gather(sources, kept, crop, align, folder, **how):
     "Read all sources, and lay a sheet of the faces that had to be found into the folder."
     framings, framing = _framings(sources, crop, align)
-    found, named = zip(*(_read_source(source, each, **how) for source, each in zip(sources, framings)))
+    found, named = zip(*(_read_source(*each, **how) for each in zip(sources, framings, kept)))
     to_show = [part for part, each in zip(found, framings) if each["align"]]
     if to_show:
         _show_aligned(ImageConcat(to_show), folder)
@@ -1234,11 +1231,11 @@ def train_bundle(
     if limit is not None:
         check_count("limit", limit, least=2)
     sources = _as_list(source)
-    _check_sources(sources, partition)
+    kept = _kept_names(sources, partition)
     out = _place_of_new(out)
     training.history_to_resume(out, resume, recipe)
-    how = dict(partition=partition, size=size, limit=limit, progress=progress)
-    images, names, attributes, n_first, framing = _gather(sources, crop, align, out, **how)
+    how = dict(size=size, limit=limit, progress=progress)
+    images, names, attributes, n_first, framing = _gather(sources, kept, crop, align, out, **how)
     train, held, names_trained = _parts(images, names, n_first, held_out, random_state)
     if not (start_from or own_sizes or resume):
         _propose_start(size, len(images), sources)

@@ -190,10 +190,11 @@ def _check_few(data):
 def _checked(data, what):
     "The bytes of an ONNX file that may run; raises ValueError, in one sentence, for any other."
     with _reading(what):
-        _check_few(memoryview(data))
-        if not all(any(True for _ in _inside(memoryview(data), _GRAPH, part)) for part in (_NODE, _INPUT, _OUTPUT)):
+        view = memoryview(data)  # of which parts are no copies
+        _check_few(view)
+        if not all(any(True for _ in _inside(view, _GRAPH, part)) for part in (_NODE, _INPUT, _OUTPUT)):
             raise ValueError("no graph")
-        reason = _refused(memoryview(data))
+        reason = _refused(view)
     if reason is None:
         return data
     raise ValueError(

@@ -188,6 +188,7 @@ def test_the_defaults_of_train_are_those_of_the_functions():
     assert not set(args) & set(cli._TRAIN)  # what was not given is left to the functions
     shown = " ".join(cli.parser().format_help().split() + [option["help"] for option in cli._train_options().values()])
     for name in ("epochs", "held_out", "learning_rate", "optimizer"): assert f"(default: {known[name]})" in shown
+    assert known["size"] is None and "side of the images; without it, 64" in shown
     assert set(known) - set(cli._TRAIN) == {"folder", "progress"} - ({"folder"} - set(known))
 
 
@@ -243,3 +244,21 @@ def test_what_cannot_be_encoded_or_decoded_gets_one_line(command, said, face_fol
     error = capsys.readouterr().err
     assert status == 2 and said in error and error.count("\n") == 1, error
     assert [p.name for p in tmp_path.iterdir()] == ["three.npy"]
+
+
+def test_several_sources_are_encoded_one_behind_the_other(tiny_bundle, face_folder, tmp_path, capsys):
+    import shutil
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders: shutil.copytree(face_folder, folder)
+    data = [part for folder in folders for part in ("--data", str(folder))]
+    assert main(["encode", *data, "--bundle", str(tiny_bundle.path), "--out", str(tmp_path / "z.npz"), "--quiet"]) == 0
+    with np.load(tmp_path / "z.npz") as file:
+        assert file["z"].shape == (240, 4) and file["names"][0] == "a/000.png" and file["names"][-1] == "b/119.png"
+        np.testing.assert_array_equal(file["z"][:120], file["z"][120:])
+
+
+def test_a_process_that_was_ended_is_one_line(tiny_bundle, face_folder, tmp_path, monkeypatch, capsys):
+    def ended(*args, **options): raise RuntimeError("a process that decoded images was ended from outside")
+    monkeypatch.setattr("latentfaces.bundle.load_images", ended)
+    assert main(["encode", "--data", str(face_folder), "--bundle", str(tiny_bundle.path), "--out", str(tmp_path / "z.npz")]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("latentfaces: a process that decoded")
