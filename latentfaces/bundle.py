@@ -549,7 +549,7 @@ def _write_files(bundle, folder, size):
         network = getattr(bundle, name)
         network = network if isinstance(network, Network) else Network.from_keras(network)
         network.save(folder / f"{name}.onnx")
-    arrays = {"z": bundle.z, "names": bundle.names} | _packed(bundle.attributes)
+    arrays = {"z": _smallest(bundle.z), "names": bundle.names} | _packed(bundle.attributes)
     np.savez_compressed(folder / "latents.npz", **arrays)
     history = "" if bundle.history is None else bundle.history.to_csv(index=False, lineterminator="\n")
     (folder / "history.csv").write_text(history, encoding="utf-8")
@@ -567,6 +567,13 @@ def _write_files(bundle, folder, size):
     for name in ("encoder", "decoder"):
         _load_network(folder, name, config)
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+
+
+def _smallest(z):
+    "z-points as float16 where they have been rounded to it, as they are otherwise."
+    with np.errstate(over="ignore"):
+        half = z.astype(np.float16)
+    return half if np.array_equal(half, z) else z
 
 
 def _packed(attributes):

@@ -34,6 +34,19 @@ def test_saved_and_loaded_is_the_same(tiny_bundle, tmp_path):
     np.testing.assert_array_equal(again.decode(again.z[:9]), tiny_bundle.decode(again.z[:9]))
 
 
+def test_rounded_points_are_stored_in_half_the_bytes(tiny_bundle, tmp_path):
+    def stored(z):
+        bundle = Bundle(z, encoder=tiny_bundle.encoder, decoder=tiny_bundle.decoder)
+        folder = bundle.save(tmp_path / "points")
+        again = load_bundle(folder)
+        np.testing.assert_array_equal(again.z, bundle.z)
+        assert again.z.dtype == np.float32
+        return np.load(folder / "latents.npz")["z"].dtype
+    rounded = tiny_bundle.z.astype(np.float16).astype(np.float32)
+    assert stored(tiny_bundle.z) == np.float32 and stored(rounded) == np.float16
+    assert stored(rounded * 1e6) == np.float32, "float16 ends at 65,504"
+
+
 def test_z_are_the_encoded_training_images(tiny_bundle, face_folder):
     from PIL import Image
     images = np.stack([np.asarray(Image.open(face_folder / name)) for name in tiny_bundle.names])
