@@ -76,18 +76,19 @@ class Table:
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--photographs", type=Path, help="zip or folder with a folder for every person")
-    p.add_argument("--pictures", type=int, nargs="+", default=[300, 600, 1600], help="how many to train on")
-    p.add_argument("--steps", type=int, nargs="*", default=[25, 100, 300], help="of trainings from the pretrained weights")
-    p.add_argument("--fresh-steps", type=int, nargs="*", default=[300], help="of trainings from nothing")
+    p.add_argument("--pictures", type=int, nargs="+", default=[300, 600, 1600], help="how many photographs to train on")
+    p.add_argument("--drawn", type=int, nargs="*", default=[600], help="how many drawn faces")
+    p.add_argument("--steps", type=int, nargs="*", default=[25, 100, 200], help="of trainings from the pretrained weights")
+    p.add_argument("--fresh-steps", type=int, nargs="*", default=[200], help="of trainings from nothing")
     p.add_argument("--rates", type=float, nargs="+", default=[0.001], help="learning rates from the pretrained weights")
     p.add_argument("--out", help="the JSON file to write, and to go on with")
     a = p.parse_args()
     bundle, table = load_bundle(), Table(a.out)
     pair, filters = bundle.keras_models(), tuple(bundle.config["recipe"]["filters"])
-    sources = {"drawn faces": drawn()} | ({} if a.photographs is None else {"photographs": photographs(a.photographs)})
-    for source, (train, held_out) in sources.items():
+    sources = {} if a.photographs is None else {"photographs": (photographs(a.photographs), a.pictures)}
+    for source, ((train, held_out), counts) in (sources | {"drawn faces": (drawn(), a.drawn)}).items():
         before = reconstruction_error(bundle, held_out)
-        for n in a.pictures:
+        for n in counts:
             some, linear = train[:n], pixel_pca_error(train[:n], held_out)
             known = {"source": source, "pictures": len(some)}
             as_it_is = {"minutes": 0, "train_mse": reconstruction_error(bundle, some), "held_out_mse": before, "pixel_pca_mse": linear}

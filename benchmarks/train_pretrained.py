@@ -27,7 +27,7 @@ from torch.nn import functional as F
 
 from latentfaces import load_bundle
 from latentfaces.autoencoder import build_decoder, build_encoder
-from latentfaces.bundle import Bundle, reconstruction_error, reconstruction_scores
+from latentfaces.bundle import Bundle, _describe, reconstruction_error, reconstruction_scores
 from latentfaces.images import ImageConcat, ImageSubset, load_images
 from latentfaces.labels import load_attributes, load_partition, split_indices
 from latentfaces.networks import Network
@@ -259,19 +259,28 @@ def main():
 
 def finish(network, images, names, held_out, others, history, a):
     "Write the bundle with its scores."
-    recipe = dict(function="benchmarks/train_pretrained.py", epochs=len(history), falling=a.falling, start=str(a.start))
-    recipe |= dict(
-        batch_size=BATCH, shift=SHIFT, latent_dim=LATENT_DIM, filters=FILTERS, kernel_size=4, batch_norm=False
-    )
-    recipe |= dict(optimizer="muon", learning_rate=RATE, dtype="float32", random_state=SEED)
-    data = dict(
-        source=[Path(source).name for source in a.data], n_train=len(images), n_held_out=len(held_out), split_seed=0
-    )
-    config = {"crop": CROP, "data": data, "recipe": recipe | {"loss": "mean squared error", "mirrored": True}}
+    recipe = {
+        "function": "benchmarks/train_pretrained.py",
+        "start": a.start or "pretrained",
+        "epochs": len(history),
+        "falling": a.falling,
+        "batch_size": BATCH,
+        "shift": SHIFT,
+        "latent_dim": LATENT_DIM,
+        "filters": FILTERS,
+        "kernel_size": 4,
+        "batch_norm": False,
+        "optimizer": "muon",
+        "learning_rate": RATE,
+        "dtype": "float32",
+        "random_state": SEED,
+    }
+    data = {"source": [Path(source).name for source in a.data], "n_train": len(images), "n_held_out": len(held_out)}
+    config = _describe({"crop": CROP}, data | {"split_seed": 0}, recipe, pd.DataFrame(history))
     bundle = bundle_of(network, images, names, a.data, config, history)
     scores = reconstruction_scores(bundle, images, held_out, progress=True)._asdict()
-    scores |= {"validation_mse": reconstruction_error(bundle, others[0][:1000])} if others else {}
-    bundle.config["training"] = dict(epochs=len(history), seconds=round(sum(row["seconds"] for row in history)))
+    if others:
+        scores["validation_mse"] = reconstruction_error(bundle, others[0][:1000])
     bundle.config["scores"] = scores
     bundle.save(a.out)
     print(json.dumps(scores, indent=1))
