@@ -25,7 +25,7 @@ from latentfaces.images import ImageSubset, load_images
 from latentfaces.networks import Network
 
 WEIGHTS = "mtcnn/assets/weights/onet.lz4"
-CROP, N_IMAGES = 140, 2250
+CROP, N_IMAGES = 140, 2500
 ABOUT = {
     "network": "O-Net of MTCNN, to the layer of 256 numbers before its heads",
     "source": "mtcnn 1.0.0 from PyPI, MIT licence, copyright (c) 2019-2024 Iván de Paz Centeno",
@@ -121,6 +121,7 @@ def converted(weights):
 
 def reference(features, source):
     "Its features of some images of CelebA, at random and in the order of their names, as float16, with the names."
+    # The order by which held-out images are chosen as well: all of them are among these.
     images, names = load_images(source, size=64, crop=CROP, return_names=True)
     rows = np.sort(np.random.default_rng(0).permutation(len(images))[:N_IMAGES])
     found = features(ImageSubset(images, rows)).astype(np.float16)
