@@ -5,9 +5,12 @@
 # %% auto #0
 __all__ = ['Panel', 'judge_samplers']
 
-# %% ../nbs/12d_panel.ipynb #acc1dc1f
+# %% ../nbs/12d_panel.ipynb #549432bd
+import contextlib
 import hashlib
+from itertools import combinations
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -33,7 +36,7 @@ from latentfaces.evaluation import (
 from .features import load_features
 from .metrics import density_and_coverage, frechet_distance
 
-# %% ../nbs/12d_panel.ipynb #0bd838da
+# %% ../nbs/12d_panel.ipynb #4557b284
 _JUDGES = ("own", "onet", "dlib")
 _PATIENCE = 1000  # pictures of a row that a slow judge sees
 
@@ -47,7 +50,7 @@ def _chosen(judges):
         raise ValueError(f"expected judges among {', '.join(_JUDGES)}, or all, got {unknown or 'none'}: name them so")
     return names
 
-# %% ../nbs/12d_panel.ipynb #aa2c2023
+# %% ../nbs/12d_panel.ipynb #06f6ba3e
 def _seated(judges, has_images):
     "The judges that can be asked, `Features` by name; what is not installed is left out, in one sentence."
     ready, absent = ({}, []) if not isinstance(judges, dict) else (dict(judges), [])
@@ -71,7 +74,7 @@ def _seated(judges, has_images):
         warn(f"left out of the panel: {'; '.join(absent)}")
     return ready
 
-# %% ../nbs/12d_panel.ipynb #d51607cf
+# %% ../nbs/12d_panel.ipynb #4a3bd481
 def _random_halves(n, n_halves, random_state):
     "Rows of random halves of n pictures."
     rng = random_generator(random_state)
@@ -92,7 +95,7 @@ def _coverage(x, real):
 
 _MEASURES = {"frechet": (frechet_distance, True), "coverage": (_coverage, False)}  # by endless pictures?
 
-# %% ../nbs/12d_panel.ipynb #86de59be
+# %% ../nbs/12d_panel.ipynb #f1bfaed9
 def _named_halves(bundle, random_state):
     "Names of a bundle's images in two random halves: to compare with, and to be compared."
     order = random_generator(random_state).permutation(bundle.names)
@@ -112,7 +115,7 @@ def _photographs(bundle, source, progress):
     check_same_images(images, names, bundle)
     return images, names
 
-# %% ../nbs/12d_panel.ipynb #aec632a1
+# %% ../nbs/12d_panel.ipynb #2f70a9b8
 def _digest(features, pictures):
     "What names the answers of a judge to some pictures."
     network = getattr(getattr(features, "network", None), "content", b"")
@@ -132,7 +135,9 @@ class _Asked:
         if self.folder is None:
             return self.features(pictures)
         path = self.folder / f"{self.name}-{_digest(self.features, pictures)}.npz"
-        if path.is_file():
+        with contextlib.suppress(
+            OSError, EOFError, ValueError, LookupError, BadZipFile
+        ):  # not there, or damaged: asked again
             return read_arrays(path)["features"]
         found = self.features(pictures)
         replace_file(path, lambda file: np.savez(file, features=found))
@@ -146,7 +151,7 @@ class _Asked:
         images, names = photographs
         return [self(images[_first(names, half, self.n)]) for half in halves]
 
-# %% ../nbs/12d_panel.ipynb #9adc43e7
+# %% ../nbs/12d_panel.ipynb #fece7e45
 def _seen(bundle, rows, judges, photographs, n_samples, random_state, bar):
     "What each judge makes of the real images to compare with, and of each row: two dicts of vectors."
     halves = _named_halves(bundle, random_state)
@@ -176,7 +181,7 @@ def _measured(seen, against, n_halves, random_state, bar):
         bar.update()
     return n, {measure: pd.DataFrame(columns) for measure, columns in found.items()}
 
-# %% ../nbs/12d_panel.ipynb #fd4c0d4f
+# %% ../nbs/12d_panel.ipynb #3e321f58
 def _columns(judge, n, scattered):
     "The columns of the table that are one judge's."
     frechet, coverage = scattered["frechet"], scattered["coverage"]
@@ -185,7 +190,7 @@ def _columns(judge, n, scattered):
     ratio = frechet.mean() / unit
     spread = (frechet - np.outer(limit, ratio)).std() / unit  # of a quotient, to first order
     found = {"n_samples": (n, None), "frechet": (frechet.mean(), frechet.std())}
-    found |= {"frechet_ratio": (ratio, spread), "coverage": (coverage.mean(), coverage.std())}
+    found |= {"frechet_ratio": (ratio, spread), "coverage": (coverage.mean().clip(0, 1), coverage.std())}
     columns = {}
     for name, (value, error) in found.items():
         columns[f"{name}_{judge}"] = value
@@ -193,7 +198,7 @@ def _columns(judge, n, scattered):
             columns[f"{name}_{judge}_se"] = error
     return columns
 
-# %% ../nbs/12d_panel.ipynb #f69cc14e
+# %% ../nbs/12d_panel.ipynb #c7e5be15
 class Panel(NamedTuple):
     """What the judges say of the same pictures.
 
@@ -243,7 +248,7 @@ class Panel(NamedTuple):
     def better(self, a: str, b: str) -> bool:
         """Is one row nearer to real images than another, in the opinion of every judge?
 
-        Many pairs are many questions: of twenty judgements of equals by one judge, one half goes wrong by chance.
+        Many pairs are many questions: of forty judgements of equals by one judge, one goes wrong by chance.
 
         Parameters
         ----------
@@ -280,7 +285,22 @@ class Panel(NamedTuple):
         distances = {judge: v.mean() for (judge, measure), v in self.scattered.items() if measure == "frechet"}
         return pd.DataFrame(distances).drop(["real images", "reconstructions"]).corr("kendall")
 
-# %% ../nbs/12d_panel.ipynb #17897cf0
+    def summary(self) -> list:
+        """What the judges agree on, in sentences.
+
+        Returns
+        -------
+        list of str
+            A sentence for each sampler that is better than others, then one for each pair of judges.
+        """
+        better = self.verdicts()
+        lines = [f"{a} is better than {', '.join(better.columns[row])}" for a, row in better.iterrows() if row.any()]
+        ranks = self.agreement()
+        pairs = combinations(ranks, 2) if len(better) > 1 else ()
+        lines = lines or ["no sampler is better than another"]
+        return lines + [f"the ranks of {a} and {b} agree by {ranks.loc[a, b]:.2f} (Kendall's tau)" for a, b in pairs]
+
+# %% ../nbs/12d_panel.ipynb #56976862
 def _check_long_enough(rows):
     "Raise ValueError for an array of too few pictures."
     for name, row in rows.items():
