@@ -9,6 +9,7 @@ With --data, CelebA's zip or folder, a random part of its images is seen by the 
 names. onet.json, with the sums of both, is written last. Each file is written whole or not at all; a minute in all.
 """
 import argparse
+import hashlib
 import io
 import json
 import zipfile
@@ -25,6 +26,7 @@ from latentfaces.images import ImageSubset, load_images
 from latentfaces.networks import Network
 
 WEIGHTS = "mtcnn/assets/weights/onet.lz4"
+SUM = "94f6ea2f4cf985275ee958cdd762d17b6009348a4fb9d8c6be39ba73ffd22ca3"  # it is a pickle, which may do anything
 CROP, N_IMAGES = 140, 2500
 ABOUT = {
     "network": "O-Net of MTCNN, to the layer of 256 numbers before its heads",
@@ -41,9 +43,13 @@ def read_weights(path):
     "The arrays of O-Net in Keras' order: kernel, bias and slopes of each layer, then the heads."
     path = expand_path(path)
     if path.is_dir():
-        return joblib.load(path / WEIGHTS)
-    with zipfile.ZipFile(path) as wheel:
-        return joblib.load(io.BytesIO(wheel.read(WEIGHTS)))
+        data = (path / WEIGHTS).read_bytes()
+    else:
+        with zipfile.ZipFile(path) as wheel:
+            data = wheel.read(WEIGHTS)
+    if hashlib.sha256(data).hexdigest() != SUM:
+        raise ValueError(f"expected {WEIGHTS} of mtcnn 1.0.0, got another file, which is not unpacked: take that version")
+    return joblib.load(io.BytesIO(data))
 
 
 def in_numpy(weights, pictures):

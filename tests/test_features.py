@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from latentfaces.bundle import load_bundle
+from latentfaces.bundle import load_bundle, sha256
 from latentfaces.drawn import synthetic_faces
 from latentfaces.evaluation import Reference, load_reference, reference_for
 from latentfaces.features import FEATURES, Features, build_attribute_network, load_features, shipped_config, train_attribute_network
@@ -207,12 +207,14 @@ def test_onet_is_converted_in_its_own_order_of_axes(can_train, monkeypatch):
     with pytest.raises(ValueError, match="was the order changed"): script.converted(weights)
 
 
-def test_onet_is_read_from_a_wheel_and_from_a_folder(can_train, tmp_path):
+def test_onet_is_read_from_a_wheel_and_from_a_folder(can_train, tmp_path, monkeypatch):
     import joblib
     script, path = script_of("convert_onet"), tmp_path / "mtcnn/assets/weights/onet.lz4"
     path.parent.mkdir(parents=True)
-    joblib.dump(onet_weights(), path)
+    with path.open("wb") as file: joblib.dump(onet_weights(), file)
     with zipfile.ZipFile(tmp_path / "mtcnn.whl", "w") as wheel: wheel.write(path, script.WEIGHTS)
+    with pytest.raises(ValueError, match="which is not unpacked"): script.read_weights(tmp_path)
+    monkeypatch.setattr(script, "SUM", sha256(path))
     for source in (tmp_path, tmp_path / "mtcnn.whl"):
         for a, b in zip(script.read_weights(source), onet_weights(), strict=True): np.testing.assert_array_equal(a, b)
 
