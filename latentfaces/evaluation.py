@@ -98,7 +98,7 @@ def load_reference() -> Reference:
 
 # %% ../nbs/12b_evaluation.ipynb #52c60686
 def _load_onet_reference(bundle):
-    "The shipped features of O-Net, of a random part of the same images; which of them a bundle has seen is told by name."
+    "O-Net's shipped features of a random part of the same images; which of them a bundle has seen is told by name."
     arrays = read_arrays(FEATURES / "onet_reference.npz")
     found, names = arrays["features"].astype(np.float32), arrays["names"]
     trained = np.isin(names, bundle.names)

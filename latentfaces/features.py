@@ -132,7 +132,7 @@ FEATURES = Path(latentfaces.__file__).parent / "features"
 
 @cache
 def shipped_config(name: str = "config.json") -> dict:
-    "What is known of shipped features: config.json's, or onet.json's; raises ValueError where a file is changed or missing."
+    "config.json, or onet.json, of the shipped features; raises ValueError where a file is changed or missing."
     config = json.loads((FEATURES / name).read_text(encoding="utf-8"))
     there = {name: FEATURES / name for name in config["sha256"]}
     damaged = [n for n, file in there.items() if not file.is_file() or sha256(file) != config["sha256"][n]]

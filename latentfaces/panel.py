@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Panel', 'judge_samplers']
 
-# %% ../nbs/12d_panel.ipynb #549432bd
+# %% ../nbs/12d_panel.ipynb #8001c179
 import contextlib
 import hashlib
 from itertools import combinations
@@ -33,48 +33,59 @@ from latentfaces.evaluation import (
     sampler_rows,
     trained_among,
 )
-from .features import load_features
+from .features import Features, load_features
 from .metrics import density_and_coverage, frechet_distance
 
-# %% ../nbs/12d_panel.ipynb #4557b284
+# %% ../nbs/12d_panel.ipynb #6c58f7c0
 _JUDGES = ("own", "onet", "dlib")
 _PATIENCE = 1000  # pictures of a row that a slow judge sees
 
 
 def _chosen(judges):
     "Names of judges; raises ValueError for others than there are."
-    names = _JUDGES if isinstance(judges, str) and judges == "all" else judges
-    names = list(dict.fromkeys([names] if isinstance(names, str) else names))
-    unknown = [name for name in names if name not in _JUDGES]
-    if unknown or not names:
-        raise ValueError(f"expected judges among {', '.join(_JUDGES)}, or all, got {unknown or 'none'}: name them so")
-    return names
+    names = [judges] if isinstance(judges, str) else judges
+    names = list(_JUDGES) if names == ["all"] else names
+    if not isinstance(names, (list, tuple)) or not names or any(name not in _JUDGES for name in names):
+        raise ValueError(f"expected judges among {', '.join(_JUDGES)}, or all, got {judges!r:.80}: name some of these")
+    return list(dict.fromkeys(names))
 
-# %% ../nbs/12d_panel.ipynb #06f6ba3e
-def _seated(judges, has_images):
-    "The judges that can be asked, `Features` by name; what is not installed is left out, in one sentence."
-    ready, absent = ({}, []) if not isinstance(judges, dict) else (dict(judges), [])
-    for name in [] if ready else _chosen(judges):
+# %% ../nbs/12d_panel.ipynb #5f14b004
+def _loaded(judges):
+    "The judges that are installed, `Features` by name, and why others are not."
+    if isinstance(judges, dict):
+        if not all(str(name).isidentifier() and isinstance(f, Features) for name, f in judges.items()):
+            raise TypeError(
+                f"expected Features by simple names such as mine, got {judges!r:.80}: load_features reads them"
+            )
+        return dict(judges), []
+    ready, absent = {}, []
+    for name in _chosen(judges):
         try:
             ready[name] = load_features(name)
         except ImportError as error:
             absent.append(f"{name} ({error})")
+    return ready, absent
+
+
+def _seated(judges, has_images):
+    "The judges that can be asked, `Features` by name; what is not installed is left out, in one sentence."
+    ready, absent = _loaded(judges)
     blind = [name for name, features in ready.items() if not (features.is_shipped or has_images)]
-    if blind and isinstance(judges, str) and judges == "all":
-        absent += [f"{name} (no real images were passed, of which it needs some)" for name in blind]
-        ready = {name: features for name, features in ready.items() if name not in blind}
-    elif blind:
+    if blind and not (isinstance(judges, str) and judges == "all"):
         raise ValueError(
             f"expected the images that the bundle was made from for {', '.join(blind)}, got none: no features of real "
             "images ship for such a judge, pass the source (--data)"
         )
+    for name in blind:
+        absent.append(f"{name} (it needs real images, and no source of them was passed)")
+        del ready[name]
     if not ready:
         raise ImportError(f"expected at least one judge, got none that can be asked: {'; '.join(absent)}")
     if absent:
         warn(f"left out of the panel: {'; '.join(absent)}")
     return ready
 
-# %% ../nbs/12d_panel.ipynb #4a3bd481
+# %% ../nbs/12d_panel.ipynb #ec49fde0
 def _random_halves(n, n_halves, random_state):
     "Rows of random halves of n pictures."
     rng = random_generator(random_state)
@@ -95,7 +106,7 @@ def _coverage(x, real):
 
 _MEASURES = {"frechet": (frechet_distance, True), "coverage": (_coverage, False)}  # by endless pictures?
 
-# %% ../nbs/12d_panel.ipynb #f1bfaed9
+# %% ../nbs/12d_panel.ipynb #cfa78df1
 def _named_halves(bundle, random_state):
     "Names of a bundle's images in two random halves: to compare with, and to be compared."
     order = random_generator(random_state).permutation(bundle.names)
@@ -115,7 +126,7 @@ def _photographs(bundle, source, progress):
     check_same_images(images, names, bundle)
     return images, names
 
-# %% ../nbs/12d_panel.ipynb #2f70a9b8
+# %% ../nbs/12d_panel.ipynb #363822c6
 def _digest(features, pictures):
     "What names the answers of a judge to some pictures."
     network = getattr(getattr(features, "network", None), "content", b"")
@@ -151,7 +162,7 @@ class _Asked:
         images, names = photographs
         return [self(images[_first(names, half, self.n)]) for half in halves]
 
-# %% ../nbs/12d_panel.ipynb #fece7e45
+# %% ../nbs/12d_panel.ipynb #552e57f4
 def _seen(bundle, rows, judges, photographs, n_samples, random_state, bar):
     "What each judge makes of the real images to compare with, and of each row: two dicts of vectors."
     halves = _named_halves(bundle, random_state)
@@ -181,7 +192,7 @@ def _measured(seen, against, n_halves, random_state, bar):
         bar.update()
     return n, {measure: pd.DataFrame(columns) for measure, columns in found.items()}
 
-# %% ../nbs/12d_panel.ipynb #3e321f58
+# %% ../nbs/12d_panel.ipynb #4619a1e4
 def _columns(judge, n, scattered):
     "The columns of the table that are one judge's."
     frechet, coverage = scattered["frechet"], scattered["coverage"]
@@ -198,7 +209,7 @@ def _columns(judge, n, scattered):
             columns[f"{name}_{judge}_se"] = error
     return columns
 
-# %% ../nbs/12d_panel.ipynb #c7e5be15
+# %% ../nbs/12d_panel.ipynb #d88cf342
 class Panel(NamedTuple):
     """What the judges say of the same pictures.
 
@@ -300,7 +311,7 @@ class Panel(NamedTuple):
         lines = lines or ["no sampler is better than another"]
         return lines + [f"the ranks of {a} and {b} agree by {ranks.loc[a, b]:.2f} (Kendall's tau)" for a, b in pairs]
 
-# %% ../nbs/12d_panel.ipynb #56976862
+# %% ../nbs/12d_panel.ipynb #6ec7b81e
 def _check_long_enough(rows):
     "Raise ValueError for an array of too few pictures."
     for name, row in rows.items():

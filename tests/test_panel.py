@@ -154,7 +154,7 @@ def test_what_is_not_installed_is_left_out(monkeypatch):
 def test_who_needs_images_is_refused_or_left_out(monkeypatch):
     monkeypatch.setattr("latentfaces.features.DlibFeatures.__init__", lambda self: None)
     few = dict(samplers="gaussian", n_samples=20, n_halves=2, progress=False)
-    with pytest.warns(UserWarning, match=f"{LEFT_OUT}: dlib .no real images"): panel = judge_samplers(load_bundle(), **few)
+    with pytest.warns(UserWarning, match=f"{LEFT_OUT}: dlib .it needs real images"): panel = judge_samplers(load_bundle(), **few)
     assert {judge for judge, _ in panel.scattered} == {"own", "onet"}
     with pytest.raises(ValueError, match="^expected the images [^\n]+ for dlib, got none[^\n]+--data.$"): judge_samplers(load_bundle(), judges=["own", "dlib"], **few)
 
@@ -166,12 +166,17 @@ class Untouched:
 
 
 @pytest.mark.parametrize("options, says", [
-    ({"judges": "magic"}, "expected judges among own, onet, dlib"), ({"judges": []}, "expected judges among"), ({"n_samples": 19}, "n_samples"), ({"n_halves": 1}, "n_halves"),
+    ({"judges": "magic"}, "expected judges among own, onet, dlib"), ({"judges": []}, "expected judges among"), ({"judges": 5}, "expected judges among"), ({"judges": ["own", "all"]}, "expected judges among"), ({"n_samples": 19}, "n_samples"), ({"n_halves": 1}, "n_halves"),
     ({"random_state": -1}, "random_state"), ({"judges": {"mine": Means()}}, "for mine, got none"), ({"judges": "own"}, "expected a bundle trained on CelebA"),
     ({"samplers": {"few": np.zeros((19, 4))}, "judges": {"mine": Means()}, "source": "somewhere"}, "at least 20 pictures in each row, got 19 in few")])
 def test_mistakes_are_told_before_the_work(tiny_bundle, options, says):
     with pytest.raises(ValueError, match=says) as error: judge_samplers(tiny_bundle, **{"samplers": {"untouched": Untouched()}, "progress": False} | options)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("judges", [{"a/b": Means()}, {"mine": np.mean}, {"mine": None}])
+def test_judges_of_ones_own_are_features_with_simple_names(tiny_bundle, judges):
+    with pytest.raises(TypeError, match="^expected Features by simple names such as mine, got [^\n]+$"): judge_samplers(tiny_bundle, "gaussian", "somewhere", judges)
 
 
 def test_only_bundles_and_their_own_images_are_judged(tiny_bundle, tmp_path):
