@@ -83,6 +83,8 @@ from .evaluation import load_reference as load_reference
 from .evaluation import readable_table as readable_table
 from .evaluation import reference_for as reference_for
 from .evaluation import write_table as write_table
+from .panel import Panel as Panel
+from .panel import judge_samplers as judge_samplers
 from .report import LatentReport as LatentReport
 from .report import latent_report as latent_report
 

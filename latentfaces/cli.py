@@ -416,6 +416,9 @@ def _evaluate(args):
         raise ValueError(
             "expected --features with --feature-range, got none: the shipped network takes pixels from 0 to 1"
         )
+    if args.judges or args.keep is not None:
+        _judge(args)
+        return
     samplers = _rows(args)
     bundle = load_bundle(args.bundle)
     features = load_features(args.features, args.feature_range or (0.0, 1.0))
@@ -441,6 +444,43 @@ def _rows(args):
     return {
         label: make_sampler(name, factor=factor, n_components=args.n_components if name in have else None)
         for label, name, factor in rows
+    }
+
+# %% ../nbs/cli.ipynb #7d8e3de1
+def _judge(args):
+    "Let several judges look at the same faces, and print what they agree on."
+    from latentfaces.bundle import load_bundle
+    from latentfaces.evaluation import format_table, write_table
+    from latentfaces.panel import judge_samplers
+
+    if args.features is not None or not args.judges:
+        raise ValueError("expected --judges without --features, and --keep only with them: leave one of them out")
+    judges = "all" if "all" in args.judges else args.judges
+    asked = {"random_state": args.seed, "folder": args.keep, "progress": not args.quiet}
+    panel = judge_samplers(load_bundle(args.bundle), _rows(args), args.data, judges, args.count, **asked)
+    path = None if args.out is None else write_table(panel.table, args.out)
+    there = [judge for judge, measure in panel.scattered if measure == "frechet"]
+    print(format_table(panel.table, [f"{name}_{judge}" for name in ("frechet_ratio", "coverage") for judge in there]))
+    print("by every judge:", *panel.summary(), sep="\n- ")
+    if path is not None:
+        print(f"wrote {path}")
+
+
+def _judges_options():
+    return {
+        "--judges": {
+            "nargs": "+",
+            "choices": ("own", "onet", "dlib", "all"),
+            "metavar": "NAME",
+            "help": "let several judges look at the same faces instead: own (the shipped attribute network), onet (a "
+            "face finder, shipped), dlib (a face embedding, for which latentfaces[judges] must be installed and --data be "
+            "given; 0.1 s for each picture, at most 1,000 of a row), or all that can be asked",
+        },
+        "--keep": {
+            "type": _path,
+            "metavar": "DIR",
+            "help": "with --judges: a folder for their answers, to go on after an interruption",
+        },
     }
 
 # %% ../nbs/cli.ipynb #4aced55a
@@ -478,6 +518,7 @@ def _evaluate_options():
             "metavar": ("BLACK", "WHITE"),
             "help": "what your network takes for black and white; without it, 0 and 1",
         },
+        **_judges_options(),
         "--out": {"type": _path, "metavar": "FILE", "help": "a .csv or .json file to write the table to"},
         **_seed("table"),
         **_QUIET,

@@ -29,7 +29,7 @@ from latentfaces.core import (
     to_uint8,
     warn,
 )
-from .features import FEATURES, Features, shipped_config
+from .features import FEATURES, Features, OnetFeatures, shipped_config
 from .images import ImageSubset, data_fingerprint
 from latentfaces.metrics import (
     attribute_shares,
@@ -96,6 +96,26 @@ def load_reference() -> Reference:
     known = config["face_rate"], config["sharpness"], (), config["crop"]
     return Reference(train, held_out, arrays["names"], attributes, *known)
 
+# %% ../nbs/12b_evaluation.ipynb #52c60686
+def _load_onet_reference(bundle):
+    "O-Net's shipped features of a random part of the same images; which of them a bundle has seen is told by name."
+    arrays = read_arrays(FEATURES / "onet_reference.npz")
+    found, names = arrays["features"].astype(np.float32), arrays["names"]
+    trained = np.isin(names, bundle.names)
+    others = {"train": found[trained], "held_out": found[~trained], "names": names[trained], "attributes": None}
+    return load_reference()._replace(**others)
+
+# %% ../nbs/12b_evaluation.ipynb #68efa591
+def trained_among(names, bundle) -> np.ndarray:
+    "Which of some images a bundle was trained on, bool by their names; raises ValueError where it was on none of them."
+    trained = np.isin(names, bundle.names)
+    if not trained.any():
+        raise ValueError(
+            f"expected the images that the bundle was trained on, got none of them among {len(names)} names such as "
+            f"{names[0]}: pass the source that the bundle was made from"
+        )
+    return trained
+
 # %% ../nbs/12b_evaluation.ipynb #8332d0db
 def build_reference(images: np.ndarray, names, bundle: Bundle, features=None, progress: bool = True) -> Reference:
     """What is known about your own images; raises ValueError where the bundle was trained on none of them.
@@ -120,12 +140,7 @@ def build_reference(images: np.ndarray, names, bundle: Bundle, features=None, pr
     """
     features = Features() if features is None else features
     names = np.asarray(names)
-    trained = np.isin(names, bundle.names)
-    if not trained.any():
-        raise ValueError(
-            f"expected the images that the bundle was trained on, got none of them among {len(names)} names such as "
-            f"{names[0]}: pass the source that the bundle was made from"
-        )
+    trained = trained_among(names, bundle)
     pieces = progress_bar(list(batches(len(images))), "real images", progress=progress)
     found, answers = zip(*(features.predict(images[rows]) for rows in pieces))
     found = np.concatenate(found)
@@ -136,7 +151,7 @@ def build_reference(images: np.ndarray, names, bundle: Bundle, features=None, pr
     return Reference(found[trained], found[~trained], names[trained], seen, *about)
 
 # %% ../nbs/12b_evaluation.ipynb #f3da23d7
-def _check_same_images(images, names, bundle):
+def check_same_images(images, names, bundle):
     "Raise one sentence for other images than those that a bundle was made from; warn where nobody can tell."
     known = bundle.config.get("data", {}).get("fingerprint")
     if known is not None and known == data_fingerprint(images, names):
@@ -175,13 +190,13 @@ def reference_for(bundle: Bundle, source=None, features=None, progress: bool = T
     """
     if source is not None:
         images, names = images_for(bundle, source, progress=progress)
-        _check_same_images(images, names, bundle)
+        check_same_images(images, names, bundle)
         return build_reference(images, names, bundle, features, progress)
     shipped, crop = load_reference(), bundle.config.get("crop")
     if features is not None and not features.is_shipped:
         raise ValueError(
-            "expected the images as well as other features, because the shipped reference holds those of the shipped "
-            "network: pass data"
+            "expected the images as well as other features, because the shipped references hold those of the shipped "
+            "networks: pass data"
         )
     sources = bundle.config.get("data", {}).get("source")
     sources = sources if isinstance(sources, list) else [sources]
@@ -192,7 +207,7 @@ def reference_for(bundle: Bundle, source=None, features=None, progress: bool = T
             f"got one with crop {crop} and {'drawn ' * drawn}images such as {next(iter(bundle.names), 'none')}: "
             "pass data, the source it was made from"
         )
-    return shipped
+    return _load_onet_reference(bundle) if isinstance(features, OnetFeatures) else shipped
 
 # %% ../nbs/12b_evaluation.ipynb #b9719885
 def _attribute_columns(answers, real, shown=("Smiling", "Young", "Male", "Eyeglasses")):
@@ -309,10 +324,20 @@ def _row_source(name, row, bundle, random_state, progress):
         )
     return row
 
+
+def sampler_rows(samplers, bundle, random_state, progress) -> dict:
+    "Every row beside the four: name: a fitted sampler or an array; one sentence for what cannot be one."
+    return {name: _row_source(name, row, bundle, random_state, progress) for name, row in _named(samplers).items()}
+
 # %% ../nbs/12b_evaluation.ipynb #bee05eaf
 def decoded(source, bundle) -> np.ndarray:
     "Pictures of z-vectors, or images as they are, as uint8."
     return in_batches(lambda rows: to_uint8(rows if rows.ndim == 4 else bundle.decode(rows)), source)
+
+
+def drawn_from(row, n_samples, random_state) -> np.ndarray:
+    "A draw from a row's sampler, or the first of its array."
+    return row[:n_samples] if isinstance(row, np.ndarray) else row.sample(n_samples, random_state=random_state)
 
 
 def _sources(bundle, samplers, by, n_samples):
@@ -324,8 +349,7 @@ def _sources(bundle, samplers, by, n_samples):
     yield "mean face", bundle.z.mean(axis=0, keepdims=True)
     yield "N(0, I)", rng.standard_normal((n_samples, bundle.latent_dim))
     for name, row in samplers.items():
-        is_array = isinstance(row, np.ndarray)
-        yield name, row[:n_samples] if is_array else row.sample(n_samples, random_state=by.random_state)
+        yield name, drawn_from(row, n_samples, by.random_state)
 
 # %% ../nbs/12b_evaluation.ipynb #3838e794
 def _one_draw(bundle, samplers, by, n_samples, bar):
@@ -414,7 +438,7 @@ def evaluate(
     check_count("n_samples", n_samples, 20)
     check_count("n_faces", n_faces)
     seeds = range(random_state, check_count("random_state", random_state, 0) + check_count("n_seeds", n_seeds))
-    samplers = {name: _row_source(name, row, bundle, random_state, progress) for name, row in _named(samplers).items()}
+    samplers = sampler_rows(samplers, bundle, random_state, progress)
     features = Features() if features is None else features
     reference = reference_for(bundle, None, features) if reference is None else reference
     with progress_bar(None, total=n_seeds * (3 + len(samplers)), unit="row", progress=progress) as bar:

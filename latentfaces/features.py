@@ -131,14 +131,14 @@ FEATURES = Path(latentfaces.__file__).parent / "features"
 
 
 @cache
-def shipped_config() -> dict:
-    "config.json of the shipped features; raises ValueError where a file is changed or missing."
-    config = json.loads((FEATURES / "config.json").read_text(encoding="utf-8"))
+def shipped_config(name: str = "config.json") -> dict:
+    "config.json, or onet.json, of the shipped features; raises ValueError where a file is changed or missing."
+    config = json.loads((FEATURES / name).read_text(encoding="utf-8"))
     there = {name: FEATURES / name for name in config["sha256"]}
     damaged = [n for n, file in there.items() if not file.is_file() or sha256(file) != config["sha256"][n]]
     if damaged:
         raise ValueError(
-            f"expected the files that config.json names in {FEATURES}, got a changed or missing {', '.join(damaged)}: "
+            f"expected the files that {name} names in {FEATURES}, got a changed or missing {', '.join(damaged)}: "
             "install latentfaces again"
         )
     return config
@@ -220,7 +220,9 @@ class Features:
     attribute_names : tuple of str
         What the network answers; empty where it only gives vectors.
     is_shipped : bool
-        Is it the network that comes with the package, whose features the shipped reference holds?
+        Does it come with the package, and with it a reference that holds its features of real images?
+    is_slow : bool
+        Does a picture take so long that nobody waits for more than a thousand?
 
     Examples
     --------
@@ -229,6 +231,8 @@ class Features:
     >>> Features()(np.zeros((3, 64, 64, 3))).shape
     (3, 128)
     """
+
+    is_slow = False
 
     def __init__(self, network=None, pixel_range=(0.0, 1.0), attribute_names=()):
         self.is_shipped = network is None
@@ -305,14 +309,38 @@ class Features:
         found = output_of(self.network, images * np.float32(high - low) + np.float32(low))
         return found if isinstance(found, dict) else {"features": found}
 
+# %% ../nbs/12a_features.ipynb #c887c783
+def _central(images, share=0.75):
+    "The central square of this share of their side."
+    edges = [round((1 - share) / 2 * side) for side in images.shape[1:3]]
+    rows, columns = (slice(edge, side - edge) for edge, side in zip(edges, images.shape[1:3]))
+    return images[:, rows, columns]
+
+
+class OnetFeatures(Features):
+    """The 256 numbers of O-Net of MTCNN (Zhang et al. 2016) before its heads, by the weights of the package mtcnn.
+
+    It looks at the central three quarters of the picture, 48 x 48 of 64 x 64 pixels: the face in CelebA's crop, framed
+    as a detector frames it. Takes about 2 ms for each picture.
+    """
+
+    def __init__(self, path=None):
+        if path is None:
+            shipped_config("onet.json")
+        super().__init__(path or FEATURES / "onet.onnx", (-127.5 / 128, 127.5 / 128))
+        self.is_shipped = path is None
+
+    def _outputs(self, images):
+        "What the network says of a batch."
+        return super()._outputs(_central(images))
+
 # %% ../nbs/12a_features.ipynb #0bec3c83
 def _dlib_models():
     "dlib, and the folder with its networks, found without importing their package: that fails with today's setuptools."
     found = find_spec("dlib") and find_spec("face_recognition_models")
     if not found:
         raise ImportError(
-            "expected dlib and its face networks for features='dlib', got none: "
-            "pip install dlib-bin face_recognition_models"
+            "expected dlib and its face networks for features='dlib', got none: pip install 'latentfaces[judges]'"
         )
     import dlib
 
@@ -325,7 +353,7 @@ class DlibFeatures(Features):
     Raises ImportError without dlib. Takes about 0.1 s for each picture.
     """
 
-    attribute_names, is_shipped = (), False
+    attribute_names, is_shipped, is_slow = (), False, True
 
     def __init__(self):
         self._dlib, folder = _dlib_models()
@@ -348,13 +376,24 @@ def load_features(which=None, pixel_range=(0.0, 1.0)) -> Features:
 
     Parameters
     ----------
-    which : None, "dlib" or path
-        None: the shipped attribute network; "dlib": dlib's face embedding; or an .onnx or .keras file.
+    which : None, "own", "onet", "dlib" or path
+        None or "own": the shipped attribute network; "onet": O-Net of MTCNN, which ships too; "dlib": dlib's face
+        embedding, `pip install 'latentfaces[judges]'`; or an .onnx or .keras file.
     pixel_range : tuple of two floats
         What a model of your own takes for black and white.
 
     Returns
     -------
     Features
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from latentfaces import load_features
+    >>> load_features("onet")(np.zeros((3, 64, 64, 3))).shape
+    (3, 256)
     """
-    return DlibFeatures() if which == "dlib" else Features(which, pixel_range)
+    named = {"own": Features, "onet": OnetFeatures, "dlib": DlibFeatures}
+    if isinstance(which, str) and which in named:
+        return named[which]()
+    return Features(which, pixel_range)

@@ -1,5 +1,6 @@
 "The networks that see: what ships, networks of your own, attributes by name, the same seed."
 import shutil
+import zipfile
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -7,16 +8,25 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from latentfaces.bundle import load_bundle
+from latentfaces.bundle import load_bundle, sha256
 from latentfaces.drawn import synthetic_faces
-from latentfaces.evaluation import Reference, load_reference
+from latentfaces.evaluation import Reference, load_reference, reference_for
 from latentfaces.features import FEATURES, Features, build_attribute_network, load_features, shipped_config, train_attribute_network
+from latentfaces.metrics import frechet_distance
 from latentfaces.networks import Network
+
+
+def script_of(name):
+    "A script of benchmarks/ as a module."
+    spec = spec_from_file_location(name, Path(__file__).parents[1] / "benchmarks" / f"{name}.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def test_the_shipped_features_are_small_whole_and_of_the_pretrained_bundle():
     files = sorted(path.name for path in FEATURES.iterdir())
-    assert files == ["attributes.onnx", "config.json", "model_card.md", "reference.npz"]
+    assert files == ["attributes.onnx", "config.json", "model_card.md", "onet.json", "onet.onnx", "onet_reference.npz", "reference.npz"]
     assert all((FEATURES / name).stat().st_size < 5e6 for name in files)
     reference = load_reference()
     assert list(reference.names) == list(load_bundle().names) and reference.images == ()
@@ -115,7 +125,98 @@ def test_a_network_of_your_own_may_answer_by_name_or_not():
 
 @pytest.mark.skipif(bool(find_spec("dlib")), reason="dlib is there")
 def test_dlib_is_an_extra():
-    with pytest.raises(ImportError, match="pip install dlib-bin"): load_features("dlib")
+    with pytest.raises(ImportError, match="pip install 'latentfaces.judges.'"): load_features("dlib")
+
+
+@pytest.mark.skipif(not (find_spec("dlib") and find_spec("face_recognition_models")), reason="dlib is not there")
+def test_dlib_tells_a_face_from_others_as_far_as_a_mirror_image():
+    faces, features = load_bundle().decode(load_bundle().z[:4]), load_features("dlib")
+    found, mirrored = features(faces), features(faces[:, :, ::-1])
+    assert found.shape == (4, 128) and features.is_slow and not features.is_shipped
+    assert (np.linalg.norm(found - mirrored, axis=1) < np.linalg.norm(found[:, None] - found, axis=2)[np.triu_indices(4, 1)].min()).all()
+
+
+# ---------------------------------------------------------------- O-Net
+
+def test_onet_sees_the_central_pixels_as_they_are():
+    faces = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
+    features = load_features("onet")
+    by_hand = Network(FEATURES / "onet.onnx")((faces[:, 8:56, 8:56].astype(np.float32) - 127.5) / 128)
+    np.testing.assert_allclose(features(faces), by_hand, atol=1e-4)
+    assert features.is_shipped and not features.is_slow and features.predict(faces).attributes is None
+    assert features(faces[:, ::2, ::2]).shape == (3, 256)
+
+
+def test_onet_does_not_care_for_the_border_but_for_the_face():
+    faces = load_bundle().decode(load_bundle().z[:3])
+    features, border, turned = load_features("onet"), faces.copy(), faces.copy()
+    border[:, :8] = 0
+    turned[:, 8:56] = turned[:, 8:56][:, ::-1]
+    np.testing.assert_array_equal(features(border), features(faces))
+    assert np.linalg.norm(features(turned) - features(faces), axis=1).min() > 0.1
+
+
+def test_the_reference_of_onet_is_told_apart_by_names():
+    bundle, features = load_bundle(), load_features("onet")
+    reference, own = reference_for(bundle, None, features), reference_for(bundle)
+    assert reference.train.shape[1] == 256 and reference.attributes is None and reference.crop == own.crop
+    assert len(reference.names) == len(reference.train) and set(reference.names) <= set(bundle.names)
+    assert len(reference.train) + len(reference.held_out) == 2500
+    assert frechet_distance(reference.train[::2], reference.train[1::2]) < 0.05 * reference.train.var(axis=0).sum()
+    with pytest.raises(ValueError, match="pass data"): reference_for(bundle, None, Features(build_attribute_network(16, 2, 3, (4, 8))))
+
+
+def test_the_reference_of_onet_on_real_images(celeba):
+    from latentfaces.images import load_images
+    images, names = load_images(celeba, limit=300, return_names=True, progress=False)
+    reference = reference_for(load_bundle(), None, load_features("onet"))
+    there = {name: vector for name, vector in zip(reference.names, reference.train)}
+    rows = [i for i, name in enumerate(names) if name in there]
+    assert rows and np.abs(load_features("onet")(images[rows]) - [there[names[i]] for i in rows]).max() < 0.02
+
+
+def test_a_changed_file_of_onet_is_noticed(monkeypatch, tmp_path):
+    for path in FEATURES.iterdir(): shutil.copy(path, tmp_path)
+    monkeypatch.setattr("latentfaces.features.FEATURES", tmp_path)
+    monkeypatch.setattr("latentfaces.features.shipped_config", shipped_config.__wrapped__)
+    load_features("onet")
+    (tmp_path / "onet.onnx").write_bytes(b"other")
+    with pytest.raises(ValueError, match="a changed or missing onet.onnx: install latentfaces again"): load_features("onet")
+
+
+def onet_weights():
+    "Random weights in the shapes and the order of the package mtcnn."
+    rng = np.random.default_rng(0)
+    shapes = []
+    for size, before, after in ((3, 3, 32), (3, 32, 64), (3, 64, 64), (2, 64, 128)): shapes += [(size, size, before, after), (after,), (1, 1, after)]
+    shapes += [(1152, 256), (256,), (256,), (256, 4), (4,), (256, 10), (10,), (256, 2), (2,)]
+    return [(rng.standard_normal(shape) / 8).astype(np.float32) for shape in shapes]
+
+
+def test_onet_is_converted_in_its_own_order_of_axes(can_train, monkeypatch):
+    script = script_of("convert_onet")
+    weights = onet_weights()
+    content = script.converted(weights)
+    assert Network(content).input_shape == (None, 48, 48, 3) and len(content) < 8e5
+    named = script.named_layers
+    def without(weights):
+        nodes, arrays = named(weights)
+        next(node for node in nodes if node.output[0] == "flat").input[0] = "prelu4"
+        return [node for node in nodes if node.output[0] != "by_columns"], arrays
+    monkeypatch.setattr(script, "named_layers", without)
+    with pytest.raises(ValueError, match="was the order changed"): script.converted(weights)
+
+
+def test_onet_is_read_from_a_wheel_and_from_a_folder(can_train, tmp_path, monkeypatch):
+    import joblib
+    script, path = script_of("convert_onet"), tmp_path / "mtcnn/assets/weights/onet.lz4"
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file: joblib.dump(onet_weights(), file)
+    with zipfile.ZipFile(tmp_path / "mtcnn.whl", "w") as wheel: wheel.write(path, script.WEIGHTS)
+    with pytest.raises(ValueError, match="which is not unpacked"): script.read_weights(tmp_path)
+    monkeypatch.setattr(script, "SUM", sha256(path))
+    for source in (tmp_path, tmp_path / "mtcnn.whl"):
+        for a, b in zip(script.read_weights(source), onet_weights(), strict=True): np.testing.assert_array_equal(a, b)
 
 
 def test_a_changed_file_is_noticed(monkeypatch, tmp_path):
@@ -142,10 +243,7 @@ def test_the_same_seed_trains_the_same_network():
 @pytest.fixture(scope="module")
 def script():
     "The script that writes what ships."
-    spec = spec_from_file_location("train_features", Path(__file__).parents[1] / "benchmarks" / "train_features.py")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script_of("train_features")
 
 
 @pytest.fixture(scope="module")

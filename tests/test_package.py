@@ -19,6 +19,7 @@ from oldest import oldest  # noqa: E402
 PARTS = ("setup.py", "settings.ini", "MANIFEST.in", "README.md", "CHANGELOG.md", "LICENSE", "LICENSES", "latentfaces")
 FRAMEWORKS = {"keras", "tensorflow", "onnx"}
 TERMS = "LICENSES/LicenseRef-CelebA-NonCommercial.txt"
+MIT = "LICENSES/MIT.txt"
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +38,12 @@ def wheel(copy):
     return zipfile.ZipFile(next((copy / "out").glob("*.whl")))
 
 
-def test_wheel_has_both_licences(wheel):
+def test_wheel_has_all_licences(wheel):
     about = next(name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
     metadata = Parser().parsestr(wheel.read(about).decode())
-    assert metadata["License-Expression"] == "Apache-2.0 AND LicenseRef-CelebA-NonCommercial"
-    assert metadata.get_all("License-File") == ["LICENSE", TERMS]
-    for name in ("LICENSE", TERMS): assert wheel.read(f"{about.partition('/')[0]}/licenses/{name}") == (ROOT / name).read_bytes()
+    assert metadata["License-Expression"] == "Apache-2.0 AND MIT AND LicenseRef-CelebA-NonCommercial"
+    assert metadata.get_all("License-File") == ["LICENSE", TERMS, MIT]
+    for name in ("LICENSE", TERMS, MIT): assert wheel.read(f"{about.partition('/')[0]}/licenses/{name}") == (ROOT / name).read_bytes()
 
 
 def metadata(wheel): return Parser().parsestr(wheel.read(next(name for name in wheel.namelist() if name.endswith("/METADATA"))).decode())
@@ -57,7 +58,7 @@ def test_the_wheel_is_small_and_has_the_model_cards(wheel):
 def test_the_wheel_asks_for_a_framework_in_an_extra_only(wheel):
     about = metadata(wheel)
     needed = [Requirement(text) for text in about.get_all("Requires-Dist")]
-    assert about.get_all("Provides-Extra") == ["train", "dev"] and about["Requires-Python"] == ">=3.11"
+    assert about.get_all("Provides-Extra") == ["train", "judges", "dev"] and about["Requires-Python"] == ">=3.11"
     assert {need.name for need in needed if "extra" in str(need.marker)} >= FRAMEWORKS
     assert not {need.name for need in needed if "extra" not in str(need.marker)} & FRAMEWORKS
 
@@ -80,7 +81,7 @@ def test_source_archive_has_what_building_needs(copy):
     subprocess.run([sys.executable, "setup.py", "-q", "sdist", "-d", "out"], cwd=copy, check=True, capture_output=True)
     with tarfile.open(next((copy / "out").glob("*.tar.gz"))) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {*PARTS, TERMS, "latentfaces/__init__.pyi"} <= names
+    assert {*PARTS, TERMS, MIT, "latentfaces/__init__.pyi"} <= names
 
 
 # ---------------------------------------------------------------- what is needed
