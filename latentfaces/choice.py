@@ -285,7 +285,8 @@ def compare_samplers(
           standard deviations, and Mahalanobis lengths alike;
         - `as_near`: share of the resamples in which it is no farther than the first sampler;
         - `coverage`: share of the points kept aside with a vector within reach of their fifth neighbour;
-        - `copies`: share of vectors nearer to a fitted point than 99 in 100 points kept aside;
+        - `copies`: share of vectors nearer to a fitted point than 99 in 100 points kept aside, as copies are, and as
+          vectors near the mean are too; NaN where most points kept aside are copies themselves;
         - `gap`: mean distance of a value from the nearest one of its component among the fitted points, in standard
           deviations: large where z is made of codes;
         - `fit_seconds`, `draw_seconds`.
@@ -332,7 +333,7 @@ def _compare(aside, samplers, rng, progress):
 
 # %% ../nbs/12d_choice.ipynb #ef600766
 _FAR, _SLIGHT = 1.0, 0.001  # an energy distance in per cent; nats per component
-_COPIES, _CODES = 0.05, 0.02  # a share of vectors; a gap in standard deviations
+_COPIES, _CODES = 5, 0.02  # times the share that chance gives; a gap in standard deviations
 
 
 class Advice(NamedTuple):
@@ -360,9 +361,11 @@ def _complexity(name):
 def _ties(rows):
     "Names of the rows that the points kept aside cannot tell from the nearest, simplest first."
     near = rows[rows["as_near"] >= 0.025]
-    behind = near["density_behind"] - near["density_behind"].min()
-    worse = behind > np.maximum(_SLIGHT, 3 * near["density_behind_se"].fillna(0))
-    return sorted(near.index[~worse], key=_complexity)
+    worse = near["density_behind"] > np.maximum(_SLIGHT, 3 * near["density_behind_se"].fillna(0))
+    refuted = min(map(_complexity, near.index[worse]), default=np.inf)
+    unseen = near["log_density"].isna() & (near.index.map(_complexity) >= refuted)
+    left = next((near.index[keep] for keep in (~worse & ~unseen, ~worse) if keep.any()), near.index)
+    return sorted(left, key=_complexity)
 
 
 def _listed(names):
@@ -398,6 +401,8 @@ def _why(name, ties, real, rows):
     "Why this one."
     row, others = rows.loc[name], [other for other in ties if other != name]
     words = "it comes nearer to the points kept aside than all others"
+    if (rows["as_near"] >= 0.025).sum() > 1:
+        words = "of those that come nearest to the points kept aside, it has the best density there"
     if others:
         copied = any(
             _complexity(other) < _complexity(name) for other in others
@@ -437,14 +442,14 @@ def advise(table: pd.DataFrame) -> Advice:
     if none := _why_none(real, rows):
         return Advice(None, none)
     ties = _ties(rows)
-    copying = [name for name in ties if rows.copies[name] > _COPIES]
+    copying = rows.index[rows.copies > _COPIES * np.fmax(real.copies, 0.01)]
     name = next((name for name in ties if name not in copying), ties[0])
     words = f"Take {name}: {_why(name, ties, real, rows)}"
     if name in copying:
         words += (
             f"; but {rows.copies[name]:.0%} of its vectors are copies, nearer to a fitted point than 99 in 100 others"
         )
-        other = rows.index[~(rows.copies > _COPIES)][:1]
+        other = rows.index.difference(copying, sort=False)[:1]
         words += "".join(
             f", and the nearest that copies none, {other}, is at {_numbers(rows.loc[other])}" for other in other
         )

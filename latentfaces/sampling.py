@@ -787,16 +787,16 @@ SAMPLERS = {
 # %% ../nbs/10_sampling.ipynb #a7c10e32
 SAMPLERS |= {
     "mixture": SamplerEntry(
-        "densities:MixtureSampler", "ten Gaussians (its fit takes up to minutes)", complexity=4, quick_below=64
+        "densities:MixtureSampler", "ten Gaussians (its fit takes up to minutes)", complexity=5, quick_below=64
     ),
     "copula": SamplerEntry(
-        "densities:CopulaSampler", "every principal axis as it is, and the correlations of ranks", complexity=3
+        "densities:CopulaSampler", "every principal axis as it is, and the correlations of ranks", complexity=4
     ),
     "scale": SamplerEntry(
         "densities:ScaleMixtureSampler", "a normal vector times a log-normal scale of its own", complexity=2
     ),
     "radius": SamplerEntry(
-        "densities:EmpiricalRadiusSampler", "random directions with the lengths of the z-points", complexity=5
+        "densities:EmpiricalRadiusSampler", "random directions with the lengths of the z-points", complexity=3
     ),
     "truncated": SamplerEntry(
         "densities:TruncatedGaussianSampler", "the normal distribution in its 95 % ellipsoid", complexity=2
