@@ -83,6 +83,9 @@ from .evaluation import load_reference as load_reference
 from .evaluation import readable_table as readable_table
 from .evaluation import reference_for as reference_for
 from .evaluation import write_table as write_table
+from .choice import Advice as Advice
+from .choice import advise as advise
+from .choice import compare_samplers as compare_samplers
 from .report import LatentReport as LatentReport
 from .report import latent_report as latent_report
 

@@ -247,7 +247,7 @@ def compare_samplers(
     random_state=0,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Which sampler draws vectors like these z-points? A table from the points alone, nearest first.
+    """Which sampler draws vectors like these z-points: a table from the points alone, nearest first.
 
     Samplers are fitted to four fifths of the points or more, and compared with the others. With the default samplers
     10,000 x 512 take about a minute on one core. A sampler that cannot be fitted is left out, with a warning.
@@ -404,9 +404,7 @@ def _why(name, ties, real, rows):
     if (rows["as_near"] >= 0.025).sum() > 1:
         words = "of those that come nearest to the points kept aside, it has the best density there"
     if others:
-        copied = any(
-            _complexity(other) < _complexity(name) for other in others
-        )  # nothing else lets a simpler one stand back
+        copied = any(_complexity(other) < _complexity(name) for other in others)  # else that one were taken
         simplest = "the simplest that does not copy" if copied else "the simplest"
         words = f"the points kept aside cannot tell it from {_listed(others)}, and it is {simplest}"
     if row.energy_low <= real.energy_high:
@@ -414,7 +412,16 @@ def _why(name, ties, real, rows):
     chance = f"where chance gives at most {real.energy_high:.2f} %"
     return f"{words}; its energy distance is {_numbers(row)} of the mean distance between two points, {chance}"
 
-# %% ../nbs/12d_choice.ipynb #365342de
+# %% ../nbs/12d_choice.ipynb #b799a69a
+def _warning(name, rows, copying):
+    "What is said of one that copies, and the nearest that does not."
+    words = f"; but {rows.copies[name]:.0%} of its vectors are copies, nearer to a fitted point than 99 in 100 others"
+    others = rows.index.difference(copying, sort=False)
+    if len(others):
+        words += f", and the nearest that copies none, {others[0]}, is at {_numbers(rows.loc[others[0]])}"
+    return words
+
+# %% ../nbs/12d_choice.ipynb #c097b518
 def advise(table: pd.DataFrame) -> Advice:
     """Which sampler to take, in one sentence that follows from the table; none of them is an answer too.
 
@@ -446,11 +453,5 @@ def advise(table: pd.DataFrame) -> Advice:
     name = next((name for name in ties if name not in copying), ties[0])
     words = f"Take {name}: {_why(name, ties, real, rows)}"
     if name in copying:
-        words += (
-            f"; but {rows.copies[name]:.0%} of its vectors are copies, nearer to a fitted point than 99 in 100 others"
-        )
-        other = rows.index.difference(copying, sort=False)[:1]
-        words += "".join(
-            f", and the nearest that copies none, {other}, is at {_numbers(rows.loc[other])}" for other in other
-        )
+        words += _warning(name, rows, copying)
     return Advice(name, words + ".")

@@ -360,6 +360,11 @@ _TESTS = {
 }
 
 
+def _with_amount(row, found, name):
+    "A row with a word behind its text: little, some or much."
+    return *row[:-1], f"{row[-1]} ({found.amount(name)})"
+
+
 def _effects(c, found, law):
     "Rows on how far the points are from a normal cloud, whatever their number."
     d, skewness, kurtosis = found.n_axes, found.skewness, found.kurtosis
@@ -369,7 +374,7 @@ def _effects(c, found, law):
     axis_ks = np.max(component_statistics(c.scores)["ks"])
     humps = sum(map(_has_humps, (c.scores / c.gaussian.std_).T))
     of = f"{{:,.0f}} of {d:,}"
-    return {
+    rows = {
         "n_axes": _row("principal axes looked at", d, "{:,.0f}"),
         "radius_ks": _row("Kolmogorov distance of the squared lengths to their law", found.radius_ks),
         "radius_ratio": _row("variance of the squared lengths over that of a normal cloud of as many points", ratio),
@@ -385,6 +390,8 @@ def _effects(c, found, law):
         "humps": _row("axes with two or more humps", humps, of),
         "rejected": _row("share of axes rejected (D'Agostino-Pearson, Benjamini-Hochberg 5 %)", found.rejected),
     }
+    named = {"radius_ks": "radius_ks", "skewness": "max_skewness", "kurtosis": "max_kurtosis", "rejected": "rejected"}
+    return rows | {key: _with_amount(rows[key], found, name) for key, name in named.items()}
 
 # %% ../nbs/report.ipynb #a84e9c62
 def _normal(c):
@@ -668,7 +675,8 @@ _SECTIONS = {  # title, what is to be seen, what measures it, what the summary s
         "Against the multivariate normal distribution with the same mean and covariance. Mahalanobis length: distance "
         "from the centre in standard deviations along the principal axes. Kolmogorov distance: the largest difference "
         "in the share of points below any value, 0 for a perfect fit. Effect sizes come first, since they do not "
-        "depend on the number of points; tests reject everything once there are enough.",
+        "depend on the number of points; tests reject everything once there are enough. Little, some "
+        "or much: beside a normal cloud of as many points.",
         _normal,
         _about_normality,
     ),

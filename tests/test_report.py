@@ -94,7 +94,7 @@ class TestNumbers:
         z[:, 1400] = z[:, 3]
         found = latent_report(z)
         assert row(found, "correlations", "strongest").startswith("3 and 1400 (+1.00)")
-        assert page_of(found).count("<img") == WITHOUT_FACES - PICTURES["normal"]
+        assert page_of(found).count("<img") == WITHOUT_FACES - PICTURES["normal"] - PICTURES["choice"]
         wide = latent_report(np.repeat(z, 3, axis=1))
         assert wide.notes[0] == "Of 4,500 components 2,048, evenly chosen, were looked at for correlations."
         assert not any("evenly chosen" in note for note in found.notes)
