@@ -560,7 +560,7 @@ def _choice(c):
     panel = Panel(
         plot_ranges,
         {"ranges": {name: np.maximum(values, 0.1) for name, values in zip(ends.index, ends.to_numpy())}},
-        "Energy distance of what each sampler draws to points it has not seen, with the largest that chance gives at one",
+        "Energy distance of what each sampler draws to points it has not seen, with the most that chance gives at one",
         {
             "xlabel": "energy distance / the largest that chance gives",
             "xticks": [0.1, 1, 10, 100, 1000],
@@ -705,7 +705,7 @@ _SECTIONS |= {
     ),
     "choice": (
         "Which sampler?",
-        "Samplers fitted to some of the points (of at most 5,000), and compared with the others: how far what they draw "
+        "Samplers fitted to some of at most 5,000 points, and compared with the others: how far what they draw "
         "is from points they have not seen (energy distance, in per cent of the mean distance between two points, with "
         "95 % intervals), how dense their law is there, how many of these points have a drawn one nearby, and how many "
         "vectors are nearer to a fitted point than 99 in 100 others. What a decoder makes of them is another question.",
