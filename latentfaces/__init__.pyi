@@ -85,6 +85,9 @@ from .evaluation import reference_for as reference_for
 from .evaluation import write_table as write_table
 from .panel import Panel as Panel
 from .panel import judge_samplers as judge_samplers
+from .choice import Advice as Advice
+from .choice import advise as advise
+from .choice import compare_samplers as compare_samplers
 from .report import LatentReport as LatentReport
 from .report import latent_report as latent_report
 

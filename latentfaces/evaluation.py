@@ -44,7 +44,7 @@ from latentfaces.metrics import (
     sharpness,
     standard_error,
 )
-from .sampling import SAMPLERS, fitted_sampler
+from .sampling import SAMPLERS, fitted_sampler, named_samplers
 
 # %% ../nbs/12b_evaluation.ipynb #43d4bdbb
 class Reference(NamedTuple):
@@ -292,17 +292,7 @@ def _named(samplers):
     "The rows that a table shall have beside its four: name: sampler, name of a sampler, or array."
     if samplers is None:
         samplers = [name for name, entry in SAMPLERS.items() if entry.compared_by_default]
-    if isinstance(samplers, str):
-        samplers = [samplers]
-    if isinstance(samplers, (list, tuple)) and all(isinstance(name, str) for name in samplers):
-        samplers = dict(zip(samplers, samplers))
-    if hasattr(samplers, "sample") and not isinstance(samplers, type):
-        samplers = {type(samplers).__name__: samplers}
-    if not isinstance(samplers, dict):
-        raise TypeError(
-            f"expected names of samplers, a sampler or a dict of them, got {' '.join(repr(samplers).split()):.80}: "
-            'try ["elliptic", "blend"], or {"a name": a sampler or an array}'
-        )
+    samplers = named_samplers(samplers)
     if not samplers.keys().isdisjoint(_CONTROLS):
         raise ValueError(f"expected other names than {', '.join(_CONTROLS)}, which are rows of every table")
     return samplers
@@ -446,7 +436,15 @@ def evaluate(
         return _summary([_one_draw(bundle, samplers, by, n_samples, bar) for by in yardsticks])
 
 # %% ../nbs/12b_evaluation.ipynb #4e1493ae
-_DEFAULT_COLUMNS = ("frechet_ratio", "coverage", "diversity", "face_rate", "copies")
+_DEFAULT_COLUMNS = (
+    "log_density",
+    "energy",
+    "frechet_ratio",
+    "coverage",
+    "diversity",
+    "face_rate",
+    "copies",
+)  # of both kinds of tables
 
 
 def _check_table(table):
@@ -459,12 +457,16 @@ def _check_table(table):
 
 
 def _texts(table, name):
-    "A column as texts, with ± where its spread is known."
+    "A column as texts, with ± where its spread is known, and with its interval."
     decimals = 0 if name == "n_samples" else 2 if name.startswith(("frechet", "sharpness")) else 3
     spread = next((table[name + end] for end in ("_sd", "_se") if name + end in table), pd.Series(np.nan, table.index))
     plain = [("-" if np.isnan(value) else f"{value:.{decimals}f}") for value in table[name]]
     errors = ["" if np.isnan(error) else f" ± {error:.{decimals}f}" for error in spread]
-    return [value + error for value, error in zip(plain, errors)]
+    texts = [value + error for value, error in zip(plain, errors)]
+    if f"{name}_low" not in table:
+        return texts
+    ends = zip(table[f"{name}_low"], table[f"{name}_high"])
+    return [f"{text} ({low:.{decimals}f} to {high:.{decimals}f})" for text, (low, high) in zip(texts, ends)]
 
 
 def readable_table(table: pd.DataFrame, columns=None) -> pd.DataFrame:
@@ -484,7 +486,7 @@ def readable_table(table: pd.DataFrame, columns=None) -> pd.DataFrame:
     DataFrame of str
         With the rows' names as its index.
     """
-    known = [name for name in _check_table(table) if not name.endswith(("_sd", "_se"))]
+    known = [name for name in _check_table(table) if not name.endswith(("_sd", "_se", "_low", "_high"))]
     if isinstance(columns, str) and columns == "all":
         columns = known
     elif columns is None:

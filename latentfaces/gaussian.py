@@ -307,7 +307,48 @@ def _fit_for_tests(z):
 # %% ../nbs/07_gaussian.ipynb #ccee24fa
 _LENGTHS = ["radius_ks", "radius_variance", "scale_variance"]
 _AXES = ["max_skewness", "max_kurtosis", "skewed", "rejected", "skewness", "kurtosis"]
-Normality = namedtuple("Normality", ["n_points", "n_axes", *_LENGTHS, *_AXES])
+_AMOUNTS = {  # if normal; little and much off that; what chance may add, times the root of the number of points
+    "radius_ks": (0, 0.05, 0.2, 1.6),
+    "radius_variance": (1, 0.2, 1, 6),
+    "scale_variance": (0, 0.01, 0.05, 6),
+    "max_skewness": (0, 0.2, 0.5, 10),
+    "max_kurtosis": (0, 0.4, 1, 20),
+    "skewed": (0, 0.05, 0.5, 10),
+    "rejected": (0, 0.05, 0.5, 0),
+}
+
+
+class Normality(namedtuple("Normality", ["n_points", "n_axes", *_LENGTHS, *_AXES])):
+    "What `normality` found; printed, each number has a word beside it."
+
+    __slots__ = ()
+
+    def amount(self, name: str) -> str:
+        """Is a number little, some or much? Little is also what chance may give so many points.
+
+        Parameters
+        ----------
+        name : str
+            Of one of the numbers but for the counts and the two arrays.
+
+        Returns
+        -------
+        str
+            "little", "some" or "much".
+        """
+        normal, little, much, by_chance = _AMOUNTS[name]
+        chance = by_chance / np.sqrt(self.n_points)
+        if name == "scale_variance":  # which is that of the lengths, over half the number of axes
+            chance *= 2 / (self.n_axes + 2)
+        off = abs(getattr(self, name) - normal)
+        return "little" if off <= max(little, chance) else "much" if off > max(much, 2 * chance) else "some"
+
+    def __str__(self):
+        "For print: a line for each number, with what it is for a normal cloud, and whether it is much."
+        lines = [f"{self.n_points:,} points along {self.n_axes:,} axes"]
+        for name, (normal, *_) in _AMOUNTS.items():
+            lines.append(f"{name}: {getattr(self, name):.3g}, {self.amount(name)} (normal: {normal})")
+        return "\n".join(lines)
 
 # %% ../nbs/07_gaussian.ipynb #958f37ad
 def normality(z) -> Normality:
@@ -329,7 +370,8 @@ def normality(z) -> Normality:
         variance of s² if every point is a normal vector times a scale s of its own (0). Over the principal axes:
         `max_skewness` and `max_kurtosis` (of the excess), both in magnitude (0); `skewed`, share beyond 0.1;
         `rejected`, share (D'Agostino-Pearson on up to 10,000 points, Benjamini-Hochberg at 5 %); `skewness` and
-        (excess) `kurtosis` of shape (n_axes,).
+        (excess) `kurtosis` of shape (n_axes,). Printed, each number has a word: little, some or much; `amount(name)`
+        gives it.
     """
     points, gaussian, squared, law = _fit_for_tests(z)
     skewness, kurtosis = _shape_of_axes(gaussian, points)

@@ -9,6 +9,7 @@ __all__ = ['read_points', 'usable_points', 'LatentReport', 'latent_report']
 import html
 import io
 import os
+import warnings
 from base64 import b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from scipy.ndimage import gaussian_filter1d
 
 import latentfaces
 from .bundle import Bundle, load_bundle
+from .choice import REAL, advise, compare_samplers
 from .core import as_array, batches, expand_path, in_batches, progress_bar, random_generator, replace_file
 from .correlations import correlation_matrix, dependence, directions, strongest_pairs
 from latentfaces.distributions import (
@@ -358,6 +360,11 @@ _TESTS = {
 }
 
 
+def _with_amount(row, found, name):
+    "A row with a word behind its text: little, some or much."
+    return *row[:-1], f"{row[-1]} ({found.amount(name)})"
+
+
 def _effects(c, found, law):
     "Rows on how far the points are from a normal cloud, whatever their number."
     d, skewness, kurtosis = found.n_axes, found.skewness, found.kurtosis
@@ -367,7 +374,7 @@ def _effects(c, found, law):
     axis_ks = np.max(component_statistics(c.scores)["ks"])
     humps = sum(map(_has_humps, (c.scores / c.gaussian.std_).T))
     of = f"{{:,.0f}} of {d:,}"
-    return {
+    rows = {
         "n_axes": _row("principal axes looked at", d, "{:,.0f}"),
         "radius_ks": _row("Kolmogorov distance of the squared lengths to their law", found.radius_ks),
         "radius_ratio": _row("variance of the squared lengths over that of a normal cloud of as many points", ratio),
@@ -383,6 +390,8 @@ def _effects(c, found, law):
         "humps": _row("axes with two or more humps", humps, of),
         "rejected": _row("share of axes rejected (D'Agostino-Pearson, Benjamini-Hochberg 5 %)", found.rejected),
     }
+    named = {"radius_ks": "radius_ks", "skewness": "max_skewness", "kurtosis": "max_kurtosis", "rejected": "rejected"}
+    return rows | {key: _with_amount(rows[key], found, name) for key, name in named.items()}
 
 # %% ../nbs/report.ipynb #a84e9c62
 def _normal(c):
@@ -512,6 +521,55 @@ def _sampling(c):
     )
     return found | rows, [panel]
 
+# %% ../nbs/report.ipynb #b7d1c0e2
+_COMPARED = 5000  # points that samplers are fitted to and compared with
+_MOST_AXES = 600  # along which that takes seconds
+
+
+def _compared(c):
+    "The table of samplers, and a sentence for each that was left out."
+    if c.gaussian.rank_ > _MOST_AXES:
+        raise ValueError(f"beyond {_MOST_AXES} principal axes a comparison takes minutes: compare_samplers makes it")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        table = compare_samplers(c.few, None, _COMPARED, random_state=c.random_state, progress=False)
+    return table, [str(one.message) for one in caught if "is left out" in str(one.message)]
+
+
+def _sampler_row(name, row):
+    "What the page says of a sampler, or of real points."
+    if name == REAL:
+        return _row("real points: energy distance by chance, at most", row.energy_high, "{:.2f} %")
+    words = [f"{max(row.energy, 0):.2f} % ({max(row.energy_low, 0):.2f} to {row.energy_high:.2f})"]
+    if np.isfinite(row.density_behind) and row.density_behind >= 0.0005:
+        words.append(f"log density {row.density_behind:.3f} nats per component below the best")
+    elif np.isfinite(row.log_density):
+        words.append("best log density")
+    words += [f"coverage {row.coverage:.0%}"] + [f"copies {row.copies:.1%}"] * bool(np.isfinite(row.copies))
+    return _row(f"{name}: energy distance", row[["energy_low", "energy", "energy_high"]], ", ".join(words))
+
+# %% ../nbs/report.ipynb #b7d1c0e4
+def _choice(c):
+    "Which sampler draws vectors that could be taken for points it has not seen."
+    table, left_out = _compared(c)
+    rows = {"advice": _row("which sampler to take", [], advise(table).words)}
+    rows |= {name: _sampler_row(name, row) for name, row in table.iterrows()}
+    rows |= {f"left out {i}": _row("left out", [], words) for i, words in enumerate(left_out)}
+    by_chance = max(table.energy_high[REAL], 0.01)
+    ends = table.drop(REAL)[["energy_low", "energy", "energy_high"]] / by_chance
+    panel = Panel(
+        plot_ranges,
+        {"ranges": {name: np.maximum(values, 0.1) for name, values in zip(ends.index, ends.to_numpy())}},
+        "Energy distance of what each sampler draws to points it has not seen, with the most that chance gives at one",
+        {
+            "xlabel": "energy distance / the largest that chance gives",
+            "xticks": [0.1, 1, 10, 100, 1000],
+            "xticklabels": ["0.1", "1", "10", "100", "1,000"],
+        },
+        (6.4, 1.2 + 0.35 * len(ends)),
+    )
+    return rows, [panel]
+
 # %% ../nbs/report.ipynb #fb9fe198
 def _faces(c, n=7):
     "Decoded z-points and what the samplers drew, a row each, and strips along the leading axes."
@@ -580,15 +638,8 @@ def _about_normality(found):
     )
 
 # %% ../nbs/report.ipynb #5eff6737
-_BEST = (
-    "New vectors: when all samplers were compared on faces, children of two points (the sampler blend) came nearest to "
-    "the data without copying pictures, though many are plainly one of their parents; elliptic and a Gaussian drawn in "
-    "give the cleanest pictures, which are alike."
-)
-
-
 def _about_samplers(found):
-    "Which of the ways that ignore the correlations goes farthest astray, if one does; and which was best on faces."
+    "Which of the ways that ignore the correlations goes farthest astray, if one does."
     naive = {name: found[name] for name in ("independent", "range", "uniform") if found.get(name, 0) > 1.2}
     if naive:
         name, length = max(naive.items(), key=lambda item: item[1])
@@ -598,7 +649,11 @@ def _about_samplers(found):
             f"length) they are {_short(length)} times as long as vectors of the fitted Gaussian and "
             f"{length / found['longest']:.1f} times as long as the longest of the points."
         )
-    yield _BEST
+
+
+def _about_choice(found):
+    "Which sampler to take."
+    yield f"Which sampler? {found['words']['advice']}"
 
 # %% ../nbs/report.ipynb #2201322b
 _SECTIONS = {  # title, what is to be seen, what measures it, what the summary says of it
@@ -620,7 +675,8 @@ _SECTIONS = {  # title, what is to be seen, what measures it, what the summary s
         "Against the multivariate normal distribution with the same mean and covariance. Mahalanobis length: distance "
         "from the centre in standard deviations along the principal axes. Kolmogorov distance: the largest difference "
         "in the share of points below any value, 0 for a perfect fit. Effect sizes come first, since they do not "
-        "depend on the number of points; tests reject everything once there are enough.",
+        "depend on the number of points; tests reject everything once there are enough. Little, some "
+        "or much: beside a normal cloud of as many points.",
         _normal,
         _about_normality,
     ),
@@ -647,6 +703,15 @@ _SECTIONS |= {
         _sampling,
         _about_samplers,
     ),
+    "choice": (
+        "Which sampler?",
+        "Samplers fitted to some of at most 5,000 points, and compared with the others: how far what they draw "
+        "is from points they have not seen (energy distance, in per cent of the mean distance between two points, with "
+        "95 % intervals), how dense their law is there, how many of these points have a drawn one nearby, and how many "
+        "vectors are nearer to a fitted point than 99 in 100 others. What a decoder makes of them is another question.",
+        _choice,
+        _about_choice,
+    ),
     "faces": ("Faces", "What the bundle's decoder makes of them.", _faces, lambda found: ()),
 }
 
@@ -670,8 +735,8 @@ class LatentReport:
     notes : list of str
         What was left out, or is strange.
     tables : dict of DataFrame
-        For each section ("distributions", "correlations", "normal", "axes", "ellipses", "sampling" and, with a
-        bundle, "faces") the columns quantity, value, low, high and text.
+        For each section ("distributions", "correlations", "normal", "axes", "ellipses", "sampling", "choice" and,
+        with a bundle, "faces") the columns quantity, value, low, high and text.
     left_out : dict of str
         Why, for each section that could not be computed.
     panels : dict of list
@@ -741,7 +806,8 @@ def _fill(report, cloud, progress):
             report.left_out[name] = f"Left out: {str(error).rstrip('.')}."
             continue
         report.tables[name] = pd.DataFrame([*rows.values()], index=[*rows], columns=_COLUMNS)
-        report.summary.extend(say(report.tables[name]["value"].to_dict()))
+        table = report.tables[name]
+        report.summary.extend(say(table["value"].to_dict() | {"words": table["text"].to_dict()}))
 
 
 def latent_report(

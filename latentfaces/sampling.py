@@ -724,7 +724,11 @@ class SamplerEntry(NamedTuple):
     n_components : str, optional
         Its own parameter that says how many principal axes vary.
     compared_by_default : bool
-        Does it stand in a table for which nobody named samplers?
+        Does it stand in a table of faces for which nobody named samplers?
+    complexity : int, optional
+        How much of the z-points it learns and keeps, from 1, moments, to all of them; None for a control.
+    quick_below : int, optional
+        With so many components or more a fit to some thousand z-points takes minutes; None: never.
     """
 
     class_path: str
@@ -733,6 +737,8 @@ class SamplerEntry(NamedTuple):
     factor: str = None
     n_components: str = None
     compared_by_default: bool = False
+    complexity: int = None
+    quick_below: int = None
 
     @property
     def cls(self):
@@ -754,6 +760,7 @@ SAMPLERS = {
         "factor",
         "n_components",
         True,
+        complexity=2,
     ),
     "sequential": SamplerEntry(
         "sampling:EllipticSampler",
@@ -761,6 +768,7 @@ SAMPLERS = {
         {"method": "sequential"},
         "factor",
         "n_components",
+        complexity=2,
     ),
     "gaussian": SamplerEntry(
         "sampling:GaussianSampler",
@@ -769,21 +777,43 @@ SAMPLERS = {
         "scale",
         "n_components",
         True,
+        complexity=1,
     ),
     "blend": SamplerEntry(
-        "densities:BlendSampler", "children of two z-points, with some noise", compared_by_default=True
+        "densities:BlendSampler", "children of two z-points, with some noise", compared_by_default=True, complexity=8
     ),
-    "mixture": SamplerEntry("densities:MixtureSampler", "ten Gaussians (its fit takes up to minutes)"),
-    "copula": SamplerEntry("densities:CopulaSampler", "every principal axis as it is, and the correlations of ranks"),
-    "scale": SamplerEntry("densities:ScaleMixtureSampler", "a normal vector times a log-normal scale of its own"),
-    "radius": SamplerEntry("densities:EmpiricalRadiusSampler", "random directions with the lengths of the z-points"),
-    "truncated": SamplerEntry("densities:TruncatedGaussianSampler", "the normal distribution in its 95 % ellipsoid"),
+}
+
+# %% ../nbs/10_sampling.ipynb #a7c10e32
+SAMPLERS |= {
+    "mixture": SamplerEntry(
+        "densities:MixtureSampler", "ten Gaussians (its fit takes up to minutes)", complexity=5, quick_below=64
+    ),
+    "copula": SamplerEntry(
+        "densities:CopulaSampler", "every principal axis as it is, and the correlations of ranks", complexity=4
+    ),
+    "scale": SamplerEntry(
+        "densities:ScaleMixtureSampler", "a normal vector times a log-normal scale of its own", complexity=2
+    ),
+    "radius": SamplerEntry(
+        "densities:EmpiricalRadiusSampler", "random directions with the lengths of the z-points", complexity=3
+    ),
+    "truncated": SamplerEntry(
+        "densities:TruncatedGaussianSampler", "the normal distribution in its 95 % ellipsoid", complexity=2
+    ),
     "gaussianization": SamplerEntry(
         "densities:GaussianizationSampler",
         "independent components made normal layer by layer (its fit takes up to minutes)",
+        complexity=6,
+        quick_below=64,
     ),
-    "flow": SamplerEntry("flow:FlowSampler", "a normalising flow, trained with Keras (its fit takes minutes)"),
-    "kernel": SamplerEntry("densities:KernelSampler", "noise around single z-points: near known faces"),
+    "flow": SamplerEntry(
+        "flow:FlowSampler",
+        "a normalising flow, trained with Keras (its fit takes minutes)",
+        complexity=7,
+        quick_below=0,
+    ),
+    "kernel": SamplerEntry("densities:KernelSampler", "noise around single z-points: near known faces", complexity=9),
 }
 
 # %% ../nbs/10_sampling.ipynb #bf70b2c5
@@ -899,3 +929,31 @@ def _learns_as_default(sampler):
     sampler._takes_moments()  # which refuses bad parameters
     default = EllipticSampler(factor=sampler.factor, method=sampler.method, random_state=sampler.random_state)
     return sampler.get_params() == default.get_params()
+
+# %% ../nbs/10_sampling.ipynb #a7c10e34
+def named_samplers(samplers) -> dict:
+    """The rows of a table: what each is called, and its sampler, or the name of one; neither is looked at yet.
+
+    Parameters
+    ----------
+    samplers : str, list of str, sampler or dict
+        Names; a sampler, which is called by its class; or a dict from names of rows to either. For anything else
+        TypeError is raised.
+
+    Returns
+    -------
+    dict
+        In the same order.
+    """
+    if isinstance(samplers, str):
+        samplers = [samplers]
+    if isinstance(samplers, (list, tuple)) and all(isinstance(name, str) for name in samplers):
+        samplers = dict(zip(samplers, samplers))
+    if hasattr(samplers, "sample") and not isinstance(samplers, type):
+        samplers = {type(samplers).__name__: samplers}
+    if not isinstance(samplers, dict):
+        raise TypeError(
+            f"expected names of samplers, a sampler or a dict of them, got {' '.join(repr(samplers).split()):.80}: "
+            'try ["elliptic", "blend"], or {"a name": a sampler}'
+        )
+    return samplers

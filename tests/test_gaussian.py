@@ -10,6 +10,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from clouds import cloud
+from latentfaces import gaussian
 from latentfaces.gaussian import (LatentGaussian, inside_cut, untruncated_covariance, equivalent_length, normality, normality_tests,
                                   radius_law, scale_variance, tallis_factor)
 
@@ -350,3 +351,17 @@ def test_bad_cuts_and_order():
     with pytest.raises((TypeError, ValueError), match="max_iter must be a whole number of at least 1, got 0"): untruncated_covariance(z, 3, max_iter=0)
     with pytest.raises(NotFittedError, match="this LatentGaussian has not been fitted yet: call fit"): LatentGaussian().whiten(z)
     with pytest.raises(ValueError, match="X has 2 features, but LatentGaussian is expecting 3"): LatentGaussian().fit(z).mahalanobis(z[:, :2])
+
+
+def test_each_number_of_normality_has_a_word():
+    rng = np.random.default_rng(3)
+    for n, d in [(60, 5), (400, 3), (2000, 40)]:
+        words = [normality(rng.standard_normal((n, d))).amount(name) for name in gaussian._AMOUNTS]
+        assert words.count("little") >= len(words) - 1, (n, d, words)
+    heavy = normality(student(5000, 30, 5))
+    assert heavy.amount("radius_ks") == heavy.amount("scale_variance") == "much"
+    assert normality(rng.gamma(1, size=(3000, 4))).amount("max_skewness") == "much"
+    lines = str(heavy).splitlines()
+    assert lines[0] == "5,000 points along 30 axes" and len(lines) == 1 + len(gaussian._AMOUNTS)
+    assert lines[1] == f"radius_ks: {heavy.radius_ks:.3g}, much (normal: 0)"
+    with pytest.raises(KeyError): heavy.amount("skewness")

@@ -24,6 +24,7 @@ from scipy import stats
 import clouds
 from latentfaces import report
 from latentfaces.bundle import Bundle
+from latentfaces.choice import compare_samplers
 from latentfaces.gaussian import normality
 from latentfaces.report import latent_report, read_points, usable_points
 
@@ -47,7 +48,7 @@ def value(found, section): return found.tables[section]["value"]
 
 
 page_of = report._page
-PICTURES = {"axes": 3, "distributions": 2, "normal": 3, "correlations": 3, "ellipses": 2, "sampling": 1, "faces": 2}
+PICTURES = {"axes": 3, "distributions": 2, "normal": 3, "correlations": 3, "ellipses": 2, "sampling": 1, "choice": 1, "faces": 2}
 WITHOUT_FACES = sum(PICTURES.values()) - PICTURES["faces"]
 
 
@@ -93,7 +94,7 @@ class TestNumbers:
         z[:, 1400] = z[:, 3]
         found = latent_report(z)
         assert row(found, "correlations", "strongest").startswith("3 and 1400 (+1.00)")
-        assert page_of(found).count("<img") == WITHOUT_FACES - PICTURES["normal"]
+        assert page_of(found).count("<img") == WITHOUT_FACES - PICTURES["normal"] - PICTURES["choice"]
         wide = latent_report(np.repeat(z, 3, axis=1))
         assert wide.notes[0] == "Of 4,500 components 2,048, evenly chosen, were looked at for correlations."
         assert not any("evenly chosen" in note for note in found.notes)
@@ -192,7 +193,25 @@ class TestNumbers:
         said = f"{length:.3g} times as long as vectors of the fitted Gaussian and {length / numbers['longest']:.1f} times as long as the longest"
         assert name in found.summary[-2] and said in found.summary[-2]
 
-    def test_the_best_of_the_comparison_is_named(self, found): assert "blend" in found.summary[-1] and "blend" in found.tables["sampling"].index
+    def test_the_sampler_to_take_is_named(self, found):
+        z = cloud()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            table = compare_samplers(z, n_points=5000, progress=False)
+        assert found.summary[-1].startswith("Which sampler? Take ") and found.summary[-1].endswith(row(found, "choice", "which sampler"))
+        rows = found.tables["choice"].loc[table.index[1:]]
+        assert rows["text"].str.contains(r"^\d+\.\d\d % \(\d").all() and set(rows.index) == set(table.index[1:])
+
+    def test_codes_get_no_sampler(self): assert latent_report(np.random.default_rng(0).integers(0, 4, (300, 6))).summary[-1].startswith("Which sampler? None of them")
+
+    def test_who_is_left_out_of_the_comparison_is_said(self):
+        found = latent_report(np.random.default_rng(0).standard_normal((60, 55)))
+        assert "gaussianization" in row(found, "choice", "left out") and "mixture" in found.tables["choice"].index
+
+    def test_a_comparison_that_takes_minutes_is_left_to_the_reader(self, monkeypatch):
+        monkeypatch.setattr(report, "_MOST_AXES", 5)
+        found = latent_report(cloud())
+        assert found.left_out["choice"].startswith("Left out: beyond 5 principal axes") and "Which sampler?" not in " ".join(found.summary)
 
     def test_tables_are_numbers_and_what_the_page_says(self, found):
         page = page_of(found)
