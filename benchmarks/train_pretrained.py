@@ -14,7 +14,9 @@ used. PyTorch, because it is quicker on a CPU than Keras is, on TensorFlow or on
 import argparse
 import json
 import os
+import platform
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 os.environ["KERAS_BACKEND"] = "torch"
@@ -27,7 +29,7 @@ from torch.nn import functional as F
 
 from latentfaces import load_bundle
 from latentfaces.autoencoder import build_decoder, build_encoder
-from latentfaces.bundle import Bundle, _describe, reconstruction_error, reconstruction_scores
+from latentfaces.bundle import Bundle, reconstruction_error, reconstruction_scores
 from latentfaces.images import ImageConcat, ImageSubset, load_images
 from latentfaces.labels import load_attributes, load_partition, split_indices
 from latentfaces.networks import Network
@@ -276,7 +278,18 @@ def finish(network, images, names, held_out, others, history, a):
         "random_state": SEED,
     }
     data = {"source": [Path(source).name for source in a.data], "n_train": len(images), "n_held_out": len(held_out)}
-    config = _describe({"crop": CROP}, data | {"split_seed": 0}, recipe, pd.DataFrame(history))
+    config = {
+        "crop": CROP,
+        "data": data | {"split_seed": 0},
+        "recipe": recipe | {"loss": "mean squared error", "mirrored": True},
+        "training": {
+            "epochs": len(history),
+            "seconds": round(sum(row["seconds"] for row in history)),
+            "backend": "torch",
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        },
+        "versions": {name: version(name) for name in ("latentfaces", "keras", "numpy", "onnx", "onnxruntime", "torch")},
+    }
     bundle = bundle_of(network, images, names, a.data, config, history)
     scores = reconstruction_scores(bundle, images, held_out, progress=True)._asdict()
     if others:

@@ -29,7 +29,7 @@ def test_the_shipped_features_are_small_whole_and_of_the_pretrained_bundle():
     assert files == ["attributes.onnx", "config.json", "model_card.md", "onet.json", "onet.onnx", "onet_reference.npz", "reference.npz"]
     assert all((FEATURES / name).stat().st_size < 5e6 for name in files)
     reference = load_reference()
-    assert list(reference.names) == list(load_bundle().names) and reference.images == ()
+    assert list(reference.names) == list(load_bundle().names[:8500]) and reference.images == ()
     assert reference.train.shape == (8500, 128) and reference.held_out.shape == (500, 128) and reference.attributes.shape == (8500, 40)
 
 

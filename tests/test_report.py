@@ -372,7 +372,7 @@ class TestSources:
 
 
 class TestSections:
-    NAMES = ("distributions", "correlations", "normal", "axes", "ellipses", "sampling", "faces")
+    NAMES = ("distributions", "correlations", "normal", "axes", "ellipses", "sampling", "choice", "faces")
 
     @pytest.mark.parametrize("broken", [*[(name,) for name in NAMES], NAMES])
     def test_what_is_left_out_is_not_needed_later(self, broken, tiny_bundle, monkeypatch):
@@ -385,8 +385,8 @@ class TestSections:
         assert found.left_out == {name: "Left out: there is a reason." for name in found.left_out} and set(found.left_out) == set(broken)
         page, shown = page_of(found), found._repr_html_()
         pictures = sum(n for name, n in PICTURES.items() if name not in broken)
-        assert page.count("<h2") == 7 and page.count("<img") == pictures and page.count("there is a reason") == len(broken)
-        assert shown.count("<details>") == 7 and shown.count("there is a reason") == len(broken)
+        assert page.count("<h2") == len(self.NAMES) and page.count("<img") == pictures and page.count("there is a reason") == len(broken)
+        assert shown.count("<details>") == len(self.NAMES) and shown.count("there is a reason") == len(broken)
 
     @pytest.mark.parametrize("name", NAMES)
     def test_a_picture_that_fails_leaves_the_rest(self, name, tiny_bundle):
