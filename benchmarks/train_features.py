@@ -51,7 +51,8 @@ def read(sources, crop):
     "Images of all sources, their names and attributes, and how many are of the first."
     parts = [load_images(source, size=64, crop=crop, return_names=True) for source in sources]
     names = np.concatenate([names for _, names in parts])
-    table = pd.concat([load_attributes(source) for source in sources]).loc[names]
+    table = pd.concat([load_attributes(source) for source in sources])
+    table = table[~table.index.duplicated()].loc[names]  # each source may come with the whole list
     return ImageConcat([images for images, _ in parts]), names, table, len(parts[0][1])
 
 

@@ -227,7 +227,8 @@ def bundle_of(network, images, names, sources, config, history):
     "The bundle of a trained network; its z-points are rounded to float16, which is how they are stored."
     encoder, decoder = as_networks(network)
     z = Bundle(np.zeros((1, LATENT_DIM)), encoder=encoder, decoder=decoder).encode(images)
-    attributes = pd.concat([load_attributes(source) for source in sources]).loc[names] > 0
+    table = pd.concat([load_attributes(source) for source in sources])
+    attributes = table[~table.index.duplicated()].loc[names] > 0  # each source may come with the whole list
     z = z.astype(np.float16).astype(np.float32)
     return Bundle(z, names, config, encoder, decoder, pd.DataFrame(history), attributes=attributes)
 

@@ -510,7 +510,7 @@ def _evaluate_options():
         "--features": {
             "metavar": "NAME",
             "help": "a network (.onnx, or .keras) that turns images into features, or dlib; without it, the shipped "
-            "attribute network; needs --data",
+            "attribute network; all but onet need --data",
         },
         "--feature-range": {
             "type": float,

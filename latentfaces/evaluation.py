@@ -479,7 +479,7 @@ def readable_table(table: pd.DataFrame, columns=None) -> pd.DataFrame:
     table : DataFrame
         What `evaluate` returned.
     columns : sequence of str, "all" or None
-        Columns to show; None: Fréchet ratio, coverage, diversity, face rate and copies, which fit on a phone.
+        Columns to show; None: what fits on a phone, of `evaluate` and of `compare_samplers`.
 
     Returns
     -------

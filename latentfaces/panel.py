@@ -39,6 +39,7 @@ from .metrics import density_and_coverage, frechet_distance
 # %% ../nbs/12d_panel.ipynb #6c58f7c0
 _JUDGES = ("own", "onet", "dlib")
 _PATIENCE = 1000  # pictures of a row that a slow judge sees
+_FEWEST = 20  # pictures of a row that say anything
 
 
 def _chosen(judges):
@@ -53,7 +54,7 @@ def _chosen(judges):
 def _loaded(judges):
     "The judges that are installed, `Features` by name, and why others are not."
     if isinstance(judges, dict):
-        if not all(str(name).isidentifier() and isinstance(f, Features) for name, f in judges.items()):
+        if not judges or not all(str(name).isidentifier() and isinstance(f, Features) for name, f in judges.items()):
             raise TypeError(
                 f"expected Features by simple names such as mine, got {judges!r:.80}: load_features reads them"
             )
@@ -71,7 +72,7 @@ def _seated(judges, has_images):
     "The judges that can be asked, `Features` by name; what is not installed is left out, in one sentence."
     ready, absent = _loaded(judges)
     blind = [name for name, features in ready.items() if not (features.is_shipped or has_images)]
-    if blind and not (isinstance(judges, str) and judges == "all"):
+    if blind and judges not in ("all", ["all"]):
         raise ValueError(
             f"expected the images that the bundle was made from for {', '.join(blind)}, got none: no features of real "
             "images ship for such a judge, pass the source (--data)"
@@ -107,9 +108,18 @@ def _coverage(x, real):
 _MEASURES = {"frechet": (frechet_distance, True), "coverage": (_coverage, False)}  # by endless pictures?
 
 # %% ../nbs/12d_panel.ipynb #cfa78df1
-def _named_halves(bundle, random_state):
-    "Names of a bundle's images in two random halves: to compare with, and to be compared."
-    order = random_generator(random_state).permutation(bundle.names)
+def _known_names(bundle, judges, photographs):
+    "Names of those images of a bundle whose photographs some judge knows or is shown."
+    if photographs is None:
+        known = [reference_for(bundle, None, judge.features).names for judge in judges.values()]
+    else:
+        known = [photographs[1]]
+    return bundle.names[np.isin(bundle.names, np.concatenate(known))]
+
+
+def _named_halves(names, random_state):
+    "Names in two random halves: to compare with, and to be compared."
+    order = random_generator(random_state).permutation(names)
     return order[: len(order) // 2], order[len(order) // 2 :]
 
 
@@ -130,7 +140,14 @@ def _photographs(bundle, source, progress):
 def _digest(features, pictures):
     "What names the answers of a judge to some pictures."
     network = getattr(getattr(features, "network", None), "content", b"")
-    return hashlib.sha256(network + repr(pictures.shape).encode() + pictures.tobytes()).hexdigest()[:20]
+    about = getattr(features, "pixel_range", None), pictures.shape
+    return hashlib.sha256(network + repr(about).encode() + pictures.tobytes()).hexdigest()[:20]
+
+
+def _can_be_named(features):
+    "Does a judge's name tell it from others? A network in memory has none, dlib's is always the same."
+    network = getattr(features, "network", None)
+    return network is None or hasattr(network, "content")
 
 
 class _Asked:
@@ -143,7 +160,7 @@ class _Asked:
     def __call__(self, pictures):
         "Feature vectors of as many pictures as it has the patience for."
         pictures = np.asarray(pictures[: self.n])
-        if self.folder is None:
+        if self.folder is None or not _can_be_named(self.features):
             return self.features(pictures)
         path = self.folder / f"{self.name}-{_digest(self.features, pictures)}.npz"
         with contextlib.suppress(
@@ -163,13 +180,23 @@ class _Asked:
         return [self(images[_first(names, half, self.n)]) for half in halves]
 
 # %% ../nbs/12d_panel.ipynb #552e57f4
+def _check_enough_real(name, *halves):
+    "Raise ValueError for a judge that knows too few real images."
+    if (few := min(map(len, halves))) < _FEWEST:
+        raise ValueError(
+            f"expected at least {_FEWEST} real images in either half for the judge {name}, got {few}: "
+            "pass a source with more of the images that the bundle was made from"
+        )
+
+
 def _seen(bundle, rows, judges, photographs, n_samples, random_state, bar):
     "What each judge makes of the real images to compare with, and of each row: two dicts of vectors."
-    halves = _named_halves(bundle, random_state)
+    halves = _named_halves(_known_names(bundle, judges, photographs), random_state)
     against, seen = {}, {name: {} for name in judges}
     for name, judge in judges.items():
         bar.set_description("real images")
         against[name], seen[name]["real images"] = judge.real(bundle, halves, photographs)
+        _check_enough_real(name, against[name], seen[name]["real images"])
         bar.update()
     reconstructed = bundle.z[_first(bundle.names, halves[1], n_samples)]
     for row, source in {"reconstructions": reconstructed, **rows}.items():
