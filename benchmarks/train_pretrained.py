@@ -127,7 +127,10 @@ def orthogonal(x):
 
 
 class Optimizer:
-    "Muon for all kernels but the first and the last, Adam at three tenths of the rate for those and the biases."
+    """Muon for all kernels but the first and the last, Adam at three tenths of the rate for those and the biases.
+
+    As `latentfaces.training.Muon` does it for Keras; PyTorch's own Muon takes matrices only.
+    """
 
     def __init__(self, network):
         ends = (network.down[0].weight, network.up[-1].weight)

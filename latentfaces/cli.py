@@ -473,8 +473,8 @@ def _judges_options():
             "choices": ("own", "onet", "dlib", "all"),
             "metavar": "NAME",
             "help": "let several judges look at the same faces instead: own (the shipped attribute network), onet (a "
-            "face finder, shipped), dlib (a face embedding, for which latentfaces[judges] must be installed and --data be "
-            "given; 0.1 s for each picture, at most 1,000 of a row), or all that can be asked",
+            "face finder, shipped), dlib (a face embedding, for which latentfaces[judges] must be installed and --data "
+            "be given; 0.1 s for each picture, at most 1,000 of a row), or all that can be asked",
         },
         "--keep": {
             "type": _path,

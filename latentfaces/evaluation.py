@@ -436,15 +436,8 @@ def evaluate(
         return _summary([_one_draw(bundle, samplers, by, n_samples, bar) for by in yardsticks])
 
 # %% ../nbs/12b_evaluation.ipynb #4e1493ae
-_DEFAULT_COLUMNS = (
-    "log_density",
-    "energy",
-    "frechet_ratio",
-    "coverage",
-    "diversity",
-    "face_rate",
-    "copies",
-)  # of both kinds of tables
+# of the tables of `evaluate` and of `compare_samplers`
+_DEFAULT_COLUMNS = ("log_density", "energy", "frechet_ratio", "coverage", "diversity", "face_rate", "copies")
 
 
 def _check_table(table):

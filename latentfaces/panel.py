@@ -163,9 +163,8 @@ class _Asked:
         if self.folder is None or not _can_be_named(self.features):
             return self.features(pictures)
         path = self.folder / f"{self.name}-{_digest(self.features, pictures)}.npz"
-        with contextlib.suppress(
-            OSError, EOFError, ValueError, LookupError, BadZipFile
-        ):  # not there, or damaged: asked again
+        # not there, or damaged: asked again
+        with contextlib.suppress(OSError, EOFError, ValueError, LookupError, BadZipFile):
             return read_arrays(path)["features"]
         found = self.features(pictures)
         replace_file(path, lambda file: np.savez(file, features=found))
@@ -342,8 +341,8 @@ class Panel(NamedTuple):
 def _check_long_enough(rows):
     "Raise ValueError for an array of too few pictures."
     for name, row in rows.items():
-        if isinstance(row, np.ndarray) and len(row) < 20:
-            raise ValueError(f"expected at least 20 pictures in each row, got {len(row)} in {name}: take more")
+        if isinstance(row, np.ndarray) and len(row) < _FEWEST:
+            raise ValueError(f"expected at least {_FEWEST} pictures in each row, got {len(row)} in {name}: take more")
 
 
 def judge_samplers(
@@ -380,7 +379,8 @@ def judge_samplers(
     random_state : int
         Seed of halves and draws.
     folder : path or None
-        Where the judges' answers are kept, to go on after an interruption; None: nowhere.
+        Where the answers are kept, to go on after an interruption, but of networks that only live in memory; None:
+        nowhere.
     progress : bool
         Show progress bars?
 
@@ -391,7 +391,7 @@ def judge_samplers(
     """
     if not isinstance(bundle, Bundle):
         raise TypeError(f"expected a bundle, got {type(bundle).__name__}: load_bundle reads a bundle's folder")
-    check_count("n_samples", n_samples, 20)
+    check_count("n_samples", n_samples, _FEWEST)
     check_count("n_halves", n_halves, 2)
     check_count("random_state", random_state, 0)
     folder = None if folder is None else check_output(f"{folder}/own.npz").parent

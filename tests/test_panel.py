@@ -5,10 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from latentfaces import cli
-from latentfaces.bundle import load_bundle
+from latentfaces import cli, panel as the_panel
+from latentfaces.bundle import Bundle, load_bundle
 from latentfaces.drawn import synthetic_faces
-from latentfaces.features import Features, build_attribute_network
+from latentfaces.features import Features, build_attribute_network, load_features
 from latentfaces.metrics import density_and_coverage, frechet_distance
 from latentfaces.networks import Network
 from latentfaces.panel import Panel, _random_halves, _scattered, judge_samplers
@@ -254,3 +254,20 @@ def test_the_command_prints_the_panel_and_writes_it(tmp_path, capsys, monkeypatc
     assert list(table.index) == ["real images", "reconstructions", "gaussian", "uniform"]
     assert {"frechet_own", "frechet_own_se", "frechet_onet", "coverage_onet_se", "n_samples_onet"} <= set(table)
     assert (table.frechet_onet["uniform"] > table.frechet_onet["gaussian"]) and (abs(table.frechet_onet["real images"]) < table.frechet_onet["gaussian"] / 5)
+
+
+def test_a_judge_of_too_few_real_images_is_told_before_anything_is_drawn():
+    bundle = load_bundle()
+    few = Bundle(bundle.z[:30], bundle.names[:30], bundle.config, bundle.encoder, lambda z: 1 / 0)
+    with pytest.raises(ValueError, match="^expected at least 20 real images in either half for the judge own, got 15: pass [^\n]+$"):
+        judge_samplers(few, {"a": bundle.z[:20]}, judges="own", progress=False)
+
+
+def test_no_judges_are_no_panel():
+    with pytest.raises(TypeError, match="^expected Features by simple names [^\n]+$"): judge_samplers(load_bundle(), ["gaussian"], judges={})
+
+
+def test_answers_in_another_pixel_range_are_others():
+    network, pictures = load_features().network, np.zeros((2, 64, 64, 3), np.uint8)
+    ranges = [the_panel._digest(Features(network, pixel_range), pictures) for pixel_range in ((0, 1), (-1, 1), (0, 1))]
+    assert ranges[0] == ranges[2] != ranges[1]
