@@ -44,7 +44,7 @@ from latentfaces.metrics import (
     sharpness,
     standard_error,
 )
-from .sampling import SAMPLERS, fitted_sampler, named_samplers
+from .sampling import SAMPLERS, fitted_sampler, make_sampler, named_samplers
 
 # %% ../nbs/12b_evaluation.ipynb #43d4bdbb
 class Reference(NamedTuple):
@@ -298,13 +298,8 @@ def _named(samplers):
     return samplers
 
 # %% ../nbs/12b_evaluation.ipynb #40e7e6c0
-def _row_source(name, row, bundle, random_state, progress):
-    "A fitted sampler, or an array that fits the bundle; one sentence for anything else, before anything is measured."
-    if isinstance(row, str) or hasattr(row, "sample"):
-        row = fitted_sampler(row, bundle.z, random_state, progress)
-        drawn = row.sample(1, random_state=0)
-    else:
-        drawn = row = as_array(row, name)
+def _check_drawn(name, drawn, bundle):
+    "Raise one sentence for what a bundle's decoder cannot turn into pictures, nor is pictures."
     if drawn.ndim == 4:
         check_images(drawn)
     elif check_latents(drawn, min_points=1).shape[1] != bundle.latent_dim:
@@ -312,12 +307,26 @@ def _row_source(name, row, bundle, random_state, progress):
         raise ValueError(
             f"expected z-vectors of shape {shape} from {name}, got {drawn.shape}: take those of this bundle"
         )
-    return row
+    return drawn
 
 
-def sampler_rows(samplers, bundle, random_state, progress) -> dict:
-    "Every row beside the four: name: a fitted sampler or an array; one sentence for what cannot be one."
-    return {name: _row_source(name, row, bundle, random_state, progress) for name, row in _named(samplers).items()}
+def checked_rows(samplers, bundle) -> dict:
+    "Every row beside the four: name: a sampler, or an array that fits; one sentence for what cannot be one."
+    rows = {name: make_sampler(row) if isinstance(row, str) else row for name, row in _named(samplers).items()}
+    arrays = {
+        name: _check_drawn(name, as_array(row, name), bundle)
+        for name, row in rows.items()
+        if not hasattr(row, "sample")
+    }
+    return rows | arrays
+
+
+def fitted_rows(rows, bundle, z, random_state, progress) -> dict:
+    "The same, all samplers fitted, those that were not to these z-points of the bundle."
+    fitted = {n: fitted_sampler(row, z, random_state, progress) for n, row in rows.items() if hasattr(row, "sample")}
+    for name, sampler in fitted.items():
+        _check_drawn(name, sampler.sample(1, random_state=0), bundle)
+    return rows | fitted
 
 # %% ../nbs/12b_evaluation.ipynb #bee05eaf
 def decoded(source, bundle) -> np.ndarray:
@@ -428,7 +437,7 @@ def evaluate(
     check_count("n_samples", n_samples, 20)
     check_count("n_faces", n_faces)
     seeds = range(random_state, check_count("random_state", random_state, 0) + check_count("n_seeds", n_seeds))
-    samplers = sampler_rows(samplers, bundle, random_state, progress)
+    samplers = fitted_rows(checked_rows(samplers, bundle), bundle, bundle.z, random_state, progress)
     features = Features() if features is None else features
     reference = reference_for(bundle, None, features) if reference is None else reference
     with progress_bar(None, total=n_seeds * (3 + len(samplers)), unit="row", progress=progress) as bar:

@@ -27,10 +27,11 @@ from latentfaces.core import (
 )
 from latentfaces.evaluation import (
     check_same_images,
+    checked_rows,
     decoded,
     drawn_from,
+    fitted_rows,
     reference_for,
-    sampler_rows,
     trained_among,
 )
 from .features import Features, load_features
@@ -38,7 +39,6 @@ from .metrics import density_and_coverage, frechet_distance
 
 # %% ../nbs/12d_panel.ipynb #6c58f7c0
 _JUDGES = ("own", "onet", "dlib")
-_PATIENCE = 1000  # pictures of a row that a slow judge sees
 _FEWEST = 20  # pictures of a row that say anything
 
 
@@ -109,12 +109,12 @@ _MEASURES = {"frechet": (frechet_distance, True), "coverage": (_coverage, False)
 
 # %% ../nbs/12d_panel.ipynb #cfa78df1
 def _known_names(bundle, judges, photographs):
-    "Names of those images of a bundle whose photographs some judge knows or is shown."
+    "By judge, the names of those images of a bundle whose photographs it knows or is shown."
     if photographs is None:
-        known = [reference_for(bundle, None, judge.features).names for judge in judges.values()]
+        known = {name: reference_for(bundle, None, judge.features).names for name, judge in judges.items()}
     else:
-        known = [photographs[1]]
-    return bundle.names[np.isin(bundle.names, np.concatenate(known))]
+        known = dict.fromkeys(judges, photographs[1])
+    return {name: bundle.names[np.isin(bundle.names, names)] for name, names in known.items()}
 
 
 def _named_halves(names, random_state):
@@ -127,6 +127,12 @@ def _first(names, wanted, n):
     "Rows of the first n of the wanted names that are there."
     place = {name: row for row, name in enumerate(names)}
     return np.array([place[name] for name in wanted if name in place][:n], int)
+
+
+def _without_compared(bundle, half, known, n):
+    "The z-points of a bundle but those of the images that judges compare with: the first n that each knows of a half."
+    compared = [half[np.isin(half, names)][:n] for names in known.values()]
+    return bundle.z[~np.isin(bundle.names, np.concatenate(compared))]
 
 
 def _photographs(bundle, source, progress):
@@ -145,7 +151,7 @@ def _digest(features, pictures):
 
 
 def _can_be_named(features):
-    "Does a judge's name tell it from others? A network in memory has none, dlib's is always the same."
+    "Does a judge's name tell it from others? A network in memory has none."
     network = getattr(features, "network", None)
     return network is None or hasattr(network, "content")
 
@@ -154,12 +160,11 @@ class _Asked:
     "A judge that is asked once: what it said of the same pictures before is read from a folder, where there is one."
 
     def __init__(self, name, features, n_samples, folder=None):
-        self.name, self.features, self.folder = name, features, folder
-        self.n = min(n_samples, _PATIENCE) if features.is_slow else n_samples
+        self.name, self.features, self.n, self.folder = name, features, n_samples, folder
 
     def __call__(self, pictures):
-        "Feature vectors of as many pictures as it has the patience for."
-        pictures = np.asarray(pictures[: self.n])
+        "Feature vectors of pictures."
+        pictures = np.asarray(pictures)
         if self.folder is None or not _can_be_named(self.features):
             return self.features(pictures)
         path = self.folder / f"{self.name}-{_digest(self.features, pictures)}.npz"
@@ -188,9 +193,8 @@ def _check_enough_real(name, *halves):
         )
 
 
-def _seen(bundle, rows, judges, photographs, n_samples, random_state, bar):
+def _seen(bundle, rows, judges, photographs, halves, n_samples, random_state, bar):
     "What each judge makes of the real images to compare with, and of each row: two dicts of vectors."
-    halves = _named_halves(_known_names(bundle, judges, photographs), random_state)
     against, seen = {}, {name: {} for name in judges}
     for name, judge in judges.items():
         bar.set_description("real images")
@@ -221,7 +225,7 @@ def _measured(seen, against, n_halves, random_state, bar):
 # %% ../nbs/12d_panel.ipynb #4619a1e4
 def _columns(judge, n, scattered):
     "The columns of the table that are one judge's."
-    frechet, coverage = scattered["frechet"], scattered["coverage"]
+    frechet, coverage = scattered[judge, "frechet"], scattered[judge, "coverage"]
     limit = frechet["reconstructions"]
     unit = limit.mean() if limit.mean() > 2 * limit.std() else np.nan
     ratio = frechet.mean() / unit
@@ -337,6 +341,30 @@ class Panel(NamedTuple):
         lines = lines or ["no sampler is better than another"]
         return lines + [f"the ranks of {a} and {b} agree by {ranks.loc[a, b]:.2f} (Kendall's tau)" for a, b in pairs]
 
+# %% ../nbs/12d_panel.ipynb #d7b65865
+def _judged(bundle, rows, judges, photographs, n_samples, n_halves, seed, bar):
+    "Of one seed: how many pictures each judge saw, and by judge and measure how the estimates scatter."
+    known = _known_names(bundle, judges, photographs)
+    halves = _named_halves(bundle.names[np.isin(bundle.names, np.concatenate([*known.values()]))], seed)
+    rows = fitted_rows(rows, bundle, _without_compared(bundle, halves[0], known, n_samples), seed, not bar.disable)
+    against, seen = _seen(bundle, rows, judges, photographs, halves, n_samples, seed, bar)
+    counts, scattered = {}, {}
+    for name in judges:
+        bar.set_description(f"{name}'s halves")
+        counts[name], values = _measured(seen[name], against[name], n_halves, seed, bar)
+        scattered |= {(name, measure): drawn for measure, drawn in values.items()}
+    return counts, scattered
+
+
+def _panel(counts, scattered):
+    "The panel of several seeds: the means over them."
+    mean = {key: sum(one[key] for one in scattered) / len(scattered) for key in scattered[0]}
+    columns = {}
+    for judge in counts[0]:
+        columns |= _columns(judge, min(count[judge] for count in counts), mean)
+    table = pd.DataFrame(columns, mean[judge, "frechet"].columns.rename("name"))
+    return Panel(table, mean)
+
 # %% ../nbs/12d_panel.ipynb #6ec7b81e
 def _check_long_enough(rows):
     "Raise ValueError for an array of too few pictures."
@@ -355,12 +383,13 @@ def judge_samplers(
     random_state: int = 0,
     folder=None,
     progress: bool = True,
+    n_seeds: int = 1,
 ) -> Panel:
     """Several judges on the same pictures of each sampler, beside real images and reconstructions.
 
-    With dlib a row of 1,000 pictures takes two minutes, the two other judges some ten seconds; a judge that is not
-    installed is left out with a warning. Raises ValueError, TypeError or ImportError, in one sentence, before anything
-    is drawn.
+    Samplers that are not fitted yet learn from all z-points but those of the images that are compared with. With dlib
+    a row of 1,000 pictures takes some twenty seconds, the two other judges five; a judge that is not installed is left
+    out with a warning. Raises ValueError, TypeError or ImportError, in one sentence, before anything is drawn.
 
     Parameters
     ----------
@@ -373,16 +402,18 @@ def judge_samplers(
     judges : "all", str, list of str or dict
         "own", "onet" and "dlib"; or a dict from names to `Features`, which need images.
     n_samples : int
-        Pictures in each row, at least 20, and as many real ones, if there are. A slow judge sees 1,000 at most.
+        Pictures in each row, at least 20, and as many real ones, if there are.
     n_halves : int
         Random halves for the standard errors, at least 2.
     random_state : int
-        Seed of halves and draws.
+        Seed of halves, fits and draws.
     folder : path or None
         Where the answers are kept, to go on after an interruption, but of networks that only live in memory; None:
         nowhere.
     progress : bool
         Show progress bars?
+    n_seeds : int
+        How many times everything is drawn anew, by the seeds that follow; estimates are means over them.
 
     Returns
     -------
@@ -394,21 +425,17 @@ def judge_samplers(
     check_count("n_samples", n_samples, _FEWEST)
     check_count("n_halves", n_halves, 2)
     check_count("random_state", random_state, 0)
+    check_count("n_seeds", n_seeds)
     folder = None if folder is None else check_output(f"{folder}/own.npz").parent
     judges = {name: _Asked(name, f, n_samples, folder) for name, f in _seated(judges, source is not None).items()}
     if source is None:
         for judge in judges.values():
             reference_for(bundle, None, judge.features)  # raises for other bundles
-    rows = sampler_rows(samplers, bundle, random_state, progress)
+    rows = checked_rows(samplers, bundle)
     _check_long_enough(rows)
     photographs = None if source is None else _photographs(bundle, source, progress)
-    with progress_bar(None, total=2 * len(judges) * (2 + len(rows)), unit="row", progress=progress) as bar:
-        against, seen = _seen(bundle, rows, judges, photographs, n_samples, random_state, bar)
-        columns, scattered = {}, {}
-        for name in judges:
-            bar.set_description(f"{name}'s halves")
-            n, values = _measured(seen[name], against[name], n_halves, random_state, bar)
-            columns |= _columns(name, n, values)
-            scattered |= {(name, measure): drawn for measure, drawn in values.items()}
-    table = pd.DataFrame(columns, pd.Index(seen[name], name="name"))
-    return Panel(table.astype({f"n_samples_{name}": int for name in judges}), scattered)
+    steps = n_seeds * 2 * len(judges) * (2 + len(rows))
+    with progress_bar(None, total=steps, unit="row", progress=progress) as bar:
+        seeds = range(random_state, random_state + n_seeds)
+        found = [_judged(bundle, rows, judges, photographs, n_samples, n_halves, seed, bar) for seed in seeds]
+    return _panel(*zip(*found))

@@ -132,7 +132,7 @@ def test_dlib_is_an_extra():
 def test_dlib_tells_a_face_from_others_as_far_as_a_mirror_image():
     faces, features = load_bundle().decode(load_bundle().z[:4]), load_features("dlib")
     found, mirrored = features(faces), features(faces[:, :, ::-1])
-    assert found.shape == (4, 128) and features.is_slow and not features.is_shipped
+    assert found.shape == (4, 128) and not features.is_shipped
     assert (np.linalg.norm(found - mirrored, axis=1) < np.linalg.norm(found[:, None] - found, axis=2)[np.triu_indices(4, 1)].min()).all()
 
 
@@ -143,7 +143,7 @@ def test_onet_sees_the_central_pixels_as_they_are():
     features = load_features("onet")
     by_hand = Network(FEATURES / "onet.onnx")((faces[:, 8:56, 8:56].astype(np.float32) - 127.5) / 128)
     np.testing.assert_allclose(features(faces), by_hand, atol=1e-4)
-    assert features.is_shipped and not features.is_slow and features.predict(faces).attributes is None
+    assert features.is_shipped and features.predict(faces).attributes is None
     assert features(faces[:, ::2, ::2]).shape == (3, 256)
 
 

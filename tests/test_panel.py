@@ -186,13 +186,6 @@ def test_only_bundles_and_their_own_images_are_judged(tiny_bundle, tmp_path):
     with pytest.raises(ValueError, match="got others under"): judged(tiny_bundle, tmp_path, {"mine": Means()})
 
 
-def test_a_slow_judge_sees_fewer_pictures(tiny_bundle, face_folder, two, monkeypatch):
-    monkeypatch.setattr("latentfaces.panel._PATIENCE", 25)
-    two["fine"].is_slow = True
-    panel = judged(tiny_bundle, face_folder, two)
-    assert set(panel.table.n_samples_fine) == {25} and set(panel.table.n_samples_coarse) == {40} and max(two["fine"].asked) == 25
-
-
 def test_all_rows_have_as_many_pictures_as_the_shortest(tiny_bundle, face_folder, two):
     panel = judged(tiny_bundle, face_folder, two, {"short": synthetic_faces(30, size=16)[0], "gaussian": "gaussian"}, n_samples=1000)
     assert set(panel.table.n_samples_fine) == {30} and len(panel.scattered["fine", "frechet"].columns) == 4
@@ -271,3 +264,46 @@ def test_answers_in_another_pixel_range_are_others():
     network, pictures = load_features().network, np.zeros((2, 64, 64, 3), np.uint8)
     ranges = [the_panel._digest(Features(network, pixel_range), pictures) for pixel_range in ((0, 1), (-1, 1), (0, 1))]
     assert ranges[0] == ranges[2] != ranges[1]
+
+
+# ---------------------------------------------------------------- seeds, and who is fitted to what
+
+class Remembering:
+    "A sampler that keeps what it was fitted to, and draws from it."
+
+    learned = []
+
+    def get_params(self, deep=True): return {}
+    def set_params(self, **parameters): return self
+
+    def fit(self, z):
+        self.z, self.n_features_in_ = np.asarray(z), z.shape[1]
+        self.learned.append(self.z)
+        return self
+
+    def sample(self, n_samples=1, random_state=None): return self.z[np.arange(n_samples) % len(self.z)]
+
+
+def test_samplers_do_not_learn_from_what_they_are_compared_with(tiny_bundle, face_folder, two):
+    Remembering.learned.clear()
+    seen = {}
+    real = the_panel._seen
+    def spy(bundle, rows, judges, photographs, halves, *more):
+        seen.setdefault("halves", []).append(halves)
+        return real(bundle, rows, judges, photographs, halves, *more)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(the_panel, "_seen", spy)
+        judged(tiny_bundle, face_folder, two, {"mine": Remembering()}, n_samples=25, n_seeds=2)
+    for z, (against, _) in zip(Remembering.learned, seen["halves"], strict=True):
+        kept = tiny_bundle.z[~np.isin(tiny_bundle.names, against[:25])]
+        np.testing.assert_array_equal(z, kept)
+        assert len(kept) == len(tiny_bundle.z) - 25
+
+
+def test_several_seeds_are_the_mean_of_each(tiny_bundle, face_folder, two):
+    both = judged(tiny_bundle, face_folder, two, n_seeds=2)
+    one, other = (judged(tiny_bundle, face_folder, two, random_state=seed) for seed in (0, 1))
+    for key, values in both.scattered.items():
+        np.testing.assert_allclose(values, (one.scattered[key] + other.scattered[key]) / 2)
+        np.testing.assert_allclose(both.table[f"{key[1]}_{key[0]}_se"], values.std())
+    np.testing.assert_allclose(both.table.frechet_fine, (one.table.frechet_fine + other.table.frechet_fine) / 2)
