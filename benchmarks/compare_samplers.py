@@ -1,196 +1,351 @@
-"""Which way of drawing z-vectors is best? The measurements behind the chapter that compares the samplers.
+"""Which way of drawing z-vectors is best, and is a drawn face anybody? The measurements behind the chapter that compares.
 
-    python benchmarks/compare_samplers.py --data CELEBA --work FOLDER [--bundles NAME=DIR ...] [--part PART ...]
+    python benchmarks/compare_samplers.py --data CELEBA [MORE] --work FOLDER [--photographs PEOPLE] [--others FILE.npz]
 
-Each measurement is kept in FOLDER as soon as it is there, so an interrupted run goes on where it stopped, and two runs with
-different parts share the work. When all parts are there, they are written to nbs/comparison.json. Parts:
+The images are all that the pretrained bundle was made from, and beside them some of CelebA's validation part, which are
+strangers to it; PEOPLE is a zip or folder of photographs with a folder for each person, and FILE z-vectors of other
+people's samplers by name. `latentfaces[judges]` must be there. Each measurement is kept in FOLDER as soon as it is there,
+so an interrupted run goes on where it stopped, and two runs with different parts share the work. When all parts are
+there, they are written to nbs/comparison.json. Parts:
 
-samplers  every sampler, three times 5,000 pictures with seeds of their own, all measures; about half an hour on one core
-curve     elliptic factor and components, scale of the Gaussian and of the blend, 4,000 pictures each
-novelty   noise of the blends and bandwidth of the kernel density: how good, and how near to known faces
-points    the samplers fitted to 1,000 to all z-points
-bundles   the same samplers on other bundles (such as 64=DIR, 128=DIR), short trainings that differ in one thing
+panel     every sampler before three judges, three seeds
+samplers  every sampler, three seeds, all measures of the own judge
+leak      are drawn faces the people they were made from, or anybody?
+near      samplers between the Gaussian and copies: how good, and how often somebody
+curve     elliptic factor and components, scale of the Gaussian and of the blend
+points    samplers fitted to 1,000 to all z-points
+labels    by sex, age and skin: errors of the decoder, faces that a detector finds, how often they are drawn
 """
+
 import argparse
 import json
-from pathlib import Path
+import warnings
+from pathlib import Path, PurePosixPath
 
 import numpy as np
+import pandas as pd
 from sklearn.base import clone
 
-from latentfaces import evaluate, load_bundle
+from latentfaces import build_gallery, evaluate, identity_leak, judge_samplers, load_bundle, load_features
+from latentfaces.bundle import images_for
 from latentfaces.core import replace_file
-from latentfaces.images import load_images
 from latentfaces.densities import EigenfaceSampler
 from latentfaces.evaluation import Yardstick, build_reference, decoded
 from latentfaces.features import Features
-from latentfaces.gaussian import normality
-from latentfaces.metrics import nearest_distances
+from latentfaces.images import load_images
+from latentfaces.labels import load_partition
+from latentfaces.metrics import face_rate, nearest_distances
 from latentfaces.sampling import make_sampler
 
 OUT = Path(__file__).resolve().parents[1] / "nbs" / "comparison.json"
-SEEDS, EACH = (0, 1, 2), 5000
+SEEDS, EACH, FACES, IDENTITIES = (0, 1, 2), 1500, 200, 5000
+LABELS = {"women": ("Male", False), "men": ("Male", True), "young": ("Young", True), "not young": ("Young", False)}
+LABELS |= {"pale skin": ("Pale_Skin", True), "other skin": ("Pale_Skin", False)}
 
-
-SAMPLERS = {  # row of the table, by the name it has there: sampler for a seed
-    "cube": lambda seed: make_sampler("uniform"),
-    "own ranges": lambda seed: make_sampler("range"),
-    "independent Gaussians": lambda seed: make_sampler("independent"),
-    "eigenfaces": lambda seed: EigenfaceSampler(),
-    "elliptic, factor 0.7": lambda seed: make_sampler("elliptic", factor=0.7),
-    "elliptic, sequential": lambda seed: make_sampler("sequential"),
-    "Gaussian x 0.7": lambda seed: make_sampler("gaussian", factor=0.7),
-    "Gaussian": lambda seed: make_sampler("gaussian"),
-    "Gaussian in its 50 % ellipsoid": lambda seed: make_sampler("truncated", confidence=0.5),
-    "empirical radius": lambda seed: make_sampler("radius"),
-    "scale mixture": lambda seed: make_sampler("scale"),
-    "Gaussian copula": lambda seed: make_sampler("copula"),
-    "mixture of 10": lambda seed: make_sampler("mixture", n_gaussians=10, random_state=seed),
-    "flow": lambda seed: make_sampler("flow", random_state=seed),
-    "iterative Gaussianisation": lambda seed: make_sampler("gaussianization", random_state=0),
-    "two parents": lambda seed: make_sampler("blend"),
-    "three parents": lambda seed: make_sampler("blend", n_parents=3),
-    "kernel density, h = 1": lambda seed: make_sampler("kernel", bandwidth=1.0),
-    "kernel density, h = 0.5": lambda seed: make_sampler("kernel", bandwidth=0.5),
+SAMPLERS = {  # row of the table, by the name it has there: sampler
+    "cube": make_sampler("uniform"),
+    "own ranges": make_sampler("range"),
+    "independent Gaussians": make_sampler("independent"),
+    "elliptic, factor 0.7": make_sampler("elliptic", factor=0.7),
+    "elliptic, sequential": make_sampler("sequential"),
+    "Gaussian x 0.7": make_sampler("gaussian", scale=0.7),
+    "Gaussian": make_sampler("gaussian"),
+    "Gaussian in its 50 % ellipsoid": make_sampler("truncated", confidence=0.5),
+    "empirical radius": make_sampler("radius"),
+    "scale mixture": make_sampler("scale"),
+    "Gaussian copula": make_sampler("copula"),
+    "mixture of 10": make_sampler("mixture", n_gaussians=10),
+    "mixture of 40": make_sampler("mixture", n_gaussians=40, max_iter=30),
+    "flow": make_sampler("flow"),
+    "iterative Gaussianisation": make_sampler("gaussianization"),
+    "two parents": make_sampler("blend"),
+    "three parents": make_sampler("blend", n_parents=3),
+    "kernel density, h = 1": make_sampler("kernel", bandwidth=1.0),
+    "kernel density, h = 0.5": make_sampler("kernel", bandwidth=0.5),
 }
 FEW = ("elliptic, factor 0.7", "Gaussian", "scale mixture", "mixture of 10", "iterative Gaussianisation", "two parents")
+SOURCELESS = ("elliptic, factor 0.7", "Gaussian", "mixture of 10", "mixture of 40")
+
+
+def fitted(sampler, z, seed=0):
+    "A fitted copy of a sampler."
+    sampler = clone(sampler)
+    if "random_state" in sampler.get_params() and sampler.random_state is None:
+        sampler.set_params(random_state=seed)
+    return sampler.fit(z)
 
 
 class Bench:
-    "A bundle, its reference and its z-points, and the measurements that are kept in a folder."
-    def __init__(self, bundle, images, names, folder):
-        self.bundle, self.folder, self.features, self.by = bundle, folder, Features(), {}
-        self.reference = build_reference(images, names, bundle, self.features, progress=False)
-        self.apart = np.median(nearest_distances(bundle.encode(self.reference.images[1]), bundle.z))
+    "A bundle, its images and z-points, and the measurements that are kept in a folder."
+
+    def __init__(self, bundle, sources, folder, people=None, others=None):
+        self.bundle, self.sources, self.folder, self.people, self.others = bundle, sources, folder, people, others
         folder.mkdir(parents=True, exist_ok=True)
+        images, names = images_for(bundle, sources)
+        self.features, self.by = Features(), {}
+        place = {name: row for row, name in enumerate(names)}
+        self.photographs = images[[place[name] for name in bundle.names]]
+        self.strangers = images[[place[name] for name in strangers_among(sources, names, bundle)]]
+        self.reference = build_reference(self.photographs, bundle.names, bundle, self.features, progress=False)
 
     def kept(self, name, found):
         "What the file says, or else what `found()` gives, which is written there."
         path = self.folder / f"{name}.json"
         if not path.exists():
-            value = json.dumps(found())
+            value = json.dumps(found(), default=float)
             replace_file(path, lambda file: file.write(value.encode()))
-            print(f"{self.folder.name}: {name}", flush=True)
+            print(name, flush=True)
         return json.loads(path.read_text())
 
-    def measure(self, name, draw, n, seed=0):
+    def eigenfaces(self):
+        "The sampler that learns from images, of 8,500 of them."
+        some = np.random.default_rng(0).permutation(len(self.photographs))[:8500]
+        return EigenfaceSampler().fit(self.photographs[np.sort(some)])
+
+    def measure(self, name, draw, n=EACH, seed=0):
         "All measures of one way to draw; `draw(n, seed)` gives z-vectors or images."
-        row, controls = self.kept(f"{name}-{n}-{seed}", lambda: self._measured(name, draw(n, seed), seed)), self.controls(n, seed)
-        row["frechet_ratio"] = row["frechet_extrapolated"] / controls[1]["frechet_extrapolated"]
-        row["sharpness"] *= controls[0]["sharpness"] / self.reference.sharpness  # over that of the reconstructions, as in the controls
-        return row
+        return self.kept(f"{name}-{n}-{seed}", lambda: {"name": name} | self._measured(draw(n, seed), seed))
 
-    def _measured(self, name, source, seed):
-        if seed not in self.by: self.by[seed] = Yardstick(self.reference, self.bundle, self.features, seed, n_faces=500)
-        row = {"name": name} | self.by[seed].measure(decoded(source, self.bundle))
-        if source.ndim == 2: row["nearest_z"] = float(np.median(nearest_distances(source[:1000].astype(np.float32), self.bundle.z)) / self.apart)
-        return row
+    def _measured(self, source, seed):
+        if seed not in self.by:
+            self.by[seed] = Yardstick(self.reference, self.bundle, self.features, seed, n_faces=FACES)
+        return self.by[seed].measure(decoded(source, self.bundle))
 
-    def controls(self, n, seed=0):
+    def controls(self, seed=0):
         "The rows that every table has: real images, reconstructions, mean face, N(0, I)."
+
         def rows():
-            table = evaluate(self.bundle, {}, self.reference, n, seed, False, self.features, n_faces=1000, n_seeds=1)
+            how = dict(n_samples=EACH, random_state=seed, progress=False, n_faces=FACES, n_seeds=1)
+            table = evaluate(self.bundle, {}, self.reference, features=self.features, **how)
             return json.loads(table.reset_index().to_json(orient="records", double_precision=15))
-        return self.kept(f"controls-{n}-{seed}", rows)
+
+        return self.kept(f"controls-{seed}", rows)
 
 
-def drawn_from(sampler, z):
-    "A function that fits a copy of the sampler to the z-points (or images) once, and then draws."
-    fitted = []
+def strangers_among(sources, names, bundle):
+    "Names of the images of CelebA's validation part, whose people are in no other part."
+    parts, known = pd.concat([load_partition(source) for source in sources]), set(bundle.names)
+    return [name for name in names if parts.get(name) == 1 and name not in known]
+
+
+def drawing(sampler, z):
+    "A function that fits a copy of a sampler at the first call, and draws."
+    found = []
 
     def draw(n, seed):
-        if not fitted: fitted.append(clone(sampler).fit(z))
-        return fitted[0].sample(n, random_state=seed)
+        if not found:
+            found.append(fitted(sampler, z))
+        return found[0].sample(n, random_state=seed)
+
     return draw
 
 
-def compare(bench):
-    "Every sampler, three seeds; the mixture and the flow are fitted anew for each seed."
-    rows = [bench.controls(EACH, seed) for seed in SEEDS]
+def panel(bench):
+    "Every sampler before three judges."
+
+    def judged():
+        rows = SAMPLERS | {"eigenfaces": bench.eigenfaces()} | bench.others
+        how = dict(n_samples=EACH, n_halves=30, n_seeds=len(SEEDS), folder=bench.folder / "answers")
+        found = judge_samplers(bench.bundle, rows, bench.sources, ["own", "onet", "dlib"], **how)
+        return {f"{judge} {measure}": values.to_dict("list") for (judge, measure), values in found.scattered.items()}
+
+    return bench.kept("panel", judged)
+
+
+def samplers(bench):
+    "Every sampler by all measures of the own judge, three seeds."
+    rows = [bench.controls(seed) for seed in SEEDS]
     table = {name: [seed[i] for seed in rows] for i, name in enumerate(("real images", "reconstructions", "mean face", "N(0, I)"))}
-    images = bench.reference.images[0][np.arange(len(bench.reference.images[0]))]
-    for name, make in SAMPLERS.items():
-        draws = {repr(make(seed)): drawn_from(make(seed), images if name == "eigenfaces" else bench.bundle.z) for seed in SEEDS}
-        table[name] = [bench.measure(name, draws[repr(make(seed))], EACH, seed) for seed in SEEDS]
+    draws = {name: drawing(sampler, bench.bundle.z) for name, sampler in SAMPLERS.items()}
+    draws["eigenfaces"] = lambda n, seed: bench.eigenfaces().sample(n, random_state=seed)
+    for name, draw in draws.items():
+        table[name] = [bench.measure(name, draw, seed=seed) for seed in SEEDS]
+    for found in table.values():
+        for row, base in zip(found, table["reconstructions"]):
+            row["frechet_ratio"] = row["frechet_extrapolated"] / base["frechet_extrapolated"]
     return table
+
+
+def with_sources(sampler, n, seed=0):
+    "Draws of a sampler and what they are made of, None where it does not say."
+    if hasattr(sampler, "sample_with_sources"):
+        return sampler.sample_with_sources(n, random_state=seed)
+    return sampler.sample(n, random_state=seed), None
+
+
+class People:
+    "The gallery of all training images by dlib's embedding, and by pixels."
+
+    def __init__(self, bench):
+        self.bench, self.dlib = bench, load_features("dlib")
+        self.gallery = build_gallery(self._kept("photographs"), self._kept("strangers"), self.dlib)
+        self.pixels = build_gallery(pixels(bench.photographs), pixels(bench.strangers))
+
+    def _kept(self, what):
+        path = self.bench.folder / f"{what}.npy"
+        if not path.exists():
+            found = self.dlib(getattr(self.bench, what))
+            replace_file(path, lambda file: np.save(file, found))
+        return np.load(path)
+
+    def about(self, pictures, sources):
+        "The leak of pictures, as numbers; nearest in pixels of the first 1,000 only."
+        found = identity_leak(self.dlib(pictures), sources, self.gallery)
+        row = {"n": len(pictures), "as_anyone": found.as_anyone}
+        if sources is None:
+            return row
+        near = identity_leak(pixels(pictures[:1000]), sources[:1000], self.pixels)
+        shares = {"as_source": found.as_source, "by_chance": found.by_chance, "first": found.first}
+        return row | shares | {"first_pixels": near.first, "rank": float(np.median(found.rank))}
+
+
+def pixels(images):
+    "Vectors of images of 16 x 16 pixels, means of squares: enough to find a photograph again."
+    side = images.shape[1] // 16
+    vectors = [x.reshape(16, side, 16, side, 3).mean(axis=(1, 3), dtype=np.float32).ravel() for x in images]
+    return np.stack(vectors) / 255
+
+
+def leak(bench):
+    "Who is somebody: samplers, reconstructions, and real people."
+    people, z = People(bench), bench.bundle.z
+    rows = {
+        "strangers": lambda: people.about(bench.strangers, None),
+        "reconstructions of strangers": lambda: people.about(decoded(bench.bundle.encode(bench.strangers), bench.bundle), None),
+        "reconstructions": lambda: people.about(decoded(z[:IDENTITIES], bench.bundle), np.arange(IDENTITIES)[:, None]),
+    }
+    if bench.people is not None:
+        rows["two photographs of one person"] = lambda: same_person(people, bench)
+    for name in SOURCELESS + tuple(name for name in SAMPLERS if hasattr(SAMPLERS[name], "sample_with_sources")):
+        rows[name] = lambda name=name: drawn_people(people, bench, SAMPLERS[name])
+    about = {"pair_distance": people.gallery.pair_distance, "nearest_distance": people.gallery.nearest_distance}
+    about |= {"n_gallery": len(z), "n_strangers": len(bench.strangers)}
+    return about | {"rows": {name: bench.kept(f"leak of {name}", row) for name, row in rows.items()}}
+
+
+def drawn_people(people, bench, sampler, n=IDENTITIES):
+    "The leak of a sampler."
+    vectors, sources = with_sources(fitted(sampler, bench.bundle.z), n)
+    return people.about(decoded(vectors, bench.bundle), sources)
+
+
+def same_person(people, bench):
+    "How often two photographs of one person are verified, and two of different people."
+    with warnings.catch_warnings(action="ignore"):
+        images, names = load_images(bench.people, align=True, return_names=True)
+    who = pd.factorize(np.array([str(PurePosixPath(name).parent) for name in names]))[0]
+    vectors, rng = people.dlib(images), np.random.default_rng(0)
+    pairs = rng.integers(len(who), size=(2, 2_000_000))
+    pairs = pairs[:, pairs[0] < pairs[1]]
+    same = who[pairs[0]] == who[pairs[1]]
+    near = np.linalg.norm(vectors[pairs[0]] - vectors[pairs[1]], axis=1) < people.gallery.pair_distance
+    return {"n": int(same.sum()), "as_source": [float(near[same].mean())] * 3, "by_chance": [float(near[~same].mean())] * 3}
+
+
+def near(bench):
+    "Between copies and the Gaussian: distances by all judges, and how often a face is one of its sources."
+    ways = {("two parents", h): make_sampler("blend", noise=h) for h in (0, 0.3, 0.6, 0.8)}
+    ways |= {("several parents", m): make_sampler("blend", n_parents=m) for m in (3, 5, 10)}
+    ways |= {("kernel density", h): make_sampler("kernel", bandwidth=h) for h in (0.5, 1.0, 2.0)}
+
+    def judged():
+        rows = {f"{way} {value}": sampler for (way, value), sampler in ways.items()}
+        rows |= {name: SAMPLERS[name] for name in ("mixture of 10", "mixture of 40", "Gaussian")}
+        how = dict(n_samples=EACH, n_halves=30, folder=bench.folder / "answers")
+        found = judge_samplers(bench.bundle, rows, bench.sources, ["own", "onet", "dlib"], **how)
+        return {f"{judge} {measure}": values.to_dict("list") for (judge, measure), values in found.scattered.items()}
+
+    people = People(bench)
+    leaks = {}
+    for (way, value), sampler in ways.items():
+        leaks[f"{way} {value}"] = bench.kept(f"leak of {way} {value}", lambda s=sampler: drawn_people(people, bench, s, 2000))
+    return {"ways": [{"way": way, "value": value} for way, value in ways], "leaks": leaks, "panel": bench.kept("near", judged)}
 
 
 def shrunk(sampler, z, factor):
     "Draws of a sampler, drawn towards the mean of the z-points."
-    draw, mean = drawn_from(sampler, z), z.mean(axis=0, dtype=np.float64)
+    draw, mean = drawing(sampler, z), z.mean(axis=0, dtype=np.float64)
     return lambda n, seed: mean + factor * (draw(n, seed) - mean)
 
 
 def curve(bench):
     "Fidelity against diversity: the knobs of three samplers."
     z = bench.bundle.z
-    ways = {("elliptic", f): drawn_from(make_sampler("elliptic", factor=f), z) for f in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2)}
-    ways |= {("components", k): drawn_from(make_sampler("elliptic", n_components=k), z) for k in (20, 50, 80, 120, 180, None)}
-    ways |= {("Gaussian", t): drawn_from(make_sampler("gaussian", factor=t), z) for t in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)}
-    ways |= {("Gaussian, 90 %", t): drawn_from(make_sampler("gaussian", factor=t, n_components=0.9), z) for t in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)}
-    ways |= {("two parents", t): shrunk(make_sampler("blend"), z, t) for t in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)}
-    return [{"way": way, "value": value} | bench.measure(f"{way} {value}", draw, 4000) for (way, value), draw in ways.items()]
+    ways = {("elliptic", f): make_sampler("elliptic", factor=f) for f in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2)}
+    ways |= {("components", k): make_sampler("elliptic", n_components=k) for k in (20, 80, 180, None)}
+    ways |= {("Gaussian", t): make_sampler("gaussian", scale=t) for t in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)}
+    narrow = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)
+    ways |= {("Gaussian, 90 %", t): make_sampler("gaussian", scale=t, n_components=0.9) for t in narrow}
+    draws = {key: drawing(sampler, z) for key, sampler in ways.items()}
+    draws |= {("two parents", t): shrunk(make_sampler("blend"), z, t) for t in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)}
+    rows = [{"way": way, "value": value} | bench.measure(f"{way} {value}", draw) for (way, value), draw in draws.items()]
+    return [row | ratio(row, bench) for row in rows]
 
 
-def novelty(bench):
-    "Good against new: the noise of the blends, and the bandwidth of the kernel density."
-    z = bench.bundle.z
-    ways = {("two parents", h): make_sampler("blend", noise=h) for h in (0, 0.2, 0.3, 0.4, 0.6, 0.8)}
-    ways |= {("three parents", h): make_sampler("blend", n_parents=3, noise=h) for h in (0, 0.3, 0.6)}
-    ways |= {("kernel density", h): make_sampler("kernel", bandwidth=h) for h in (0.3, 0.5, 0.7, 1.0, 1.5)}
-    return [{"way": way, "value": value} | bench.measure(f"{way} with {value}", drawn_from(sampler, z), 4000) for (way, value), sampler in ways.items()]
-
-
-def few(bench, label, z):
-    "The most interesting samplers, fitted to some z-points."
-    return {name: bench.measure(f"{name} {label}", drawn_from(SAMPLERS[name](0), z), 4000) for name in FEW}
+def ratio(row, bench):
+    return {"frechet_ratio": row["frechet_extrapolated"] / bench.controls()[1]["frechet_extrapolated"]}
 
 
 def points(bench):
     "The same samplers fitted to fewer z-points; one random subset within the next."
     z = bench.bundle.z
     order = np.random.default_rng(0).permutation(len(z))
-    return {n: few(bench, f"of {n}", z[order[:n]]) for n in (1000, 2000, 4000, len(z))}
+    found = {}
+    for n in (1000, 4000, len(z)):
+        rows = {name: bench.measure(f"{name} of {n}", drawing(SAMPLERS[name], z[order[:n]])) for name in FEW}
+        found[n] = {name: row | ratio(row, bench) for name, row in rows.items()}
+    return found
 
 
-def describe(bench):
-    "A bundle: its errors, its controls and the samplers."
-    scores = bench.bundle.config["scores"]
-    return {"latent_dim": bench.bundle.latent_dim, "recipe": bench.bundle.config["recipe"], "scores": scores,
-            "normal": {key: getattr(normality(bench.bundle.z), key) for key in ("radius_ks", "radius_variance")},
-            "controls": bench.controls(4000), "samplers": few(bench, "on this", bench.bundle.z)}
+def labels(bench):
+    "By CelebA's own labels: errors, faces found in reconstructions, and shares in the data and among drawn faces."
+    z, known = bench.bundle.z, bench.bundle.attributes
+    some = np.random.default_rng(0).permutation(len(z))[:6000]
+    real, rebuilt = bench.photographs[np.sort(some)], decoded(z[np.sort(some)], bench.bundle)
+    errors = ((real.astype(np.float32) - rebuilt) ** 2).mean(axis=(1, 2, 3)) / 255**2
+    drawn = {name: decoded(fitted(SAMPLERS[name], z).sample(5000, random_state=0), bench.bundle) for name in FEW}
+    said = {name: bench.features.attributes(pictures) > 0.5 for name, pictures in drawn.items()}
+    said |= {"photographs": bench.features.attributes(real) > 0.5, "reconstructions": bench.features.attributes(rebuilt) > 0.5}
+    rows = {}
+    for group, (label, value) in LABELS.items():
+        of = known[label].to_numpy()[np.sort(some)] == value
+        rows[group] = {"n": int(of.sum()), "share": float((known[label] == value).mean()), "error": float(errors[of].mean())}
+        rows[group]["found"] = {"photographs": face_rate(real[of][:500]), "reconstructions": face_rate(rebuilt[of][:500])}
+        rows[group]["drawn"] = {name: float((answers[label] == value).mean()) for name, answers in said.items()}
+    return rows
 
 
-PARTS = {"samplers": compare, "curve": curve, "novelty": novelty, "points": points}
+PARTS = {"panel": panel, "samplers": samplers, "leak": leak, "near": near, "curve": curve, "points": points, "labels": labels}
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--data", required=True, help="the CelebA zip or folder")
+    p.add_argument("--data", required=True, nargs="+", help="zips or folders of CelebA")
     p.add_argument("--work", required=True, type=Path, help="folder for the measurements")
-    p.add_argument("--bundles", nargs="*", default=[], metavar="NAME=DIR", help="other bundles")
-    p.add_argument("--part", nargs="*", default=[*PARTS, "bundles"], help="which parts to measure; nothing is written unless all are asked for")
+    p.add_argument("--photographs", help="zip or folder with a folder for every person")
+    p.add_argument("--others", type=Path, help="an .npz file with z-vectors by name")
+    p.add_argument("--part", nargs="*", default=[*PARTS], choices=PARTS, help="nothing is written unless all are asked for")
     a = p.parse_args()
-    bundle = load_bundle()
-    images, names = load_images(a.data, size=64, crop=bundle.config["crop"], return_names=True)
-    found = {"about": {"seeds": SEEDS, "n_samples": EACH, "numpy": np.__version__}}
-    bench = Bench(bundle, images, names, a.work / "shipped")
-    for part, measure in PARTS.items():
-        if part in a.part: found[part] = measure(bench)
-    if "points" in a.part: found["controls"] = bench.controls(4000)
-    if "bundles" in a.part:
-        pairs = dict(pair.split("=", 1) for pair in a.bundles)
-        found["bundles"] = {name: describe(Bench(load_bundle(folder), images, names, a.work / name)) for name, folder in pairs.items()}
-    if len(a.part) <= len(PARTS): return
-    replace_file(OUT, lambda file: file.write((json.dumps(rounded(found)) + "\n").encode()))
-    print(f"wrote {OUT.name}")
+    others = {} if a.others is None else dict(np.load(a.others))
+    bench = Bench(load_bundle(), a.data, a.work, a.photographs, others)
+    found = {part: bench.kept(f"part {part}", lambda part=part: PARTS[part](bench)) for part in a.part}
+    if len(a.part) == len(PARTS):
+        about = {"seeds": SEEDS, "n_samples": EACH, "n_faces": FACES, "numpy": np.__version__}
+        about["controls"] = bench.controls()
+        kept = json.loads(OUT.read_text())["bundles"]
+        text = json.dumps(rounded({"about": about} | found | {"bundles": kept})) + "\n"
+        replace_file(OUT, lambda file: file.write(text.encode()))
+        print(f"wrote {OUT.name}")
 
 
 def rounded(tree):
     "Numbers with five digits, which is more than their spread allows."
-    if isinstance(tree, dict): return {key: rounded(value) for key, value in tree.items()}
-    if isinstance(tree, (list, tuple)): return [rounded(value) for value in tree]
+    if isinstance(tree, dict):
+        return {key: rounded(value) for key, value in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return [rounded(value) for value in tree]
     return float(f"{tree:.5g}") if isinstance(tree, float) else tree
 
 
-if __name__ == "__main__": main()
+if __name__ == "__main__":
+    main()

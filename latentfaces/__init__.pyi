@@ -85,6 +85,10 @@ from .evaluation import reference_for as reference_for
 from .evaluation import write_table as write_table
 from .panel import Panel as Panel
 from .panel import judge_samplers as judge_samplers
+from .identity import Gallery as Gallery
+from .identity import IdentityLeak as IdentityLeak
+from .identity import build_gallery as build_gallery
+from .identity import identity_leak as identity_leak
 from .choice import Advice as Advice
 from .choice import advise as advise
 from .choice import compare_samplers as compare_samplers

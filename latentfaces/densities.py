@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TruncatedGaussianSampler', 'EmpiricalRadiusSampler', 'ScaleMixtureSampler', 'CopulaSampler', 'MixtureSampler',
-           'KernelSampler', 'GaussianizationSampler', 'BlendSampler', 'EigenfaceSampler']
+           'SourcesMixin', 'KernelSampler', 'GaussianizationSampler', 'BlendSampler', 'EigenfaceSampler']
 
 # %% ../nbs/10a_densities.ipynb #0cc55ff2
 import warnings
@@ -16,6 +16,7 @@ from scipy.special import logsumexp, ndtr, ndtri
 from sklearn.decomposition import PCA, FastICA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
+from sklearn.utils.validation import check_is_fitted
 
 from latentfaces.core import (
     as_array,
@@ -381,8 +382,40 @@ def _fit_further(mixture, white):
             "raise it, or take fewer Gaussians"
         ) from error
 
+# %% ../nbs/10a_densities.ipynb #83528e6f
+class SourcesMixin:
+    """For samplers that make each vector of some z-points: they define `_sample_of(n_samples, rng)`.
+
+    It gives whitened vectors, (n_samples, n_axes), and which points they are made of, (n_samples, n_sources).
+    """
+
+    def _sample_white(self, n_samples, rng):
+        return self._sample_of(n_samples, rng)[0]
+
+    def sample_with_sources(self, n_samples: int = 1, random_state=None) -> tuple:
+        """The same vectors as `sample`, and the z-points that each is made of.
+
+        Parameters
+        ----------
+        n_samples : int
+            How many vectors.
+        random_state : None, int, Generator or RandomState
+            As for `sample`.
+
+        Returns
+        -------
+        z : array of shape (n_samples, latent_dim)
+            Z-vectors, float64.
+        sources : array of int of shape (n_samples, n_sources)
+            Rows of the z-points that the sampler was fitted to.
+        """
+        check_is_fitted(self, msg="this %(name)s has not been fitted yet: call fit(z) before sample_with_sources")
+        rng = random_generator(self.random_state if random_state is None else random_state)
+        white, sources = self._sample_of(check_count("n_samples", n_samples), rng)
+        return self.gaussian_.unwhiten(white), sources
+
 # %% ../nbs/10a_densities.ipynb #b6470056
-class KernelSampler(WhiteDensitySampler):
+class KernelSampler(SourcesMixin, WhiteDensitySampler):
     """Smoothed bootstrap with the covariance of the data: a z-point plus Gaussian noise, drawn back towards the mean.
 
     z = mean + (z_i - mean + h L eps) / sqrt(1 + h^2), with the covariance L L^T and the bandwidth h, which is read
@@ -412,10 +445,10 @@ class KernelSampler(WhiteDensitySampler):
     def _fit_white(self, white, rng):
         self.white_ = white.astype(np.float32)
 
-    def _sample_white(self, n_samples, rng):
-        h = check_positive("bandwidth", self.bandwidth)
-        chosen = self.white_[rng.integers(len(self.white_), size=n_samples)]
-        return (chosen + h * rng.standard_normal(chosen.shape)) / np.sqrt(1 + h * h)
+    def _sample_of(self, n_samples, rng):
+        h, source = check_positive("bandwidth", self.bandwidth), rng.integers(len(self.white_), size=n_samples)
+        chosen = self.white_[source]
+        return (chosen + h * rng.standard_normal(chosen.shape)) / np.sqrt(1 + h * h), source[:, None]
 
     def _score_white(self, white):
         h = check_positive("bandwidth", self.bandwidth)
@@ -572,7 +605,7 @@ def _different(n_rows, n_choices, n_points, rng):
     return chosen
 
 # %% ../nbs/10a_densities.ipynb #2951b88e
-class BlendSampler(WhiteSampler):
+class BlendSampler(SourcesMixin, WhiteSampler):
     """Children of several z-points: their deviations from the mean, added up so that mean and covariance stay.
 
     z = mean + sqrt((1 - noise^2) / m) sum_k (z_k - mean) + noise L eps for m different z-points z_k, with a factor
@@ -619,12 +652,13 @@ class BlendSampler(WhiteSampler):
         self._weight(len(white))
         self.white_ = white.astype(np.float32)
 
-    def _sample_white(self, n_samples, rng):
+    def _sample_of(self, n_samples, rng):
         weight = self._weight(len(self.white_))
         white = self.noise * rng.standard_normal((n_samples, self.white_.shape[1]))
-        for parent in _different(n_samples, self.n_parents, len(self.white_), rng).T:
+        parents = _different(n_samples, self.n_parents, len(self.white_), rng)
+        for parent in parents.T:
             white += weight * self.white_[parent]
-        return white
+        return white, parents
 
 # %% ../nbs/10a_densities.ipynb #52acca9d
 class EigenfaceSampler(LatentSampler):

@@ -13,7 +13,7 @@ TASKS = {
     "Describe a cloud of z-points": ("moments", "distributions", "correlations", "gaussian", "pca", "ellipses"),
     "Draw new z-points": ("sampling", "densities", "flow"),
     "Turn z-points into faces": ("generation", "pictures", "plots"),
-    "Measure what was drawn": ("metrics", "features", "evaluation", "panel", "choice"),
+    "Measure what was drawn": ("metrics", "features", "evaluation", "panel", "choice", "identity"),
     "Report": ("report",),
 }
 CARDS = {
