@@ -332,7 +332,7 @@ class OnetFeatures(Features):
         return super()._outputs(_central(images))
 
 # %% ../nbs/12a_features.ipynb #8ab44c82
-def _dlib_models():
+def dlib_models():
     "dlib, and the folder with its networks, found without importing their package: that fails with today's setuptools."
     found = find_spec("dlib") and find_spec("face_recognition_models")
     if not found:
@@ -442,7 +442,7 @@ class DlibFeatures(Features):
     attribute_names, is_shipped = (), False
 
     def __init__(self):
-        self._dlib, folder = _dlib_models()
+        self._dlib, folder = dlib_models()
         self._landmarks = self._dlib.shape_predictor(str(folder / "shape_predictor_5_face_landmarks.dat"))
         super().__init__(Network(_dlib_network(folder / "dlib_face_recognition_resnet_model_v1.dat")), (0, 255))
 

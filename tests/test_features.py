@@ -13,6 +13,7 @@ from latentfaces.drawn import synthetic_faces
 from latentfaces.evaluation import Reference, load_reference, reference_for
 from latentfaces.features import FEATURES, Features, build_attribute_network, load_features, shipped_config, train_attribute_network
 from latentfaces.metrics import frechet_distance
+from latentfaces import features as features_module
 from latentfaces.networks import Network
 
 
@@ -279,3 +280,52 @@ def test_features_are_saved_whole_or_not_at_all(tmp_path, script, small):
     with pytest.raises(OSError, match="No space left"): script.save_features(tmp_path, Full(), reference, {})
     with pytest.raises(TypeError): script.save_features(tmp_path, network, reference._replace(attributes=None), {})
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+# ---------------------------------------------------------------- dlib's network, from its file
+
+def dlib_file(path, rng):
+    "A file as dlib writes it, with random weights: arrays behind their sizes, other bytes between them."
+    shapes = [(32 * (3 * 49 + 1),), (64,)]
+    taken = 32
+    for given, strides in {32: 3, 64: 4, 128: 3, 256: 4}.items():
+        for _ in range(strides):
+            for before in (taken, given): shapes += [(given * (9 * before + 1),), (2 * given,)]
+            taken = given
+    content = b"\x01\x05dlib"
+    for shape in [*shapes, (256, 128)]:
+        sizes = (2, *shape, *(1,) * (4 - len(shape)))
+        head = b"".join(bytes([(n.bit_length() + 7) // 8]) + n.to_bytes((n.bit_length() + 7) // 8, "little") for n in sizes)
+        values = rng.normal(0, 0.05, shape).astype("<f4")
+        if len(shape) == 1 and shape[0] in (64, 128, 256, 512): values = values + np.repeat(np.float32([1, 0]), shape[0] // 2)
+        content += head + values.astype("<f4").tobytes() + bytes(rng.integers(0, 256, 40, np.uint8))
+    path.write_bytes(content)
+    return path
+
+
+def test_the_network_in_dlibs_file_is_read_and_run(tmp_path):
+    "The numbers are those of the graph whose vectors, with dlib's own weights, are dlib's to the seventh digit."
+    rng = np.random.default_rng(0)
+    network = Network(features_module._dlib_network(dlib_file(tmp_path / "network.dat", rng)))
+    assert network.input_shape == (None, 150, 150, 3) and network.output_shape == (None, 128)
+    found = network(rng.integers(0, 256, (3, 150, 150, 3)).astype(np.float32))
+    assert found.shape == (3, 128) and np.isfinite(found).all() and np.ptp(found, axis=0).max() > 0
+    np.testing.assert_allclose(found[0, :4], GOLDEN, rtol=1e-3)
+
+
+GOLDEN = [26.114351, -58.590137, 8.201788, -18.603428]
+
+
+def test_another_file_than_dlibs_is_refused(tmp_path):
+    (tmp_path / "other.dat").write_bytes(bytes(5000))
+    with pytest.raises(ValueError, match="^expected the face network of dlib in [^\n]+ --force-reinstall face_recognition_models$"):
+        features_module._dlib_network(tmp_path / "other.dat")
+
+
+@pytest.mark.skipif(not (find_spec("dlib") and find_spec("face_recognition_models")), reason="dlib is not there")
+def test_the_vectors_are_dlibs_own():
+    dlib, folder = features_module.dlib_models()
+    faces, features = load_bundle().decode(load_bundle().z[:3]), load_features("dlib")
+    embed = dlib.face_recognition_model_v1(str(folder / "dlib_face_recognition_resnet_model_v1.dat"))
+    own = [embed.compute_face_descriptor(features._upright(face)) for face in np.round(255 * faces).astype(np.uint8)]
+    np.testing.assert_allclose(features(faces), np.array(own), atol=1e-5)
