@@ -24,7 +24,6 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
 
 from latentfaces import build_gallery, evaluate, identity_leak, judge_samplers, load_bundle, load_features
 from latentfaces.bundle import images_for
@@ -34,8 +33,8 @@ from latentfaces.evaluation import Yardstick, build_reference, decoded
 from latentfaces.features import Features
 from latentfaces.images import load_images
 from latentfaces.labels import load_partition
-from latentfaces.metrics import face_rate, nearest_distances
-from latentfaces.sampling import make_sampler
+from latentfaces.metrics import face_rate
+from latentfaces.sampling import fitted_sampler, load_sampler, make_sampler
 
 OUT = Path(__file__).resolve().parents[1] / "nbs" / "comparison.json"
 SEEDS, EACH, FACES, IDENTITIES = (0, 1, 2), 1500, 200, 5000
@@ -54,8 +53,8 @@ SAMPLERS = {  # row of the table, by the name it has there: sampler
     "empirical radius": make_sampler("radius"),
     "scale mixture": make_sampler("scale"),
     "Gaussian copula": make_sampler("copula"),
-    "mixture of 10": make_sampler("mixture", n_gaussians=10),
-    "mixture of 40": make_sampler("mixture", n_gaussians=40, max_iter=30),
+    "mixture of 10": make_sampler("mixture", n_gaussians=10, max_iter=40, random_state=0),
+    "mixture of 40": make_sampler("mixture", n_gaussians=40, max_iter=20, random_state=0),
     "flow": make_sampler("flow"),
     "iterative Gaussianisation": make_sampler("gaussianization"),
     "two parents": make_sampler("blend"),
@@ -65,14 +64,6 @@ SAMPLERS = {  # row of the table, by the name it has there: sampler
 }
 FEW = ("elliptic, factor 0.7", "Gaussian", "scale mixture", "mixture of 10", "iterative Gaussianisation", "two parents")
 SOURCELESS = ("elliptic, factor 0.7", "Gaussian", "mixture of 10", "mixture of 40")
-
-
-def fitted(sampler, z, seed=0):
-    "A fitted copy of a sampler."
-    sampler = clone(sampler)
-    if "random_state" in sampler.get_params() and sampler.random_state is None:
-        sampler.set_params(random_state=seed)
-    return sampler.fit(z)
 
 
 class Bench:
@@ -101,6 +92,13 @@ class Bench:
         "The sampler that learns from images, of 8,500 of them."
         some = np.random.default_rng(0).permutation(len(self.photographs))[:8500]
         return EigenfaceSampler().fit(self.photographs[np.sort(some)])
+
+    def fitted(self, name):
+        "A sampler fitted to all z-points, once."
+        path = self.folder / f"{name}.npz"
+        if not path.exists():
+            fitted_sampler(SAMPLERS[name], self.bundle.z, 0, False).save(path)
+        return load_sampler(path)
 
     def measure(self, name, draw, n=EACH, seed=0):
         "All measures of one way to draw; `draw(n, seed)` gives z-vectors or images."
@@ -134,7 +132,7 @@ def drawing(sampler, z):
 
     def draw(n, seed):
         if not found:
-            found.append(fitted(sampler, z))
+            found.append(fitted_sampler(sampler, z, 0, False))
         return found[0].sample(n, random_state=seed)
 
     return draw
@@ -156,7 +154,7 @@ def samplers(bench):
     "Every sampler by all measures of the own judge, three seeds."
     rows = [bench.controls(seed) for seed in SEEDS]
     table = {name: [seed[i] for seed in rows] for i, name in enumerate(("real images", "reconstructions", "mean face", "N(0, I)"))}
-    draws = {name: drawing(sampler, bench.bundle.z) for name, sampler in SAMPLERS.items()}
+    draws = {name: lambda n, seed, name=name: bench.fitted(name).sample(n, random_state=seed) for name in SAMPLERS}
     draws["eigenfaces"] = lambda n, seed: bench.eigenfaces().sample(n, random_state=seed)
     for name, draw in draws.items():
         table[name] = [bench.measure(name, draw, seed=seed) for seed in SEEDS]
@@ -217,7 +215,7 @@ def leak(bench):
     if bench.people is not None:
         rows["two photographs of one person"] = lambda: same_person(people, bench)
     for name in SOURCELESS + tuple(name for name in SAMPLERS if hasattr(SAMPLERS[name], "sample_with_sources")):
-        rows[name] = lambda name=name: drawn_people(people, bench, SAMPLERS[name])
+        rows[name] = lambda name=name: drawn_people(people, bench, bench.fitted(name))
     about = {"pair_distance": people.gallery.pair_distance, "nearest_distance": people.gallery.nearest_distance}
     about |= {"n_gallery": len(z), "n_strangers": len(bench.strangers)}
     return about | {"rows": {name: bench.kept(f"leak of {name}", row) for name, row in rows.items()}}
@@ -225,7 +223,7 @@ def leak(bench):
 
 def drawn_people(people, bench, sampler, n=IDENTITIES):
     "The leak of a sampler."
-    vectors, sources = with_sources(fitted(sampler, bench.bundle.z), n)
+    vectors, sources = with_sources(fitted_sampler(sampler, bench.bundle.z, 0, False), n)
     return people.about(decoded(vectors, bench.bundle), sources)
 
 
@@ -292,7 +290,10 @@ def points(bench):
     order = np.random.default_rng(0).permutation(len(z))
     found = {}
     for n in (1000, 4000, len(z)):
-        rows = {name: bench.measure(f"{name} of {n}", drawing(SAMPLERS[name], z[order[:n]])) for name in FEW}
+        draws = {name: drawing(SAMPLERS[name], z[order[:n]]) for name in FEW}
+        if n == len(z):
+            draws = {name: drawing(bench.fitted(name), z) for name in FEW}
+        rows = {name: bench.measure(f"{name} of {n}", draw) for name, draw in draws.items()}
         found[n] = {name: row | ratio(row, bench) for name, row in rows.items()}
     return found
 
@@ -303,7 +304,7 @@ def labels(bench):
     some = np.random.default_rng(0).permutation(len(z))[:6000]
     real, rebuilt = bench.photographs[np.sort(some)], decoded(z[np.sort(some)], bench.bundle)
     errors = ((real.astype(np.float32) - rebuilt) ** 2).mean(axis=(1, 2, 3)) / 255**2
-    drawn = {name: decoded(fitted(SAMPLERS[name], z).sample(5000, random_state=0), bench.bundle) for name in FEW}
+    drawn = {name: decoded(bench.fitted(name).sample(5000, random_state=0), bench.bundle) for name in FEW}
     said = {name: bench.features.attributes(pictures) > 0.5 for name, pictures in drawn.items()}
     said |= {"photographs": bench.features.attributes(real) > 0.5, "reconstructions": bench.features.attributes(rebuilt) > 0.5}
     rows = {}

@@ -155,8 +155,8 @@ class IdentityLeak(NamedTuple):
     ----------
     to_source : array of shape (n_faces,), or None
         Distance to the nearest source of each face.
-    to_random : array of shape (n_faces,), or None
-        The same with as many sources drawn at random.
+    to_others : array of shape (n_faces,), or None
+        The same with as many others of the gallery, half of it away, in place of the sources.
     rank : array of shape (n_faces,), or None
         How many faces of the gallery are at least as near as the nearest source; 1 where it is the nearest of all.
     to_nearest : array of shape (n_faces,)
@@ -168,7 +168,7 @@ class IdentityLeak(NamedTuple):
     """
 
     to_source: np.ndarray
-    to_random: np.ndarray
+    to_others: np.ndarray
     rank: np.ndarray
     to_nearest: np.ndarray
     nearest: np.ndarray
@@ -181,8 +181,8 @@ class IdentityLeak(NamedTuple):
 
     @property
     def by_chance(self) -> Share:
-        "Share that is verified as one of as many random people of the gallery; None without sources."
-        return None if self.to_random is None else _share(self.to_random < self.gallery.pair_distance)
+        "Share that is verified as one of as many others of the gallery; None without sources."
+        return None if self.to_others is None else _share(self.to_others < self.gallery.pair_distance)
 
     @property
     def as_anyone(self) -> Share:
@@ -196,7 +196,7 @@ class IdentityLeak(NamedTuple):
         return None if self.rank is None else _share(self.rank == 1)
 
 # %% ../nbs/12f_identity.ipynb #d70fd254
-def identity_leak(faces, sources, gallery: Gallery, random_state: int = 0) -> IdentityLeak:
+def identity_leak(faces, sources, gallery: Gallery) -> IdentityLeak:
     """Are drawn faces the people that they were made from, or anybody else in a gallery?
 
     Raises ValueError or TypeError, in one sentence, for faces, sources and galleries that do not belong together.
@@ -209,8 +209,6 @@ def identity_leak(faces, sources, gallery: Gallery, random_state: int = 0) -> Id
         Rows of the gallery that each face was made from, as `sample_with_sources` of a sampler gives them.
     gallery : Gallery
         What `build_gallery` returned.
-    random_state : int
-        Seed of the random sources.
 
     Returns
     -------
@@ -233,11 +231,11 @@ def identity_leak(faces, sources, gallery: Gallery, random_state: int = 0) -> Id
         return IdentityLeak(None, None, None, to_nearest, nearest, gallery)
     sources = _check_sources(sources, len(vectors), len(gallery.vectors))
     to_source = _to_sources(vectors, gallery.vectors, sources)
-    by_chance = random_generator(random_state).integers(len(gallery.vectors), size=sources.shape)
-    to_random = _to_sources(vectors, gallery.vectors, by_chance)
+    n = len(gallery.vectors)
+    to_others = _to_sources(vectors, gallery.vectors, (sources + n // 2) % n)  # no seed that a sampler may have had
     # a hair less than the source's own distance, which the blocks round in another way
     nearest, to_nearest, nearer = _nearest(vectors, gallery.vectors, to_source * (1 - 1e-6))
-    return IdentityLeak(to_source, to_random, nearer + 1, to_nearest, nearest, gallery)
+    return IdentityLeak(to_source, to_others, nearer + 1, to_nearest, nearest, gallery)
 
 
 def _check_sources(sources, n_faces, n_gallery):

@@ -342,28 +342,17 @@ class Panel(NamedTuple):
         return lines + [f"the ranks of {a} and {b} agree by {ranks.loc[a, b]:.2f} (Kendall's tau)" for a, b in pairs]
 
 # %% ../nbs/12d_panel.ipynb #d7b65865
-def _judged(bundle, rows, judges, photographs, n_samples, n_halves, seed, bar):
-    "Of one seed: how many pictures each judge saw, and by judge and measure how the estimates scatter."
-    known = _known_names(bundle, judges, photographs)
-    halves = _named_halves(bundle.names[np.isin(bundle.names, np.concatenate([*known.values()]))], seed)
-    rows = fitted_rows(rows, bundle, _without_compared(bundle, halves[0], known, n_samples), seed, not bar.disable)
-    against, seen = _seen(bundle, rows, judges, photographs, halves, n_samples, seed, bar)
+def _judged(bundle, rows, judges, photographs, halves, n_samples, n_halves, seeds, bar):
+    "How many pictures each judge saw, and by judge and measure how the estimates, means over the seeds, scatter."
     counts, scattered = {}, {}
-    for name in judges:
-        bar.set_description(f"{name}'s halves")
-        counts[name], values = _measured(seen[name], against[name], n_halves, seed, bar)
-        scattered |= {(name, measure): drawn for measure, drawn in values.items()}
+    for seed in seeds:
+        against, seen = _seen(bundle, rows, judges, photographs, halves, n_samples, seed, bar)
+        for name in judges:
+            bar.set_description(f"{name}'s halves")
+            counts[name], values = _measured(seen[name], against[name], n_halves, seeds[0], bar)
+            for measure, drawn in values.items():
+                scattered[name, measure] = scattered.get((name, measure), 0) + drawn / len(seeds)
     return counts, scattered
-
-
-def _panel(counts, scattered):
-    "The panel of several seeds: the means over them."
-    mean = {key: sum(one[key] for one in scattered) / len(scattered) for key in scattered[0]}
-    columns = {}
-    for judge in counts[0]:
-        columns |= _columns(judge, min(count[judge] for count in counts), mean)
-    table = pd.DataFrame(columns, mean[judge, "frechet"].columns.rename("name"))
-    return Panel(table, mean)
 
 # %% ../nbs/12d_panel.ipynb #6ec7b81e
 def _check_long_enough(rows):
@@ -413,7 +402,7 @@ def judge_samplers(
     progress : bool
         Show progress bars?
     n_seeds : int
-        How many times everything is drawn anew, by the seeds that follow; estimates are means over them.
+        How many times every sampler draws, by the seeds that follow; estimates are means over them.
 
     Returns
     -------
@@ -434,8 +423,13 @@ def judge_samplers(
     rows = checked_rows(samplers, bundle)
     _check_long_enough(rows)
     photographs = None if source is None else _photographs(bundle, source, progress)
-    steps = n_seeds * 2 * len(judges) * (2 + len(rows))
-    with progress_bar(None, total=steps, unit="row", progress=progress) as bar:
-        seeds = range(random_state, random_state + n_seeds)
-        found = [_judged(bundle, rows, judges, photographs, n_samples, n_halves, seed, bar) for seed in seeds]
-    return _panel(*zip(*found))
+    known = _known_names(bundle, judges, photographs)
+    halves = _named_halves(bundle.names[np.isin(bundle.names, np.concatenate([*known.values()]))], random_state)
+    rows = fitted_rows(rows, bundle, _without_compared(bundle, halves[0], known, n_samples), random_state, progress)
+    seeds = range(random_state, random_state + n_seeds)
+    with progress_bar(None, total=n_seeds * 2 * len(judges) * (2 + len(rows)), unit="row", progress=progress) as bar:
+        counts, scattered = _judged(bundle, rows, judges, photographs, halves, n_samples, n_halves, seeds, bar)
+    columns = {}
+    for name, n in counts.items():
+        columns |= _columns(name, n, scattered)
+    return Panel(pd.DataFrame(columns, scattered[name, "frechet"].columns.rename("name")), scattered)

@@ -122,3 +122,10 @@ def test_a_gallery_can_be_made_by_hand():
     found = identity_leak(PEOPLE[:10] + 0.2, np.arange(10)[:, None], by_hand)
     np.testing.assert_allclose(found.to_source, 0.8, rtol=1e-5)
     assert found.as_source.value == 1 and found.as_anyone.value == 0
+
+
+def test_chance_is_not_the_draw_of_a_sampler_with_the_same_seed():
+    z = np.random.default_rng(0).normal(size=(500, 16))
+    vectors, sources = KernelSampler(0.2).fit(z).sample_with_sources(300, random_state=0)
+    found = identity_leak(vectors, sources, build_gallery(z, n_pairs=50_000))
+    assert found.as_source.value > 0.9 and found.by_chance.high < 0.05
