@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import binomtest
 from sklearn.metrics import pairwise_distances_chunked
 
-from .core import as_array, check_count, check_share, random_generator
+from .core import as_array, check_count, check_share, in_batches, random_generator
 from .features import Features, load_features
 
 # %% ../nbs/12f_identity.ipynb #c0fd2d2d
@@ -113,14 +113,17 @@ def build_gallery(
     if any(np.ndim(x) == 4 for x in seen) and features is None:
         features = load_features("dlib")
     vectors = _vectors(faces, features, "faces")
+    if len(vectors) < 2:
+        raise ValueError("expected at least 2 faces in a gallery, got 1: pass those of all z-points")
     if strangers is None:
         others, nearest = vectors, np.nan
     else:
         others = _check_alike(_vectors(strangers, features, "strangers"), vectors, "strangers")
         nearest = np.quantile(_nearest(others, vectors)[1], false_matches)
-    rows, columns = rng.integers(len(others), size=n_pairs), rng.integers(len(vectors), size=n_pairs)
-    distances = np.linalg.norm(others[rows] - vectors[columns], axis=1)
-    distances = distances[(rows != columns) | (strangers is not None)]
+    pairs = np.column_stack([rng.integers(len(others), size=n_pairs), rng.integers(len(vectors), size=n_pairs)])
+    if strangers is None:
+        pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    distances = in_batches(lambda rows: np.linalg.norm(others[rows[:, 0]] - vectors[rows[:, 1]], axis=1), pairs, 10_000)
     return Gallery(vectors, float(np.quantile(distances, false_matches)), float(nearest), false_matches, features)
 
 # %% ../nbs/12f_identity.ipynb #e7037373

@@ -103,6 +103,10 @@ def test_bad_galleries_are_refused(options, error, says):
     with pytest.raises(error, match=says): build_gallery(PEOPLE[:20], **options)
 
 
+def test_one_face_is_no_gallery():
+    with pytest.raises(ValueError, match="at least 2 faces in a gallery, got 1"): build_gallery(PEOPLE[:1])
+
+
 def test_another_gallery_than_a_gallery_is_refused():
     with pytest.raises(TypeError, match="expected a Gallery, got ndarray"): identity_leak(PEOPLE[:2], None, PEOPLE)
 
