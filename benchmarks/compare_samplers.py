@@ -5,13 +5,13 @@
 The images are all that the pretrained bundle was made from, and beside them some of CelebA's validation part, which are
 strangers to it; PEOPLE is a zip or folder of photographs with a folder for each person, and FILE z-vectors of other
 people's samplers by name. `latentfaces[judges]` must be there. Each measurement is kept in FOLDER as soon as it is there,
-so an interrupted run goes on where it stopped, and two runs with different parts share the work. When all parts are
-there, they are written to nbs/comparison.json. Parts:
+so an interrupted run goes on where it stopped, and two runs with different parts share the work. Each part is written into
+nbs/comparison.json when all that were asked for are there; what was not asked for stays there as it is. Parts:
 
 panel     every sampler before three judges, three seeds
 samplers  every sampler, three seeds, all measures of the own judge
 leak      are drawn faces the people they were made from, or anybody?
-near      samplers between the Gaussian and copies: how good, and how often somebody
+near      samplers between the Gaussian and copies: how good, and how often somebody; the same seed and photographs as in panel
 curve     elliptic factor and components, scale of the Gaussian and of the blend
 points    samplers fitted to 1,000 to all z-points
 labels    by sex, age and skin: errors of the decoder, faces that a detector finds, how often they are drawn
@@ -153,8 +153,9 @@ def panel(bench):
 def samplers(bench):
     "Every sampler by all measures of the own judge, three seeds."
     rows = [bench.controls(seed) for seed in SEEDS]
-    table = {name: [seed[i] for seed in rows] for i, name in enumerate(("real images", "reconstructions", "mean face", "N(0, I)"))}
-    draws = {name: lambda n, seed, name=name: bench.fitted(name).sample(n, random_state=seed) for name in SAMPLERS}
+    table = {row["name"]: [seed[i] for seed in rows] for i, row in enumerate(rows[0])}
+    quick = [name for name in SAMPLERS if name != "flow"]  # whose fit takes longer than all this
+    draws = {name: lambda n, seed, name=name: bench.fitted(name).sample(n, random_state=seed) for name in quick}
     draws["eigenfaces"] = lambda n, seed: bench.eigenfaces().sample(n, random_state=seed)
     for name, draw in draws.items():
         table[name] = [bench.measure(name, draw, seed=seed) for seed in SEEDS]
@@ -172,29 +173,44 @@ def with_sources(sampler, n, seed=0):
 
 
 class People:
-    "The gallery of all training images by dlib's embedding, and by pixels."
+    "The gallery of all training images by dlib's embedding, and by pixels; strangers, also as the decoder paints them."
 
     def __init__(self, bench):
         self.bench, self.dlib = bench, load_features("dlib")
         self.gallery = build_gallery(self._kept("photographs"), self._kept("strangers"), self.dlib)
         self.pixels = build_gallery(pixels(bench.photographs), pixels(bench.strangers))
+        self.rebuilt_strangers = self._kept("rebuilt strangers")
 
     def _kept(self, what):
         path = self.bench.folder / f"{what}.npy"
         if not path.exists():
-            found = self.dlib(getattr(self.bench, what))
+            images = self.bench.photographs if what == "photographs" else self.bench.strangers
+            found = self.dlib(self.painted(self.bench.bundle.encode(images)) if what.startswith("rebuilt") else images)
             replace_file(path, lambda file: np.save(file, found))
         return np.load(path)
 
+    def painted(self, z):
+        "Pictures of z-vectors."
+        return decoded(z, self.bench.bundle)
+
     def about(self, pictures, sources):
         "The leak of pictures, as numbers; nearest in pixels of the first 1,000 only."
-        found = identity_leak(self.dlib(pictures), sources, self.gallery)
+        vectors = self.dlib(pictures)
+        found = identity_leak(vectors, sources, self.gallery)
         row = {"n": len(pictures), "as_anyone": found.as_anyone}
         if sources is None:
             return row
         near = identity_leak(pixels(pictures[:1000]), sources[:1000], self.pixels)
         shares = {"as_source": found.as_source, "by_chance": found.by_chance, "first": found.first}
-        return row | shares | {"first_pixels": near.first, "rank": float(np.median(found.rank))}
+        shares |= {"first_pixels": near.first, "rank": float(np.median(found.rank))}
+        return row | shares | self._rebuilt(vectors[:1000], sources[:1000])
+
+    def _rebuilt(self, vectors, sources):
+        "The same against the sources as the decoder paints them, instead of their photographs."
+        rows, places = np.unique(sources, return_inverse=True)
+        gallery = build_gallery(self.dlib(self.painted(self.bench.bundle.z[rows])), self.rebuilt_strangers)
+        found = identity_leak(vectors, places.reshape(sources.shape), gallery)
+        return {"as_rebuilt": found.as_source, "rebuilt_by_chance": found.by_chance}
 
 
 def pixels(images):
@@ -209,7 +225,7 @@ def leak(bench):
     people, z = People(bench), bench.bundle.z
     rows = {
         "strangers": lambda: people.about(bench.strangers, None),
-        "reconstructions of strangers": lambda: people.about(decoded(bench.bundle.encode(bench.strangers), bench.bundle), None),
+        "reconstructions of strangers": lambda: people.about(people.painted(bench.bundle.encode(bench.strangers)), None),
         "reconstructions": lambda: people.about(decoded(z[:IDENTITIES], bench.bundle), np.arange(IDENTITIES)[:, None]),
     }
     if bench.people is not None:
@@ -248,7 +264,6 @@ def near(bench):
 
     def judged():
         rows = {f"{way} {value}": sampler for (way, value), sampler in ways.items()}
-        rows |= {name: SAMPLERS[name] for name in ("mixture of 10", "mixture of 40", "Gaussian")}
         how = dict(n_samples=EACH, n_halves=30, folder=bench.folder / "answers")
         found = judge_samplers(bench.bundle, rows, bench.sources, ["own", "onet", "dlib"], **how)
         return {f"{judge} {measure}": values.to_dict("list") for (judge, measure), values in found.scattered.items()}
@@ -281,6 +296,7 @@ def curve(bench):
 
 
 def ratio(row, bench):
+    "A distance as a multiple of the reconstructions'."
     return {"frechet_ratio": row["frechet_extrapolated"] / bench.controls()[1]["frechet_extrapolated"]}
 
 
@@ -325,18 +341,17 @@ def main():
     p.add_argument("--work", required=True, type=Path, help="folder for the measurements")
     p.add_argument("--photographs", help="zip or folder with a folder for every person")
     p.add_argument("--others", type=Path, help="an .npz file with z-vectors by name")
-    p.add_argument("--part", nargs="*", default=[*PARTS], choices=PARTS, help="nothing is written unless all are asked for")
+    p.add_argument("--part", nargs="*", default=[*PARTS], choices=PARTS, help="what to measure; all")
     a = p.parse_args()
     others = {} if a.others is None else dict(np.load(a.others))
     bench = Bench(load_bundle(), a.data, a.work, a.photographs, others)
     found = {part: bench.kept(f"part {part}", lambda part=part: PARTS[part](bench)) for part in a.part}
-    if len(a.part) == len(PARTS):
-        about = {"seeds": SEEDS, "n_samples": EACH, "n_faces": FACES, "numpy": np.__version__}
-        about["controls"] = bench.controls()
-        kept = json.loads(OUT.read_text())["bundles"]
-        text = json.dumps(rounded({"about": about} | found | {"bundles": kept})) + "\n"
-        replace_file(OUT, lambda file: file.write(text.encode()))
-        print(f"wrote {OUT.name}")
+    known = json.loads(OUT.read_text())
+    if "points" in found:
+        found["controls"] = bench.controls()
+    known["about"] |= {part: {"n_points": len(bench.bundle.z), "seeds": SEEDS, "n_samples": EACH} for part in a.part}
+    replace_file(OUT, lambda file: file.write((json.dumps(rounded(known | found)) + "\n").encode()))
+    print(f"wrote {', '.join(found)} into {OUT.name}")
 
 
 def rounded(tree):
