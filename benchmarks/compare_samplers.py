@@ -225,7 +225,9 @@ def leak(bench):
     people, z = People(bench), bench.bundle.z
     rows = {
         "strangers": lambda: people.about(bench.strangers, None),
-        "reconstructions of strangers": lambda: people.about(people.painted(bench.bundle.encode(bench.strangers)), None),
+        "reconstructions of strangers": lambda: people.about(
+            people.painted(bench.bundle.encode(bench.strangers)), None
+        ),
         "reconstructions": lambda: people.about(decoded(z[:IDENTITIES], bench.bundle), np.arange(IDENTITIES)[:, None]),
     }
     if bench.people is not None:
@@ -253,7 +255,11 @@ def same_person(people, bench):
     pairs = pairs[:, pairs[0] < pairs[1]]
     same = who[pairs[0]] == who[pairs[1]]
     near = np.linalg.norm(vectors[pairs[0]] - vectors[pairs[1]], axis=1) < people.gallery.pair_distance
-    return {"n": int(same.sum()), "as_source": [float(near[same].mean())] * 3, "by_chance": [float(near[~same].mean())] * 3}
+    return {
+        "n": int(same.sum()),
+        "as_source": [float(near[same].mean())] * 3,
+        "by_chance": [float(near[~same].mean())] * 3,
+    }
 
 
 def near(bench):
@@ -271,8 +277,14 @@ def near(bench):
     people = People(bench)
     leaks = {}
     for (way, value), sampler in ways.items():
-        leaks[f"{way} {value}"] = bench.kept(f"leak of {way} {value}", lambda s=sampler: drawn_people(people, bench, s, 2000))
-    return {"ways": [{"way": way, "value": value} for way, value in ways], "leaks": leaks, "panel": bench.kept("near", judged)}
+        leaks[f"{way} {value}"] = bench.kept(
+            f"leak of {way} {value}", lambda s=sampler: drawn_people(people, bench, s, 2000)
+        )
+    return {
+        "ways": [{"way": way, "value": value} for way, value in ways],
+        "leaks": leaks,
+        "panel": bench.kept("near", judged),
+    }
 
 
 def shrunk(sampler, z, factor):
@@ -291,7 +303,9 @@ def curve(bench):
     ways |= {("Gaussian, 90 %", t): make_sampler("gaussian", scale=t, n_components=0.9) for t in narrow}
     draws = {key: drawing(sampler, z) for key, sampler in ways.items()}
     draws |= {("two parents", t): shrunk(make_sampler("blend"), z, t) for t in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)}
-    rows = [{"way": way, "value": value} | bench.measure(f"{way} {value}", draw) for (way, value), draw in draws.items()]
+    rows = [
+        {"way": way, "value": value} | bench.measure(f"{way} {value}", draw) for (way, value), draw in draws.items()
+    ]
     return [row | ratio(row, bench) for row in rows]
 
 
@@ -322,17 +336,35 @@ def labels(bench):
     errors = ((real.astype(np.float32) - rebuilt) ** 2).mean(axis=(1, 2, 3)) / 255**2
     drawn = {name: decoded(bench.fitted(name).sample(5000, random_state=0), bench.bundle) for name in FEW}
     said = {name: bench.features.attributes(pictures) > 0.5 for name, pictures in drawn.items()}
-    said |= {"photographs": bench.features.attributes(real) > 0.5, "reconstructions": bench.features.attributes(rebuilt) > 0.5}
+    said |= {
+        "photographs": bench.features.attributes(real) > 0.5,
+        "reconstructions": bench.features.attributes(rebuilt) > 0.5,
+    }
     rows = {}
     for group, (label, value) in LABELS.items():
         of = known[label].to_numpy()[np.sort(some)] == value
-        rows[group] = {"n": int(of.sum()), "share": float((known[label] == value).mean()), "error": float(errors[of].mean())}
-        rows[group]["found"] = {"photographs": face_rate(real[of][:500]), "reconstructions": face_rate(rebuilt[of][:500])}
+        rows[group] = {
+            "n": int(of.sum()),
+            "share": float((known[label] == value).mean()),
+            "error": float(errors[of].mean()),
+        }
+        rows[group]["found"] = {
+            "photographs": face_rate(real[of][:500]),
+            "reconstructions": face_rate(rebuilt[of][:500]),
+        }
         rows[group]["drawn"] = {name: float((answers[label] == value).mean()) for name, answers in said.items()}
     return rows
 
 
-PARTS = {"panel": panel, "samplers": samplers, "leak": leak, "near": near, "curve": curve, "points": points, "labels": labels}
+PARTS = {
+    "panel": panel,
+    "samplers": samplers,
+    "leak": leak,
+    "near": near,
+    "curve": curve,
+    "points": points,
+    "labels": labels,
+}
 
 
 def main():

@@ -44,7 +44,9 @@ def main():
                 theirs = vectors
     ours, best = vectors, {name: min(found) for name, found in times.items()}
     print(f"dlib {1000 * best['dlib'] / COUNT:.1f} ms a face, latentfaces {1000 * best['latentfaces'] / COUNT:.1f} ms")
-    print(f"{best['dlib'] / best['latentfaces']:.1f} times as fast; the vectors differ by at most {np.abs(ours - theirs).max():.1e}")
+    print(
+        f"{best['dlib'] / best['latentfaces']:.1f} times as fast; the vectors differ by at most {np.abs(ours - theirs).max():.1e}"
+    )
 
 
 if __name__ == "__main__":
