@@ -578,6 +578,8 @@ class _Wish(LatentSampler):
         points, rng = check_latents(z), random_generator(self.random_state)
         wish, seed = _checked_wish(self.attributes), int(rng.integers(2**32))
         check_positive("strength", self.strength)
+        if not isinstance(self.insist, (bool, np.bool_)):
+            raise TypeError(f"insist must be True or False, got {' '.join(repr(self.insist).split()):.80}")
         found, learned_from = {}, points
         if wish is not None:
             found, learned_from = self._learned(points, _asked(wish, y, len(points)), wish, rng)
