@@ -92,6 +92,10 @@ from .identity import identity_leak as identity_leak
 from .choice import Advice as Advice
 from .choice import advise as advise
 from .choice import compare_samplers as compare_samplers
+from .attributes import ConditionalSampler as ConditionalSampler
+from .attributes import Directions as Directions
+from .attributes import attribute_directions as attribute_directions
+from .attributes import attribute_table as attribute_table
 from .report import LatentReport as LatentReport
 from .report import latent_report as latent_report
 

@@ -128,6 +128,10 @@ def _json_value(name, value):
         value = value.tolist()  # an array here holds the names of columns
     if value is None or isinstance(value, (bool, int, float, str, list)):
         return value
+    if isinstance(value, dict):
+        return {str(key): _json_value(name, part) for key, part in value.items()}
+    if isinstance(value, LatentSampler):  # as a parameter: what it has learned does not count
+        return {"sampler": _as_tree(clone(value), {})}
     raise TypeError(f"{name}={value!r} cannot be written to a file: set it to None, a number or a text first")
 
 
@@ -172,17 +176,24 @@ def _from_tree(cls, tree, arrays, prefix=""):
     learned |= {name: array for name, array in own.items() if "." not in name}
     if any(hasattr(cls, name) for name in learned):
         raise ValueError("a fit learns no methods")
-    estimator = cls(**tree["parameters"])
+    estimator = cls(**{name: _parameter_from_tree(value) for name, value in tree["parameters"].items()})
     vars(estimator).update(learned)
     return estimator
+
+
+def _parameter_from_tree(value):
+    "A parameter as it was: a sampler, or what JSON can hold."
+    tree = value.get("sampler") if isinstance(value, dict) else None
+    return _from_tree(_class_named(LatentSampler, tree), tree, {}) if isinstance(tree, dict) else value
 
 
 def _part_from_tree(tree, arrays, prefix):
     "What was inside an estimator: moments, or another estimator."
     if tree["class"] != "Moments":
-        return _from_tree(
-            {"LatentPCA": LatentPCA, "LatentGaussian": LatentGaussian}[tree["class"]], tree, arrays, prefix
-        )
+        known = {"LatentPCA": LatentPCA, "LatentGaussian": LatentGaussian}
+        inner = prefix.endswith("sampler_.")  # of a sampler that makes something of another one's vectors
+        cls = _class_named(LatentSampler, tree) if inner else known[tree["class"]]
+        return _from_tree(cls, tree, arrays, prefix)
     start = tree["arrays"]
     return Moments.from_arrays({x.removeprefix(start): arrays[x] for x in arrays if x.startswith(start)})
 
