@@ -293,9 +293,9 @@ class MixtureSampler(WhiteDensitySampler):
     """A mixture of Gaussians with full covariances: scikit-learn's `GaussianMixture` in whitened coordinates.
 
     A Gaussian that holds a single point has that point for its mean, so few points for each give points away. With the
-    pretrained bundle none of 5,000 faces of ten Gaussians, and 1 of 5,000 of forty, is as near to anybody of the training
-    as 1 in 1,000 strangers is, to a network that tells persons apart. The fit warns where it did not converge. Its
-    time grows with n_points * n_gaussians * n_axes^2 per iteration.
+    pretrained bundle none of 5,000 faces of ten Gaussians, and 1 of 5,000 of forty, is as near to anybody of the
+    training as 1 in 1,000 strangers is, to a network that tells persons apart. The fit warns where it did not
+    converge. Its time grows with n_points * n_gaussians * n_axes^2 per iteration.
 
     Parameters
     ----------
@@ -612,8 +612,8 @@ class BlendSampler(SourcesMixin, WhiteSampler):
 
     z = mean + sqrt((1 - noise^2) / m) sum_k (z_k - mean) + noise L eps for m different z-points z_k, with a factor
     sqrt(n / (n - m)) on the sum that makes the covariance L L^T exact. One parent is the smoothed bootstrap, many are
-    the Gaussian. It has no useful density, and gives its training points away: with the pretrained bundle a network that
-    tells persons apart takes 8 % of the children of two for one of their parents (chance: 0.1 %), and 32 % for what the
+    the Gaussian. It has no useful density, and gives its training points away: with the pretrained bundle a network
+    that tells persons apart takes 8 % of the children of two for one of their parents (chance: 0.1 %), and 32 % for what the
     decoder makes of one (chance: 0.2 %). See the chapter on the comparison.
 
     Parameters
