@@ -429,6 +429,11 @@ def attribute_table(z, labels: pd.DataFrame, n_clusters: int = 2, method: str = 
     train, test = rows[len(rows) // 4 :], rows[: len(rows) // 4]
     for part in (train, test):
         _check_both(labels.iloc[part], 2)
+    if n_clusters > len(test):
+        raise ValueError(
+            f"expected at most as many clusters as points that are kept aside, {len(test)}, got {n_clusters}: "
+            "ask for fewer"
+        )
     clusters = _cluster_labels(points[test], n_clusters, int(rng.integers(2**31)))
     table = _judged(points, labels, train, test, method, clusters)
     mixed = labels.iloc[rng.permutation(len(labels))].reset_index(drop=True)

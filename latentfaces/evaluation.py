@@ -44,7 +44,7 @@ from latentfaces.metrics import (
     sharpness,
     standard_error,
 )
-from .sampling import SAMPLERS, fitted_sampler, make_sampler, named_samplers
+from .sampling import SAMPLERS, check_sampler, fitted_sampler, named_samplers
 
 # %% ../nbs/12b_evaluation.ipynb #43d4bdbb
 class Reference(NamedTuple):
@@ -310,15 +310,19 @@ def _check_drawn(name, drawn, bundle):
     return drawn
 
 
+def _checked_row(name, row, bundle):
+    "A sampler, or an array that fits; one sentence for what cannot be one."
+    if isinstance(row, str) or hasattr(row, "sample"):
+        row = check_sampler(row)
+        if hasattr(row, "n_features_in_"):
+            _check_drawn(name, row.sample(1, random_state=0), bundle)
+        return row
+    return _check_drawn(name, as_array(row, name), bundle)
+
+
 def checked_rows(samplers, bundle) -> dict:
-    "Every row beside the four: name: a sampler, or an array that fits; one sentence for what cannot be one."
-    rows = {name: make_sampler(row) if isinstance(row, str) else row for name, row in _named(samplers).items()}
-    arrays = {
-        name: _check_drawn(name, as_array(row, name), bundle)
-        for name, row in rows.items()
-        if not hasattr(row, "sample")
-    }
-    return rows | arrays
+    "Every row beside the four: name: a sampler, fitted or not, or an array that fits, before anything is fitted."
+    return {name: _checked_row(name, row, bundle) for name, row in _named(samplers).items()}
 
 
 def fitted_rows(rows, bundle, z, random_state, progress) -> dict:

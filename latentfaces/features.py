@@ -354,8 +354,8 @@ class _DlibFile:
         "The next array of this shape; raises ValueError where there is none."
         shape += (1,) * (4 - len(shape))
         head = b"".join(_dlib_number(number) for number in (2, *shape))  # 2 is the version of the format
-        at = self.content.find(head, self.at)
-        if at < 0:
+        at, size = self.content.find(head, self.at), 4 * int(np.prod(shape))
+        if at < 0 or at + len(head) + size > len(self.content):
             raise ValueError(
                 f"expected the face network of dlib in {self.path}, got another file: "
                 "pip install --force-reinstall face_recognition_models"

@@ -21,7 +21,8 @@ def _vectors(faces, features, what):
     faces = as_array(faces, what)
     if faces.ndim == 4 and features is not None:
         return features(faces)
-    if faces.ndim != 2 or not len(faces) or not np.isfinite(faces).all():
+    numbers = faces.dtype.kind in "biuf"
+    if faces.ndim != 2 or not len(faces) or not numbers or not np.isfinite(faces).all():
         raise ValueError(
             f"expected {what} as images (n, height, width, 3) or as finite vectors (n, dimensions), at least one, "
             f"got an array of shape {faces.shape}: pass images, or vectors of one kind everywhere"
@@ -51,9 +52,16 @@ def _nearest(vectors, others, within=None):
     return rows.astype(int), distances, closer.astype(int)
 
 
-def _to_sources(vectors, gallery, sources):
-    "Distance to the nearest of its sources, for each face."
-    return np.linalg.norm(gallery[sources] - vectors[:, None], axis=2).min(axis=1)
+def _to_sources(vectors, gallery, sources, but=None):
+    "Distance to the nearest of its sources, for each face; of those that are not among `but`, where it is given."
+
+    def look(rows):
+        distances = np.linalg.norm(gallery[sources[rows]] - vectors[rows, None], axis=2)
+        if but is not None:
+            distances[(sources[rows, :, None] == but[rows, None]).any(axis=2)] = np.inf
+        return distances.min(axis=1)
+
+    return in_batches(look, np.arange(len(vectors)), 500)
 
 # %% ../nbs/12f_identity.ipynb #b92bf299
 class Gallery(NamedTuple):
@@ -78,6 +86,19 @@ class Gallery(NamedTuple):
     nearest_distance: float
     false_matches: float
     features: Features = None
+
+# %% ../nbs/12f_identity.ipynb #42557752
+def _check_enough(n_faces, strangers, false_matches, n_pairs):
+    "Raise ValueError for a share of false matches that so few cannot tell."
+    if n_faces == 1:
+        raise ValueError("expected at least 2 faces in a gallery, got 1: pass those of all z-points")
+    counts = {"pairs": n_pairs} if strangers is None else {"pairs": n_pairs, "strangers": len(strangers)}
+    for what, count in counts.items():
+        if 0 < count * false_matches < 1:
+            raise ValueError(
+                f"expected at least {int(np.ceil(1 / false_matches)):,} {what} to tell where {false_matches:g} of them "
+                f"are wrong, got {count:,}: pass more, or take a larger share of false matches"
+            )
 
 # %% ../nbs/12f_identity.ipynb #52ffafc1
 def build_gallery(
@@ -109,12 +130,14 @@ def build_gallery(
     """
     check_share("false_matches", false_matches)
     check_count("n_pairs", n_pairs, 100)
-    rng, seen = random_generator(random_state), [x for x in (faces, strangers) if x is not None]
-    if any(np.ndim(x) == 4 for x in seen) and features is None:
+    if features is not None and not isinstance(features, Features):
+        raise TypeError(f"expected Features, got {type(features).__name__}: load_features makes them")
+    rng, faces = random_generator(random_state), as_array(faces, "faces")
+    strangers = None if strangers is None else as_array(strangers, "strangers")
+    _check_enough(len(faces), strangers, false_matches, n_pairs)
+    if features is None and (faces.ndim == 4 or strangers is not None and strangers.ndim == 4):
         features = load_features("dlib")
     vectors = _vectors(faces, features, "faces")
-    if len(vectors) < 2:
-        raise ValueError("expected at least 2 faces in a gallery, got 1: pass those of all z-points")
     if strangers is None:
         others, nearest = vectors, np.nan
     else:
@@ -235,7 +258,8 @@ def identity_leak(faces, sources, gallery: Gallery) -> IdentityLeak:
     sources = _check_sources(sources, len(vectors), len(gallery.vectors))
     to_source = _to_sources(vectors, gallery.vectors, sources)
     n = len(gallery.vectors)
-    to_others = _to_sources(vectors, gallery.vectors, (sources + n // 2) % n)  # no seed that a sampler may have had
+    others = (sources + n // 2) % n  # without a seed, which a sampler may have had
+    to_others = _to_sources(vectors, gallery.vectors, others, but=sources)
     # a hair less than the source's own distance, which the blocks round in another way
     nearest, to_nearest, nearer = _nearest(vectors, gallery.vectors, to_source * (1 - 1e-6))
     return IdentityLeak(to_source, to_others, nearer + 1, to_nearest, nearest, gallery)

@@ -221,7 +221,7 @@ def _subclasses(cls):
 def _class_named(base, tree):
     "The class derived from `base` that a tree names; modules of this package are imported if need be."
     name, module = tree["class"], str(tree["module"])
-    if re.fullmatch(r"latentfaces\.[a-z_]+", module):
+    if re.fullmatch(r"latentfaces\.[a-z][a-z_]*", module):
         with suppress(ImportError):  # said below
             import_module(module)
     known = {cls.__name__: cls for cls in _subclasses(base)}
@@ -888,6 +888,21 @@ def make_sampler(name: str, *, n_components=None, factor=None, **parameters) -> 
     return entry.cls(**entry.fixed | parameters)
 
 # %% ../nbs/10_sampling.ipynb #d71b062a
+def check_sampler(sampler) -> LatentSampler:
+    "A sampler that is fitted, or can be to z-points, made by its name if need be; TypeError for anything else."
+    if isinstance(sampler, str):
+        sampler = make_sampler(sampler)
+    if isinstance(sampler, type) or not hasattr(sampler, "sample"):
+        raise TypeError(
+            "expected a sampler such as EllipticSampler(), or the name of one, "
+            f"got {' '.join(repr(sampler).split()):.80}: make_sampler finds one by name"
+        )
+    learns_from = getattr(sampler, "learns_from", "z-points")
+    if learns_from != "z-points" and not hasattr(sampler, "n_features_in_"):
+        raise TypeError(f"{type(sampler).__name__} learns from {learns_from}, not from z-points: fit it first")
+    return sampler
+
+
 def fitted_sampler(sampler, z, random_state=None, progress: bool = True, ready=None) -> LatentSampler:
     """A fitted sampler as it is; one that is not fitted is copied, and the copy fitted.
 
@@ -911,17 +926,9 @@ def fitted_sampler(sampler, z, random_state=None, progress: bool = True, ready=N
     LatentSampler
         One that has been fitted.
     """
-    if isinstance(sampler, str):
-        sampler = make_sampler(sampler)
-    if isinstance(sampler, type) or not hasattr(sampler, "sample"):
-        raise TypeError(
-            "expected a sampler such as EllipticSampler(), or the name of one, "
-            f"got {' '.join(repr(sampler).split()):.80}: make_sampler finds one by name"
-        )
+    sampler = check_sampler(sampler)
     if hasattr(sampler, "n_features_in_"):
         return sampler
-    if getattr(sampler, "learns_from", "z-points") != "z-points":
-        raise TypeError(f"{type(sampler).__name__} learns from {sampler.learns_from}, not from z-points: fit it first")
     parameters, sampler = sampler.get_params(), clone(sampler)
     own_seed = parameters.get("random_state", 0)
     if "random_state" in parameters:  # the copy of a generator would begin anew every time

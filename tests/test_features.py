@@ -320,6 +320,9 @@ def test_another_file_than_dlibs_is_refused(tmp_path):
     (tmp_path / "other.dat").write_bytes(bytes(5000))
     with pytest.raises(ValueError, match="^expected the face network of dlib in [^\n]+ --force-reinstall face_recognition_models$"):
         features_module._dlib_network(tmp_path / "other.dat")
+    whole = dlib_file(tmp_path / "cut.dat", np.random.default_rng(0))
+    whole.write_bytes(whole.read_bytes()[:9000])
+    with pytest.raises(ValueError, match="expected the face network of dlib"): features_module._dlib_network(whole)
 
 
 @pytest.mark.skipif(not (find_spec("dlib") and find_spec("face_recognition_models")), reason="dlib is not there")

@@ -307,3 +307,13 @@ def test_several_seeds_are_the_mean_of_draws_from_one_fit(tiny_bundle, face_fold
     assert abs(other["gaussian"] - one.scattered["fine", "frechet"]["gaussian"]).max() > 1e-6
     for (judge, measure), values in both.scattered.items():
         np.testing.assert_allclose(both.table[f"{measure}_{judge}_se"], values.std())
+
+
+def test_what_cannot_be_a_row_is_told_before_anything_is_fitted(tiny_bundle, face_folder, two):
+    from latentfaces.densities import BlendSampler, EigenfaceSampler
+    from latentfaces.sampling import GaussianSampler
+    other = GaussianSampler().fit(np.random.default_rng(0).normal(size=(50, 3)))
+    for wrong in (EigenfaceSampler(), BlendSampler, other):
+        Remembering.learned.clear()
+        with pytest.raises((TypeError, ValueError)) as error: judged(tiny_bundle, face_folder, two, {"good": Remembering(), "wrong": wrong})
+        assert "\n" not in str(error.value) and not Remembering.learned
