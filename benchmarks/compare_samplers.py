@@ -25,6 +25,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
+from scipy.stats import binomtest
+
 from latentfaces import build_gallery, evaluate, identity_leak, judge_samplers, load_bundle, load_features
 from latentfaces.bundle import images_for
 from latentfaces.core import replace_file
@@ -180,11 +182,12 @@ class People:
         self.gallery = build_gallery(self._kept("photographs"), self._kept("strangers"), self.dlib)
         self.pixels = build_gallery(pixels(bench.photographs), pixels(bench.strangers))
         self.rebuilt_strangers = self._kept("rebuilt strangers")
+        self.paintings = build_gallery(self._kept("rebuilt photographs"), self.rebuilt_strangers)
 
     def _kept(self, what):
         path = self.bench.folder / f"{what}.npy"
         if not path.exists():
-            images = self.bench.photographs if what == "photographs" else self.bench.strangers
+            images = getattr(self.bench, what.removeprefix("rebuilt "))
             found = self.dlib(self.painted(self.bench.bundle.encode(images)) if what.startswith("rebuilt") else images)
             replace_file(path, lambda file: np.save(file, found))
         return np.load(path)
@@ -197,7 +200,8 @@ class People:
         "The leak of pictures, as numbers; nearest in pixels of the first 1,000 only."
         vectors = self.dlib(pictures)
         found = identity_leak(vectors, sources, self.gallery)
-        row = {"n": len(pictures), "as_anyone": found.as_anyone}
+        painted = identity_leak(vectors, None, self.paintings)
+        row = {"n": len(pictures), "as_anyone": found.as_anyone, "as_anyone_painted": painted.as_anyone}
         if sources is None:
             return row
         near = identity_leak(pixels(pictures[:1000]), sources[:1000], self.pixels)
@@ -255,11 +259,13 @@ def same_person(people, bench):
     pairs = pairs[:, pairs[0] < pairs[1]]
     same = who[pairs[0]] == who[pairs[1]]
     near = np.linalg.norm(vectors[pairs[0]] - vectors[pairs[1]], axis=1) < people.gallery.pair_distance
-    return {
-        "n": int(same.sum()),
-        "as_source": [float(near[same].mean())] * 3,
-        "by_chance": [float(near[~same].mean())] * 3,
-    }
+    return {"n": int(same.sum()), "as_source": interval(near[same]), "by_chance": interval(near[~same])}
+
+
+def interval(found):
+    "A share and its interval of 95 % (Wilson)."
+    ends = binomtest(int(found.sum()), len(found)).proportion_ci(method="wilson")
+    return [float(found.mean()), float(ends.low), float(ends.high)]
 
 
 def near(bench):
@@ -381,7 +387,10 @@ def main():
     known = json.loads(OUT.read_text())
     if "points" in found:
         found["controls"] = bench.controls()
-    known["about"] |= {part: {"n_points": len(bench.bundle.z), "seeds": SEEDS, "n_samples": EACH} for part in a.part}
+    for part in a.part:
+        seeds = SEEDS if part in ("panel", "samplers") else SEEDS[:1]
+        n = IDENTITIES if part in ("leak", "labels") else EACH
+        known["about"][part] = {"n_points": len(bench.bundle.z), "seeds": seeds, "n_samples": n}
     replace_file(OUT, lambda file: file.write((json.dumps(rounded(known | found)) + "\n").encode()))
     print(f"wrote {', '.join(found)} into {OUT.name}")
 

@@ -612,9 +612,9 @@ class BlendSampler(SourcesMixin, WhiteSampler):
 
     z = mean + sqrt((1 - noise^2) / m) sum_k (z_k - mean) + noise L eps for m different z-points z_k, with a factor
     sqrt(n / (n - m)) on the sum that makes the covariance L L^T exact. One parent is the smoothed bootstrap, many are
-    the Gaussian. It has no useful density, and gives its training points away: with the pretrained bundle a network
-    that tells persons apart takes 8 % of the children of two for one of their parents (chance: 0.1 %), and 32 % for what the
-    decoder makes of one (chance: 0.2 %). See the chapter on the comparison.
+    the Gaussian. It has no useful density, and gives its training points away. With the pretrained bundle, a network
+    that tells persons apart takes 8 % of the children of two for one of their parents (chance: 0.1 %), and 32 % for
+    what the decoder makes of one (chance: 0.2 %).
 
     Parameters
     ----------
