@@ -292,10 +292,10 @@ class CopulaSampler(WhiteDensitySampler):
 class MixtureSampler(WhiteDensitySampler):
     """A mixture of Gaussians with full covariances: scikit-learn's `GaussianMixture` in whitened coordinates.
 
-    A Gaussian that holds a single point has that point for its mean, so few points for each give points away. With the
-    pretrained bundle none of 5,000 faces of ten Gaussians, and 1 of 5,000 of forty, is as near to anybody of the
-    training as 1 in 1,000 strangers is, to a network that tells persons apart. The fit warns where it did not
-    converge. Its time grows with n_points * n_gaussians * n_axes^2 per iteration.
+    A Gaussian that holds a single point has that point for its mean, so few points for each give points away. With ten
+    and with forty on the pretrained bundle's z-points, a network that tells persons apart finds faces less often near
+    to anybody of the training than strangers are. The fit warns where it did not converge. Its time grows with
+    n_points * n_gaussians * n_axes^2 per iteration.
 
     Parameters
     ----------
