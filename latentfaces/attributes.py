@@ -445,16 +445,22 @@ def attribute_table(z, labels: pd.DataFrame, n_clusters: int = 2, method: str = 
     return table.sort_values("auc", ascending=False, kind="stable")
 
 # %% ../nbs/13_attributes.ipynb #311e7575
-def _judged(points, labels, train, test, method, clusters):
-    "The columns of the table for one set of labels."
+def _told_aside(points, labels, train, test, method="lda"):
+    "Of points kept aside the scores along directions from the others, who has what, and the balanced accuracies."
     directions = attribute_directions(points[train], labels.iloc[train], method)
     seen, scores = (directions.scores(points[part]).to_numpy() for part in (train, test))
     known, truth = (labels.iloc[part].to_numpy() for part in (train, test))
+    return scores, truth, _balanced_accuracy(scores, truth, _thresholds(seen, known))
+
+
+def _judged(points, labels, train, test, method, clusters):
+    "The columns of the table for one set of labels."
+    scores, truth, accuracy = _told_aside(points, labels, train, test, method)
     rows, kmeans, mixture = clusters
     columns = {
         "share": labels.mean().to_numpy(),
         "auc": _auc(scores, truth),
-        "balanced_accuracy": _balanced_accuracy(scores, truth, _thresholds(seen, known)),
+        "balanced_accuracy": accuracy,
         "separation": _separation(scores, truth),
         "valley": [_valley(column) for column in scores.T],
         "kmeans": [adjusted_mutual_info_score(column, kmeans) for column in truth[rows].T],
@@ -511,11 +517,7 @@ def _held_accuracy(points, labels, rng):
     train, test = rows[len(rows) // 4 :], rows[: len(rows) // 4]
     for part in (train, test):
         _check_both(labels.iloc[part], 2)
-    directions = attribute_directions(points[train], labels.iloc[train])
-    seen, scores = (directions.scores(points[part]).to_numpy() for part in (train, test))
-    known, truth = (labels.iloc[part].to_numpy() for part in (train, test))
-    found = _balanced_accuracy(scores, truth, _thresholds(seen, known))
-    return pd.Series(found, labels.columns)
+    return pd.Series(_told_aside(points, labels, train, test)[2], labels.columns)
 
 
 def _that_hold(accuracy, wish, insist):

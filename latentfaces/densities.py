@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TruncatedGaussianSampler', 'EmpiricalRadiusSampler', 'ScaleMixtureSampler', 'CopulaSampler', 'MixtureSampler',
-           'SourcesMixin', 'KernelSampler', 'GaussianizationSampler', 'BlendSampler', 'EigenfaceSampler']
+           'KernelSampler', 'GaussianizationSampler', 'BlendSampler', 'EigenfaceSampler']
 
 # %% ../nbs/10a_densities.ipynb #0cc55ff2
 import warnings
