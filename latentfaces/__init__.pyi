@@ -58,6 +58,7 @@ from .flow import FlowSampler as FlowSampler
 from .generation import generate_faces as generate_faces
 from .generation import walk_between as walk_between
 from .generation import walk_plane as walk_plane
+from .generation import write_walk as write_walk
 from .pictures import face_sheet as face_sheet
 from .plots import plot_faces as plot_faces
 
@@ -96,6 +97,8 @@ from .attributes import ConditionalSampler as ConditionalSampler
 from .attributes import Directions as Directions
 from .attributes import attribute_directions as attribute_directions
 from .attributes import attribute_table as attribute_table
+from .editing import edit_face as edit_face
+from .editing import read_face as read_face
 from .report import LatentReport as LatentReport
 from .report import latent_report as latent_report
 

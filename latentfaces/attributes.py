@@ -183,6 +183,31 @@ class Directions:
             amount = amount - (points - self.mean) @ self.normals[i]
         return points + amount[:, None] * self.steps[i]
 
+    def move_to(self, z, scores: dict, keep=()) -> np.ndarray:
+        """Move z-vectors to chosen scores of several attributes at once; chosen others keep theirs.
+
+        The change is a sum of the steps of all that are named. Where steps follow the covariance it is the most
+        probable change under these conditions. Raises ValueError for names that are not there, for one that shall
+        change and be kept, and where nothing of a direction is left.
+
+        Parameters
+        ----------
+        z : array of shape (n_vectors, latent_dim)
+            Z-vectors.
+        scores : dict of str to float, or to array of shape (n_vectors,)
+            What the attributes shall have, in standard deviations of the z-points from their mean.
+        keep : iterable of str
+            Attributes whose scores stay as they are.
+
+        Returns
+        -------
+        array of shape (n_vectors, latent_dim)
+            Float64.
+        """
+        points = _vectors_for(self, z)
+        used, missing = _missing_scores(self, points, scores, keep)
+        return points + (_weights(self, used, missing).T @ self.steps[used])
+
     def effects(self) -> pd.DataFrame:
         """What moving one does to all: scores of the columns, changed by one step of the row; 1 on the diagonal.
 
@@ -273,15 +298,20 @@ def _amounts(amount, n):
     return np.broadcast_to(found, n)
 
 # %% ../nbs/13_attributes.ipynb #bb8efba5
+def _weights(directions, used, wanted):
+    "How much of each of the steps `used` changes their scores as wanted, (n_used,) or (n_used, n_vectors)."
+    effects = directions.normals[used] @ directions.steps[used].T
+    weights = np.linalg.lstsq(effects, wanted, rcond=1e-9)[0]
+    if not np.allclose(effects @ weights, wanted, atol=1e-4 * max(1, np.abs(wanted).max())):
+        first, *others = (directions.names[j] for j in used)
+        raise ValueError(f"nothing of the direction of {first} is left with {', '.join(others)} held: hold fewer")
+    return weights
+
+
 def _held_step(directions, i, held):
     "A step that raises score i by 1 and leaves those at the places `held` as they are."
     used = [i, *held]
-    effects, wanted = directions.normals[used] @ directions.steps[used].T, np.eye(len(used))[0]
-    weights = np.linalg.lstsq(effects, wanted, rcond=1e-9)[0]
-    if not np.allclose(effects @ weights, wanted, atol=1e-4):
-        names = ", ".join(directions.names[j] for j in held)
-        raise ValueError(f"nothing of the direction of {directions.names[i]} is left with {names} held: hold fewer")
-    return weights @ directions.steps[used]
+    return _weights(directions, used, np.eye(len(used))[0]) @ directions.steps[used]
 
 
 def _read_directions(path):
@@ -298,6 +328,31 @@ def _read_directions(path):
     except Exception as error:  # a damaged zip raises nearly anything
         raise ValueError(f"{path} holds no directions that save wrote, or it is damaged: write it anew") from error
     return tuple(names.tolist()), mean, normals, steps
+
+# %% ../nbs/13_attributes.ipynb #728f45cb
+def _missing_scores(directions, points, scores, keep):
+    "Places of the attributes that are named, those to change first, and by how much each score is to change."
+    if not isinstance(scores, dict) or not scores:
+        raise TypeError(
+            f'expected scores such as {{"Smiling": 2, "Eyeglasses": -1}}, got {_in_short(scores)}: name at least one'
+        )
+    if isinstance(keep, str):
+        raise TypeError(f"expected a list of attributes to keep, got the text {keep!r}: write [{keep!r}]")
+    places = [_place(directions, name) for name in scores]
+    kept = [_place(directions, name) for name in dict.fromkeys(keep)]
+    if both := set(places) & set(kept):
+        raise ValueError(
+            f"expected other attributes to keep than those that change, got {directions.names[min(both)]} among both: "
+            "leave one of them out"
+        )
+    wanted = np.array([_amounts(score, len(points)) for score in scores.values()])
+    missing = wanted - directions.normals[places] @ (points - directions.mean).T
+    return places + kept, np.concatenate([missing, np.zeros((len(kept), len(points)))])
+
+
+def _in_short(value):
+    "The beginning of a value's text, on one line."
+    return f"{' '.join(repr(value).split()):.80}"
 
 # %% ../nbs/13_attributes.ipynb #6232559b
 def attribute_directions(z, labels: pd.DataFrame, method: str = "lda", follow: bool = True) -> Directions:
@@ -482,7 +537,7 @@ def _checked_wish(attributes):
     if wrong or not all(isinstance(value, (bool, np.bool_)) for value in attributes.values()):
         raise TypeError(
             'expected attributes such as {"Smiling": True, "Male": False}, "as in the data" or None, '
-            f"got {' '.join(repr(attributes).split()):.80}: name some, with True or False for each"
+            f"got {_in_short(attributes)}: name some, with True or False for each"
         )
     return {str(name): bool(value) for name, value in attributes.items()}
 
@@ -586,7 +641,7 @@ class _Wish(LatentSampler):
         wish, seed = _checked_wish(self.attributes), int(rng.integers(2**32))
         check_positive("strength", self.strength)
         if not isinstance(self.insist, (bool, np.bool_)):
-            raise TypeError(f"insist must be True or False, got {' '.join(repr(self.insist).split()):.80}")
+            raise TypeError(f"insist must be True or False, got {_in_short(self.insist)}")
         found, learned_from = {}, points
         if wish is not None:
             found, learned_from = self._learned(points, _asked(wish, y, len(points)), wish, rng)

@@ -1093,11 +1093,22 @@ def _framings(sources, crop, align):
     return each, each[0] if same else {"crop": each[0]["crop"], "align": None}
 
 # %% ../nbs/04_bundle.ipynb #fc87d637
+def image_size(bundle) -> int:
+    "Side of a bundle's images; a config without one leaves it to the decoder."
+    return bundle.config["size"] if "size" in bundle.config else bundle.decode(bundle.z[:1]).shape[1]
+
+
 def _alignment_for(bundle, source):
     "Are images to be aligned for a bundle? As its own were; for CelebA's frame, all but CelebA's and drawn ones."
+    framed = frame_of(bundle)
+    return framed and default_crop(source) != CELEBA_CROP if framed is True else framed
+
+
+def frame_of(bundle):
+    "Were a bundle's faces found, by which detector (a name or False); or, True, do they lie in CelebA's frame?"
     theirs = bundle.config.get("align")
     framed = "align" in bundle.config or bundle.config.get("crop") == CELEBA_CROP  # older ones do not say it
-    return framed and default_crop(source) != CELEBA_CROP if theirs is None else theirs
+    return framed if theirs is None else theirs
 
 
 def images_for(bundle, source, align: bool = True, progress: bool = True):
@@ -1122,8 +1133,7 @@ def images_for(bundle, source, align: bool = True, progress: bool = True):
     names : array of shape (n_images,)
         Their names.
     """
-    size = bundle.config["size"] if "size" in bundle.config else bundle.decode(bundle.z[:1]).shape[1]
-    sources = _as_list(source)
+    size, sources = image_size(bundle), _as_list(source)
     found = []
     for one in sources:
         sought = _alignment_for(bundle, one)

@@ -158,7 +158,7 @@ def _decoded(data, size, crop, detector=None):
     image.load()
     image = _to_rgb(image)
     if detector is None:
-        return image.resize((size, size), Image.Resampling.BICUBIC, box=_crop_box(*image.size, crop)), 1
+        return cut_square(image, size, crop), 1
     from latentfaces.alignment import cut_face, find_frames
 
     frames = find_frames(image, detector)
@@ -177,6 +177,28 @@ def _reason(error):
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return str(error).split("\n")[0][:80] or type(error).__name__
+
+# %% ../nbs/01_images.ipynb #0e931daf
+def cut_square(image, size: int, crop=CELEBA_WIDTH):
+    "The square that a crop means, of a Pillow image, at another size, antialiased."
+    return image.resize((size, size), Image.Resampling.BICUBIC, box=_crop_box(*image.size, crop))
+
+
+def open_picture(path) -> Image.Image:
+    "An image file as an upright image in sRGB; raises FileNotFoundError or ValueError, in one sentence, for another."
+    path = expand_path(path)
+    if not path.exists() or path.is_dir():
+        raise FileNotFoundError(f"expected an image file, got {path}, which is none: check the path")
+    try:
+        image = _open_image(path.read_bytes())
+        image.load()
+        return _to_rgb(image)
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file raises nearly anything
+        raise ValueError(
+            f"expected an image file, got {path} ({_reason(error)}): open it in a viewer, and save it as JPEG or PNG"
+        ) from error
 
 # %% ../nbs/01_images.ipynb #94bd5fe6
 _SUFFIXES = (

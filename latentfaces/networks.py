@@ -232,9 +232,15 @@ def _n_threads():
     return cores
 
 
+def _runtime():
+    "onnxruntime, which by default reports to its makers that it is used, told to keep that to itself."
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    return import_extra("onnxruntime")
+
+
 def _check_providers(providers):
     "Raise ValueError, in one sentence, unless onnxruntime has all of some execution providers."
-    there = import_extra("onnxruntime").get_available_providers()
+    there = _runtime().get_available_providers()
     missing = [str(name) for name in providers if name not in there]
     if missing or not providers:
         raise ValueError(
@@ -248,7 +254,7 @@ def _session(data, what, providers=CPU, folds=True, runs=True):
 
     Without `folds` nothing is computed before it is called; without `runs` it is there to be looked at.
     """
-    runtime = import_extra("onnxruntime")
+    runtime = _runtime()
     options = runtime.SessionOptions()
     options.intra_op_num_threads = _n_threads() if runs else 1
     options.log_severity_level = 4  # what is wrong is raised

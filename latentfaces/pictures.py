@@ -70,14 +70,18 @@ def face_sheet(faces, columns: int = 20, title: str = "", gap: int = 2) -> np.nd
     return _titled(_pasted(to_uint8(faces), columns, gap), title, letters=13)
 
 # %% ../nbs/01d_pictures.ipynb #51d0ad2c
-def _enlarged_sheet(faces, columns, title):
-    "A sheet of faces up to three times as large, as long as a row is at most 1,100 pixels wide; each smooth by itself."
+def enlarge_faces(faces, times: int) -> np.ndarray:
+    "Faces, uint8, so many times as large, each smooth by itself."
     faces = to_uint8(faces)
-    rows, width = faces.shape[1:3]
-    times = int(np.clip(1100 // (width * min(check_count("columns", columns), len(faces))), 1, 3))
-    size = times * width, times * rows
-    large = [Image.fromarray(face).resize(size, Image.Resampling.LANCZOS) for face in faces]
-    return _titled(_pasted(np.stack(large), columns, gap=4), title, letters=20)
+    size = times * faces.shape[2], times * faces.shape[1]
+    return np.stack([np.asarray(Image.fromarray(face).resize(size, Image.Resampling.LANCZOS)) for face in faces])
+
+
+def _enlarged_sheet(faces, columns, title):
+    "A sheet of faces up to three times as large, as long as a row is at most 1,100 pixels wide."
+    columns = check_count("columns", columns)
+    times = int(np.clip(1100 // (np.shape(faces)[2] * min(columns, len(faces))), 1, 3))
+    return _titled(_pasted(enlarge_faces(faces, times), columns, gap=4), title, letters=20)
 
 # %% ../nbs/01d_pictures.ipynb #21848025
 def face_picture(faces, columns: int = 8, title: str = "", enlarged: bool = True) -> bytes:
@@ -101,4 +105,29 @@ def face_picture(faces, columns: int = 8, title: str = "", enlarged: bool = True
     sheet = _enlarged_sheet(faces, columns, title) if enlarged else face_sheet(faces, columns, title)
     out = io.BytesIO()
     Image.fromarray(sheet).save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+# %% ../nbs/01d_pictures.ipynb #f1323f4a
+def captioned_faces(faces, captions) -> np.ndarray:
+    "One row of faces as they are, each with a line of text below it that is cut where the next face begins; uint8."
+    row, letters, width = _pasted(to_uint8(faces), len(faces), gap=4), 15, np.shape(faces)[2]
+    picture = Image.new("RGB", (row.shape[1], row.shape[0] + 2 * letters), "white")
+    picture.paste(Image.fromarray(row))
+    for i, words in enumerate(captions):
+        below = Image.new("RGB", (width, 2 * letters), "white")
+        ImageDraw.Draw(below).text((0, 2), words, "black", ImageFont.load_default(letters))
+        picture.paste(below, (i * (width + 4) + 4, row.shape[0]))
+    return np.array(picture)
+
+
+ANIMATIONS = ("webp", "gif")
+
+
+def face_animation(faces, kind: str = "webp", seconds: float = 2.0) -> bytes:
+    "Faces four times as large, one after the other and back again, without end, as the bytes of a file."
+    there = [Image.fromarray(face) for face in enlarge_faces(faces, 4)]
+    frames, out = [*there, *there[-2:0:-1]], io.BytesIO()
+    duration = max(20, round(1000 * seconds / len(there)))  # milliseconds; browsers slow down what is below 20
+    options = {"quality": 85} if kind == "webp" else {"optimize": False}
+    frames[0].save(out, kind, save_all=True, append_images=frames[1:], duration=duration, loop=0, **options)
     return out.getvalue()

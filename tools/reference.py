@@ -12,7 +12,7 @@ TASKS = {
     "Train an autoencoder": ("autoencoder", "training", "bundle"),
     "Describe a cloud of z-points": ("moments", "distributions", "correlations", "gaussian", "pca", "ellipses"),
     "Draw new z-points": ("sampling", "densities", "flow"),
-    "Find, move and ask for attributes": ("attributes",),
+    "Find, move and ask for attributes": ("attributes", "editing"),
     "Turn z-points into faces": ("generation", "pictures", "plots"),
     "Measure what was drawn": ("metrics", "features", "evaluation", "panel", "choice", "identity"),
     "Report": ("report",),
