@@ -470,7 +470,8 @@ class EllipticSampler(_EllipseAxes):
     The condition is (x_i / (f a_i))^2 + (x_j / (f a_j))^2 <= 1 for every pair, with the half-width a_i along principal
     axis i and the factor f; components beyond the first `n_components_` stay at the mean. `factor` and `method` are
     read when sampling, so that `set_params(factor=0.6)` needs no new fit. ValueError or TypeError is raised for bad
-    parameters and for more components than z-points, dimensions or axes with any variation.
+    parameters and for more components than z-points, dimensions or axes with any variation. Faces of the pretrained
+    bundle are drawn less often near to anybody of the training than strangers are (module `identity`).
     Source: R. Mönchmeyer, "Autoencoders and latent space fragmentation" X; uniform law in closed form: this chapter.
 
     Parameters
@@ -630,7 +631,8 @@ class GaussianSampler(LatentGaussian, DensitySampler):
     """The multivariate normal distribution with mean and full covariance of the z-points, its spread times `scale`.
 
     It is the `LatentGaussian` of the z-points, without shrinkage, and works for fewer points than dimensions: vectors
-    vary where the points do. `scale` is read when sampling.
+    vary where the points do. `scale` is read when sampling. Faces of the pretrained bundle are drawn less often near
+    to anybody of the training than strangers are (module `identity`).
 
     Parameters
     ----------
