@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['read_face', 'edit_face']
 
-# %% ../nbs/13a_editing.ipynb #4a962f50
+# %% ../nbs/13a_editing.ipynb #3b046b6e
 import json
 import os
 from pathlib import Path
@@ -30,7 +30,7 @@ from .images import CELEBA_WIDTH, cut_square, open_picture
 from .pca import LatentPCA
 from .pictures import captioned_faces, enlarge_faces, face_picture
 
-# %% ../nbs/13a_editing.ipynb #2238417f
+# %% ../nbs/13a_editing.ipynb #7c118348
 DETAIL = 4  # how many times as large as the networks' pictures a photograph is kept
 
 
@@ -51,7 +51,7 @@ def _framed(picture, name, bundle, align):
         warn(f"{len(frames)} faces were found in {name}: the largest is taken")
     return [np.asarray(cut_face(picture, frames[0], side, *crop)) for side in sides]
 
-# %% ../nbs/13a_editing.ipynb #faa08043
+# %% ../nbs/13a_editing.ipynb #5c62f43b
 def read_face(source, bundle: Bundle, align: bool = True) -> tuple:
     """The z-vector of a face in a photograph, and the photograph as the bundle sees it.
 
@@ -79,7 +79,7 @@ def read_face(source, bundle: Bundle, align: bool = True) -> tuple:
     small, large = _framed(picture, str(source) if is_path else "the picture", bundle, align)
     return bundle.encode(small[None])[0], large
 
-# %% ../nbs/13a_editing.ipynb #eef770e7
+# %% ../nbs/13a_editing.ipynb #5f7eb81b
 def directions_of(bundle: Bundle, directions=None) -> Directions:
     "Directions that were given, or those of a bundle's attributes; raises TypeError or ValueError without either."
     if isinstance(directions, Directions):
@@ -100,7 +100,7 @@ def _added(photograph, before, after):
     "A photograph with the difference between two pictures of its size added to it; uint8."
     return (photograph.astype(int) + after - before).clip(0, 255).astype(np.uint8)
 
-# %% ../nbs/13a_editing.ipynb #f01b1679
+# %% ../nbs/13a_editing.ipynb #7d25434b
 def _vector_or_photograph(source, bundle, align):
     "A z-vector and a photograph, or None where a vector was given."
     is_picture = isinstance(source, (str, os.PathLike)) or hasattr(
@@ -116,7 +116,7 @@ def _vector_or_photograph(source, bundle, align):
         f"expected a z-vector with the bundle's {bundle.latent_dim} components, got {len(z)}: pass a vector of this bundle"
     )
 
-# %% ../nbs/13a_editing.ipynb #938116d2
+# %% ../nbs/13a_editing.ipynb #4bb619d4
 def edit_face(
     bundle: Bundle, source, scores: dict, keep=(), directions: Directions = None, align: bool = True
 ) -> tuple:
@@ -156,7 +156,7 @@ def edit_face(
         faces = {"photograph": photograph} | faces | {"edit in the photograph": _added(photograph, before, after)}
     return faces, vectors
 
-# %% ../nbs/13a_editing.ipynb #d5e12a3f
+# %% ../nbs/13a_editing.ipynb #6e8581ca
 _EDIT = ("edit.npz", "edit.png", "edited.png")
 
 
@@ -179,7 +179,7 @@ def write_edit(folder, faces: dict, z, settings: dict) -> tuple:
         written.append(replace_file(folder / name, lambda file: file.write(content)))
     return tuple(written)
 
-# %% ../nbs/13a_editing.ipynb #89a595a7
+# %% ../nbs/13a_editing.ipynb #1ae035ca
 def walk_vectors(bundle, start, end, n=48, keep=(), directions=None, align=True, straight=False) -> np.ndarray:
     """Z-vectors of a walk from one face to another, or along one attribute.
 

@@ -110,7 +110,8 @@ def face_picture(faces, columns: int = 8, title: str = "", enlarged: bool = True
 # %% ../nbs/01d_pictures.ipynb #f1323f4a
 def captioned_faces(faces, captions) -> np.ndarray:
     "One row of faces as they are, each with a line of text below it that is cut where the next face begins; uint8."
-    row, letters, width = _pasted(to_uint8(faces), len(faces), gap=4), 15, np.shape(faces)[2]
+    faces = to_uint8(np.stack(faces))
+    row, letters, width = _pasted(faces, len(faces), gap=4), 15, faces.shape[2]
     picture = Image.new("RGB", (row.shape[1], row.shape[0] + 2 * letters), "white")
     picture.paste(Image.fromarray(row))
     for i, words in enumerate(captions):
