@@ -349,7 +349,7 @@ def _missing_scores(directions, points, scores, keep):
     missing = wanted - directions.normals[places] @ (points - directions.mean).T
     return places + kept, np.concatenate([missing, np.zeros((len(kept), len(points)))])
 
-
+# %% ../nbs/13_attributes.ipynb #777f2877
 def _in_short(value):
     "The beginning of a value's text, on one line."
     return f"{' '.join(repr(value).split()):.80}"
@@ -445,7 +445,7 @@ def _gain(scores, most=4000):
         warnings.simplefilter("ignore", ConvergenceWarning)
         return float(np.diff([GaussianMixture(n, random_state=0).fit(some).score(some) for n in (1, 2)])[0])
 
-
+# %% ../nbs/13_attributes.ipynb #39f06929
 def _cluster_labels(points, n_clusters, seed, most=4000, n_axes=50):
     "Clusters by k-means and by a mixture of Gaussians, along leading principal axes; and the rows that were clustered."
     rows = slice(None, None, -(-len(points) // most))
@@ -516,7 +516,7 @@ def _told_aside(points, labels, train, test, method="lda"):
     known, truth = (labels.iloc[part].to_numpy() for part in (train, test))
     return scores, truth, _balanced_accuracy(scores, truth, _thresholds(seen, known))
 
-
+# %% ../nbs/13_attributes.ipynb #2858a7e9
 def _judged(points, labels, train, test, method, clusters):
     "The columns of the table for one set of labels."
     scores, truth, accuracy = _told_aside(points, labels, train, test, method)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['read_face', 'edit_face']
 
-# %% ../nbs/13a_editing.ipynb #3b046b6e
+# %% ../nbs/13a_editing.ipynb #118ecca8
 import json
 import os
 from pathlib import Path
@@ -30,7 +30,7 @@ from .images import CELEBA_WIDTH, cut_square, open_picture
 from .pca import LatentPCA
 from .pictures import captioned_faces, enlarge_faces, face_picture
 
-# %% ../nbs/13a_editing.ipynb #7c118348
+# %% ../nbs/13a_editing.ipynb #1f059199
 DETAIL = 4  # how many times as large as the networks' pictures a photograph is kept
 
 
@@ -51,7 +51,7 @@ def _framed(picture, name, bundle, align):
         warn(f"{len(frames)} faces were found in {name}: the largest is taken")
     return [np.asarray(cut_face(picture, frames[0], side, *crop)) for side in sides]
 
-# %% ../nbs/13a_editing.ipynb #5c62f43b
+# %% ../nbs/13a_editing.ipynb #79d4f10a
 def read_face(source, bundle: Bundle, align: bool = True) -> tuple:
     """The z-vector of a face in a photograph, and the photograph as the bundle sees it.
 
@@ -79,7 +79,7 @@ def read_face(source, bundle: Bundle, align: bool = True) -> tuple:
     small, large = _framed(picture, str(source) if is_path else "the picture", bundle, align)
     return bundle.encode(small[None])[0], large
 
-# %% ../nbs/13a_editing.ipynb #5f7eb81b
+# %% ../nbs/13a_editing.ipynb #2f84be96
 def directions_of(bundle: Bundle, directions=None) -> Directions:
     "Directions that were given, or those of a bundle's attributes; raises TypeError or ValueError without either."
     if isinstance(directions, Directions):
@@ -95,12 +95,12 @@ def directions_of(bundle: Bundle, directions=None) -> Directions:
     both = [name for name in labels if 2 <= labels[name].sum() <= len(labels) - 2]  # others have no direction
     return attribute_directions(bundle.z, labels[both])
 
-
+# %% ../nbs/13a_editing.ipynb #9f2ae749
 def _added(photograph, before, after):
     "A photograph with the difference between two pictures of its size added to it; uint8."
     return (photograph.astype(int) + after - before).clip(0, 255).astype(np.uint8)
 
-# %% ../nbs/13a_editing.ipynb #7d25434b
+# %% ../nbs/13a_editing.ipynb #ec24db1d
 def _vector_or_photograph(source, bundle, align):
     "A z-vector and a photograph, or None where a vector was given."
     is_picture = isinstance(source, (str, os.PathLike)) or hasattr(
@@ -113,10 +113,10 @@ def _vector_or_photograph(source, bundle, align):
     if len(z) == bundle.latent_dim:
         return z, None
     raise ValueError(
-        f"expected a z-vector with the bundle's {bundle.latent_dim} components, got {len(z)}: pass a vector of this bundle"
+        f"expected a z-vector with the bundle's {bundle.latent_dim} components, got {len(z)}: pass another"
     )
 
-# %% ../nbs/13a_editing.ipynb #4bb619d4
+# %% ../nbs/13a_editing.ipynb #7176ae8b
 def edit_face(
     bundle: Bundle, source, scores: dict, keep=(), directions: Directions = None, align: bool = True
 ) -> tuple:
@@ -156,7 +156,7 @@ def edit_face(
         faces = {"photograph": photograph} | faces | {"edit in the photograph": _added(photograph, before, after)}
     return faces, vectors
 
-# %% ../nbs/13a_editing.ipynb #6e8581ca
+# %% ../nbs/13a_editing.ipynb #a201c2ab
 _EDIT = ("edit.npz", "edit.png", "edited.png")
 
 
@@ -167,7 +167,7 @@ def check_edit_folder(folder) -> Path:
         check_output(folder / name)
     return folder
 
-
+# %% ../nbs/13a_editing.ipynb #86137e10
 def write_edit(folder, faces: dict, z, settings: dict) -> tuple:
     "Write edit.npz with z, pictures and settings, edit.png with all pictures, edited.png with the last; their paths."
     folder, pictures = check_edit_folder(folder), to_uint8(np.stack(list(faces.values())))
@@ -179,7 +179,7 @@ def write_edit(folder, faces: dict, z, settings: dict) -> tuple:
         written.append(replace_file(folder / name, lambda file: file.write(content)))
     return tuple(written)
 
-# %% ../nbs/13a_editing.ipynb #1ae035ca
+# %% ../nbs/13a_editing.ipynb #c46357f1
 def walk_vectors(bundle, start, end, n=48, keep=(), directions=None, align=True, straight=False) -> np.ndarray:
     """Z-vectors of a walk from one face to another, or along one attribute.
 
@@ -217,7 +217,7 @@ def walk_vectors(bundle, start, end, n=48, keep=(), directions=None, align=True,
     scores = np.linspace(*(far if len(far) == 2 else (here, *far)), check_count("n", n, 2))
     return directions.move_to(np.repeat(z[None], n, axis=0), {name: scores}, keep).astype(np.float32)
 
-
+# %% ../nbs/13a_editing.ipynb #57ab45c1
 def _one_attribute(end):
     "The name of the attribute that a walk is along, and one or two scores."
     if len(end) != 1:

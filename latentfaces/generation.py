@@ -342,7 +342,7 @@ def write_walk(folder, source, z, settings: dict, n_shown: int = 9, animation: s
     n_shown : int
         Faces in the strip, evenly chosen, both ends among them.
     animation : {"webp", "gif"}
-        Kind of the animation, which takes two seconds there and two back; a GIF has 256 colours, and 30 times the bytes.
+        Kind of the animation, which takes two seconds there and two back; a GIF has 30 times the bytes.
 
     Returns
     -------

@@ -79,8 +79,8 @@ def enlarge_faces(faces, times: int) -> np.ndarray:
 
 def _enlarged_sheet(faces, columns, title):
     "A sheet of faces up to three times as large, as long as a row is at most 1,100 pixels wide."
-    columns = check_count("columns", columns)
-    times = int(np.clip(1100 // (np.shape(faces)[2] * min(columns, len(faces))), 1, 3))
+    faces, columns = to_uint8(faces), check_count("columns", columns)
+    times = int(np.clip(1100 // (faces.shape[2] * min(columns, len(faces))), 1, 3))
     return _titled(_pasted(enlarge_faces(faces, times), columns, gap=4), title, letters=20)
 
 # %% ../nbs/01d_pictures.ipynb #21848025
@@ -120,7 +120,7 @@ def captioned_faces(faces, captions) -> np.ndarray:
         picture.paste(below, (i * (width + 4) + 4, row.shape[0]))
     return np.array(picture)
 
-
+# %% ../nbs/01d_pictures.ipynb #40e40259
 ANIMATIONS = ("webp", "gif")
 
 
