@@ -53,6 +53,7 @@ from latentfaces.images import (
     data_fingerprint,
     default_crop,
     drawn_count,
+    listed_names,
     load_images,
 )
 from .labels import load_attributes, load_partition, split_indices
@@ -958,6 +959,15 @@ def _distinct(names, sources):
     return joined
 
 
+def _check_distinct(sources, kept, limit=None):
+    "Raise ValueError, before anything is decoded, where two sources share their own name and that of an image."
+    if len({Path(source).name for source in sources}) == len(sources):
+        return  # their names in front will tell the images apart
+    listed = [listed_names(source) for source in sources]
+    listed = [names if part is None else [name for name in names if name in part] for names, part in zip(listed, kept)]
+    _distinct([np.asarray(names[:limit], str) for names in listed], sources)
+
+
 def _kept_names(sources, partition):
     "For each source the names in a part of CelebA's own split, None for all; raises ValueError where there are none."
     if not sources:
@@ -1134,6 +1144,7 @@ def images_for(bundle, source, align: bool = True, progress: bool = True):
         Their names.
     """
     size, sources = image_size(bundle), _as_list(source)
+    _check_distinct(sources, [None] * len(sources))
     found = []
     for one in sources:
         sought = _alignment_for(bundle, one)
@@ -1249,6 +1260,7 @@ def train_bundle(
         check_count("limit", limit, least=2)
     sources = _as_list(source)
     kept = _kept_names(sources, partition)
+    _check_distinct(sources, kept, limit)
     out = _place_of_new(out)
     training.history_to_resume(out, resume, recipe)
     how = dict(size=size, limit=limit, progress=progress)

@@ -812,6 +812,17 @@ def test_who_is_aligned_for_a_bundle(config, needs, tmp_path):
     assert _alignment_for(bundle, "synthetic:3") == (config.get("align") or False)
 
 
+def test_sources_that_nothing_tells_apart_are_refused_before_anything_is_decoded(can_train, tmp_path, monkeypatch):
+    from latentfaces.bundle import images_for
+    first, second = (pictures(tmp_path / place / "same", 4, seed) for seed, place in enumerate("ab"))
+    bundle = Bundle(np.zeros((3, 2)), encoder=lambda x: np.zeros((len(x), 2)), config={"size": 16, "crop": 178, "align": False})
+    def decoded(*args, **kwargs): raise AssertionError("an image was decoded")
+    monkeypatch.setattr("latentfaces.bundle.load_images", decoded)
+    for call in (lambda: train_bundle([first, second], tmp_path / "out", **QUICK), lambda: images_for(bundle, [first, second])):
+        with pytest.raises(ValueError, match="expected sources with images or folders of different names"): call()
+    with pytest.raises(AssertionError, match="an image was decoded"): images_for(bundle, [first, first.rename(tmp_path / "other")][1:])
+
+
 def test_images_of_several_sources_are_named_as_in_the_training(keras, tmp_path):
     from latentfaces.bundle import images_for
     sources = [pictures(tmp_path / name, 20, seed) for seed, name in enumerate("ab")]
