@@ -9,7 +9,7 @@ are what the attribute network sees in them.
 
 kinds    reconstruction, attributes and identity of CelebA in its own frame, of the same images as an unknown photograph, and
          of the photographs
-edits    four wishes at five scores: is it seen, is the face lost, is it still the same person?
+edits    six wishes at five scores: is it seen, is the face lost, is it still the same person, what else changed?
 groups   the same at one score, by sex, age and skin
 """
 
@@ -32,11 +32,13 @@ from latentfaces.images import decode_image, load_images
 from latentfaces.labels import load_attributes
 
 OUT = Path(__file__).resolve().parents[1] / "nbs" / "photographs.json"
-WISHES = {  # what is asked for: its sign, and what is kept
-    "Smiling": (1, ("Male", "Young")),
-    "Eyeglasses": (1, ("Male", "Young")),
-    "Young": (-1, ("Male",)),
-    "Male": (1, ("Young",)),
+WISHES = {  # what is asked for: the attribute, the sign of the score, and what is kept
+    "Smiling": ("Smiling", 1, ("Male", "Young")),
+    "not Smiling": ("Smiling", -1, ("Male", "Young")),
+    "Eyeglasses": ("Eyeglasses", 1, ("Male", "Young")),
+    "no Eyeglasses": ("Eyeglasses", -1, ("Male", "Young")),
+    "not Young": ("Young", -1, ("Male",)),
+    "Male": ("Male", 1, ("Young",)),
 }
 SCORES = (1, 2, 3, 4, 6)
 SEEN = ("Smiling", "Eyeglasses", "Young", "Male", "Blond_Hair")
@@ -120,28 +122,30 @@ class Kind:
             "photograph_painted": balanced(self.look.attributes(self.painted), self.seen),
         }
 
-    def edit(self, wish, score):
-        "What becomes of all photographs with one wish: arrays of one value each, a column for each question."
-        sign, keep = WISHES[wish]
-        z = self.look.directions.move_to(self.z, {wish: sign * score}, keep).astype(np.float32)
+    def edit(self, wish, score, rows):
+        "What becomes of some photographs with one wish: a row for each, a column for each question."
+        name, sign, keep = WISHES[wish]
+        images, before = to_float(self.images[rows]), self.painted[rows]
+        z = self.look.directions.move_to(self.z[rows], {name: sign * score}, keep).astype(np.float32)
         edited = self.look.bundle.decode(z)
-        mixed = (to_float(self.images) + edited - self.painted).clip(0, 1)
-        apart = [np.linalg.norm(self.look.people(edited) - self.painted_person, axis=1)]
-        apart.append(np.linalg.norm(self.look.people(mixed) - self.person, axis=1))
+        mixed = (images + edited - before).clip(0, 1)
+        painted_apart = np.linalg.norm(self.look.people(edited) - self.painted_person[rows], axis=1)
+        mixed_apart = np.linalg.norm(self.look.people(mixed) - self.person[rows], axis=1)
+        seen, seen_before = self.look.attributes(mixed), self.seen.iloc[rows].reset_index(drop=True)
         columns = {
-            "seen_painted": (self.look.attributes(edited)[wish] == (sign > 0)).to_numpy(),
-            "seen_in_photograph": (self.look.attributes(mixed)[wish] == (sign > 0)).to_numpy(),
+            "seen_painted": (self.look.attributes(edited)[name] == (sign > 0)).to_numpy(),
+            "seen_in_photograph": (seen[name] == (sign > 0)).to_numpy(),
             "lost": reencoding_error(self.look.bundle, z) > self.look.limit,
-            "same_painted": apart[0] < self.painted_near,
-            "same_in_photograph": apart[1] < self.near,
-            "distance_painted": apart[0],
-            "distance_in_photograph": apart[1],
+            "same_painted": painted_apart < self.painted_near,
+            "same_in_photograph": mixed_apart < self.near,
         }
-        return pd.DataFrame(columns)
+        others = {f"other {other}": (seen[other] != seen_before[other]).to_numpy() for other in SEEN if other != name}
+        return pd.DataFrame(columns | others)
 
-    def without(self, wish):
-        "Which photographs do not show already what is asked for."
-        return (self.seen[wish] != (WISHES[wish][0] > 0)).to_numpy()
+    def without(self, wish, most, rng):
+        "Rows of photographs, in an order by chance, that do not show already what is asked for."
+        name, sign, _ = WISHES[wish]
+        return rng.permutation(np.flatnonzero((self.seen[name] != (sign > 0)).to_numpy()))[:most]
 
     def groups(self):
         "Which photographs belong to which group."
@@ -151,25 +155,26 @@ class Kind:
         return {name: np.asarray(rows, bool) for name, rows in groups.items()}
 
 
-def edits_of(kind):
+def edits_of(kind, most):
     "Rows of the tables of edits and of groups."
-    edits, groups = [], []
+    edits, groups, rng = [], [], np.random.default_rng(0)
     for wish in WISHES:
-        rows = kind.without(wish)
+        rows = kind.without(wish, most, rng)
         for score in SCORES:
-            found = kind.edit(wish, score)
-            edits.append(
-                {"kind": kind.name, "wish": wish, "score": score, "n": int(rows.sum())} | dict(found[rows].mean())
-            )
-            if score == 3:
-                for name, members in kind.groups().items():
-                    mine = rows & members
-                    groups.append(
-                        {"kind": kind.name, "wish": wish, "group": name, "n": int(mine.sum())}
-                        | dict(found[mine].mean())
-                    )
+            found = kind.edit(wish, score, rows)
+            edits.append({"wish": wish, "score": score, "n": len(rows)} | dict(found.mean()))
             print(edits[-1], flush=True)
+            if score == 3:
+                groups += [{"wish": wish} | row for row in by_group(kind, rows, found)]
     return edits, groups
+
+
+def by_group(kind, rows, found, least=20):
+    "The columns of an edit for each group that has enough photographs."
+    for name, members in kind.groups().items():
+        mine = members[rows]
+        if mine.sum() >= least:
+            yield {"group": name, "n": int(mine.sum())} | dict(found[mine].mean())
 
 
 def error_by_group(kind):
@@ -219,10 +224,17 @@ def celeba_kinds(look, folder, n):
                 framed.append(decode_image(data, size=64, crop=140))
                 found.append(face.image)
                 names.append(PurePosixPath(path).name)
-    print(f"{len(chosen) - len(names)} of {len(chosen)} are not found", flush=True)
     truth, nobody = load_attributes(folder).loc[names, list(SEEN)], np.arange(len(names))
     both = {"CelebA, its own frame": framed, "CelebA, found": found}
-    return [Kind(look, name, np.stack(images), nobody, truth) for name, images in both.items()]
+    return [Kind(look, name, np.stack(images), nobody, truth) for name, images in both.items()], len(chosen)
+
+
+def n_images(path):
+    "How many images a zip or folder holds."
+    if Path(path).is_dir():
+        return sum(1 for name in Path(path).rglob("*.jpg"))
+    with zipfile.ZipFile(path) as images:
+        return sum(name.endswith(".jpg") for name in images.namelist())
 
 
 def main():
@@ -230,7 +242,7 @@ def main():
     p.add_argument("--photographs", required=True, help="zip or folder with a folder for every person")
     p.add_argument("--data", required=True, help="folder with img_align_celeba.zip and list_attr_celeba.txt")
     p.add_argument(
-        "--n", type=int, default=600, help="at most so many images of CelebA, and so many photographs that are edited"
+        "--n", type=int, default=600, help="at most so many images of CelebA, and so many photographs for each wish"
     )
     args = p.parse_args()
     look = Look()
@@ -238,15 +250,17 @@ def main():
         images, names = load_images(args.photographs, size=64, crop=140, align=True, return_names=True)
     folders = np.array([str(PurePosixPath(name).parent) for name in names])
     everyone = Kind(look, "photographs", images, folders)
-    kinds = [*celeba_kinds(look, args.data, args.n), everyone]
-    found = {"kinds": [kind.row() for kind in kinds], "yardstick": yardstick(everyone), "limit": look.limit}
+    celeba, n_celeba = celeba_kinds(look, args.data, args.n)
+    kinds = [*celeba, everyone]
+    sought = {"CelebA": n_celeba, "photographs": n_images(args.photographs), "people": len(set(folders))}
+    found = {"kinds": [kind.row() for kind in kinds], "yardstick": yardstick(everyone), "sought": sought}
+    found["lost_unedited"] = float((reencoding_error(look.bundle, everyone.z) > look.limit).mean())
     found["errors"] = {kind.name: error_by_group(kind) for kind in kinds}
     print(json.dumps(found, indent=1), flush=True)
-    some = np.random.default_rng(0).permutation(len(images))[: args.n]
-    few = Kind(look, "photographs", everyone.images[some], folders[some])
-    few.near, few.painted_near = everyone.near, everyone.painted_near
-    found["edits"], found["groups"] = edits_of(few)
-    rounded = json.loads(json.dumps(found, default=float), parse_float=lambda text: round(float(text), 5))
+    found["edits"], found["groups"] = edits_of(everyone, args.n)
+    rounded = json.loads(
+        json.dumps(found, default=float, allow_nan=False), parse_float=lambda text: round(float(text), 5)
+    )
     replace_file(OUT, lambda file: file.write((json.dumps(rounded, indent=1) + "\n").encode()))
     print(pd.DataFrame(found["edits"]).round(3).to_string())
 

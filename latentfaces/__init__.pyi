@@ -99,6 +99,8 @@ from .attributes import attribute_directions as attribute_directions
 from .attributes import attribute_table as attribute_table
 from .editing import edit_face as edit_face
 from .editing import read_face as read_face
+from .editing import walk_vectors as walk_vectors
+from .editing import write_edit as write_edit
 from .report import LatentReport as LatentReport
 from .report import latent_report as latent_report
 

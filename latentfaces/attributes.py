@@ -29,6 +29,7 @@ from latentfaces.core import (
     check_latents,
     check_positive,
     expand_path,
+    in_short,
     random_generator,
     read_arrays,
     replace_file,
@@ -329,17 +330,22 @@ def _read_directions(path):
         raise ValueError(f"{path} holds no directions that save wrote, or it is damaged: write it anew") from error
     return tuple(names.tolist()), mean, normals, steps
 
+# %% ../nbs/13_attributes.ipynb #426fb1c0
+def listed_names(keep) -> list:
+    "Names of attributes as a list; raises TypeError for a single text, and for what holds none."
+    if isinstance(keep, str) or not hasattr(keep, "__iter__"):
+        raise TypeError(f"expected a list of attributes to keep, got {in_short(keep)}: write ['Male', 'Young']")
+    return list(keep)
+
 # %% ../nbs/13_attributes.ipynb #728f45cb
 def _missing_scores(directions, points, scores, keep):
     "Places of the attributes that are named, those to change first, and by how much each score is to change."
     if not isinstance(scores, dict) or not scores:
         raise TypeError(
-            f'expected scores such as {{"Smiling": 2, "Eyeglasses": -1}}, got {_in_short(scores)}: name at least one'
+            f'expected scores such as {{"Smiling": 2, "Eyeglasses": -1}}, got {in_short(scores)}: name at least one'
         )
-    if isinstance(keep, str):
-        raise TypeError(f"expected a list of attributes to keep, got the text {keep!r}: write [{keep!r}]")
     places = [_place(directions, name) for name in scores]
-    kept = [_place(directions, name) for name in dict.fromkeys(keep)]
+    kept = list(dict.fromkeys(_place(directions, name) for name in listed_names(keep)))
     if both := set(places) & set(kept):
         raise ValueError(
             f"expected other attributes to keep than those that change, got {directions.names[min(both)]} among both: "
@@ -348,11 +354,6 @@ def _missing_scores(directions, points, scores, keep):
     wanted = np.array([_amounts(score, len(points)) for score in scores.values()])
     missing = wanted - directions.normals[places] @ (points - directions.mean).T
     return places + kept, np.concatenate([missing, np.zeros((len(kept), len(points)))])
-
-# %% ../nbs/13_attributes.ipynb #777f2877
-def _in_short(value):
-    "The beginning of a value's text, on one line."
-    return f"{' '.join(repr(value).split()):.80}"
 
 # %% ../nbs/13_attributes.ipynb #6232559b
 def attribute_directions(z, labels: pd.DataFrame, method: str = "lda", follow: bool = True) -> Directions:
@@ -547,7 +548,7 @@ def _checked_wish(attributes):
     if wrong or not all(isinstance(value, (bool, np.bool_)) for value in attributes.values()):
         raise TypeError(
             'expected attributes such as {"Smiling": True, "Male": False}, "as in the data" or None, '
-            f"got {_in_short(attributes)}: name some, with True or False for each"
+            f"got {in_short(attributes)}: name some, with True or False for each"
         )
     return {str(name): bool(value) for name, value in attributes.items()}
 
@@ -651,7 +652,7 @@ class _Wish(LatentSampler):
         wish, seed = _checked_wish(self.attributes), int(rng.integers(2**32))
         check_positive("strength", self.strength)
         if not isinstance(self.insist, (bool, np.bool_)):
-            raise TypeError(f"insist must be True or False, got {_in_short(self.insist)}")
+            raise TypeError(f"insist must be True or False, got {in_short(self.insist)}")
         found, learned_from = {}, points
         if wish is not None:
             found, learned_from = self._learned(points, _asked(wish, y, len(points)), wish, rng)

@@ -14,7 +14,7 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.metrics import euclidean_distances
 
-from .core import check_count, check_latents, progress_bar, random_generator, warn
+from .core import check_count, check_latents, in_short, progress_bar, random_generator, warn
 from .gaussian import LatentGaussian
 from .metrics import nearest_distances, novelty
 from .sampling import SAMPLERS, fitted_sampler, make_sampler, named_samplers
@@ -188,7 +188,7 @@ def _not_fitted(sampler):
     if isinstance(sampler, type) or not all(hasattr(sampler, name) for name in ("fit", "sample", "get_params")):
         raise TypeError(
             "expected samplers such as EllipticSampler(), or their names, "
-            f"got {' '.join(repr(sampler).split()):.80}: make_sampler finds one by name"
+            f"got {in_short(sampler)}: make_sampler finds one by name"
         )
     learns_from = getattr(sampler, "learns_from", "z-points")
     if learns_from != "z-points":
@@ -443,9 +443,7 @@ def advise(table: pd.DataFrame) -> Advice:
     'gaussian'
     """
     if not isinstance(table, pd.DataFrame) or not {"energy", "as_near", "gap"} <= {*table} or REAL not in table.index:
-        raise TypeError(
-            f"expected the table of compare_samplers, got {' '.join(repr(table).split()):.80}: pass that one"
-        )
+        raise TypeError(f"expected the table of compare_samplers, got {in_short(table)}: pass that one")
     real, rows = table.loc[REAL], table.drop(REAL)
     if none := _why_none(real, rows):
         return Advice(None, none)

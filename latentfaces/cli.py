@@ -312,14 +312,14 @@ def _scores(text):
 # %% ../nbs/cli.ipynb #aec21311
 def _names(text):
     "Names, written as A,B."
-    return [name for name in text.split(",") if name]
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 # %% ../nbs/cli.ipynb #7e6f1fb3
 def _editing_options():
     return {
         "--keep": {
             "type": _names,
-            "default": [],
+            "action": "extend",
             "metavar": "A,B",
             "help": "attributes that shall stay as they are, such as Male,Young",
         },
@@ -350,17 +350,26 @@ def _directions(path):
 def _edit(args):
     "Edit a face and write it."
     from latentfaces.bundle import load_bundle
-    from latentfaces.editing import check_edit_folder, edit_face, write_edit
+    from latentfaces.editing import check_edit_folder, directions_of, edit_face, write_edit
 
     check_edit_folder(args.out)
     scores = dict(args.attribute)
     if len(scores) < len(args.attribute):
         raise ValueError("expected each --attribute once, got one of them twice: leave one out")
-    bundle, how = load_bundle(args.bundle), (args.keep, _directions(args.directions), args.align)
-    faces, z = edit_face(bundle, _face(args.face), scores, *how)
-    settings = {"face": Path(args.face).name} | scores | ({"kept": args.keep} if args.keep else {})
-    files = write_edit(args.out, faces, z, settings)
-    print(", ".join(f"{name} to {score:g}" for name, score in scores.items()), *files, sep="\nwrote ")
+    bundle, keep = load_bundle(args.bundle), args.keep or []
+    directions = directions_of(bundle, _directions(args.directions))
+    faces, z = edit_face(bundle, _face(args.face), scores, keep, directions, args.align)
+    files = write_edit(args.out, faces, z, _how(args) | {"scores": scores, "keep": keep})
+    before = directions.scores(z[:1]).iloc[0]
+    moved = (f"{name} from {before[name]:.1f} to {score:g}" for name, score in scores.items())
+    print(", ".join(moved), *files, sep="\nwrote ")
+
+
+def _how(args):
+    "What the files say of how they were made: the names of the face, or of both, of the bundle and of directions."
+    names = ("face", "start", "end", "bundle", "directions")
+    given = {name: getattr(args, name, None) for name in names}
+    return {name: Path(value).name for name, value in given.items() if value is not None}
 
 # %% ../nbs/cli.ipynb #ab926404
 def _edit_options():
@@ -388,18 +397,23 @@ def _walk(args):
     from latentfaces.generation import check_walk_folder, write_walk
 
     check_walk_folder(args.out, args.animation)
-    if (args.end is None) == (args.attribute is None):
-        raise ValueError("expected a second face, or --attribute to walk along, got both or none: name one of them")
-    bundle, end = load_bundle(args.bundle), dict([args.attribute]) if args.end is None else _face(args.end)
-    how = {"keep": args.keep, "directions": _directions(args.directions), "align": args.align}
+    ways = args.attribute or []
+    if (args.end is None) != (len(ways) == 1) or len(ways) > 1:
+        raise ValueError("expected a second face, or one --attribute to walk along, got both, none or more: name one")
+    if ways and args.straight:
+        raise ValueError("expected --straight for a walk between two faces, got --attribute: leave one of them out")
+    bundle, end = load_bundle(args.bundle), dict(ways) if ways else _face(args.end)
+    how = {"keep": args.keep or [], "directions": _directions(args.directions), "align": args.align}
     z = walk_vectors(bundle, _face(args.start), end, args.frames, straight=args.straight, **how)
-    ends = (
-        {"from": Path(args.start).name, "to": Path(args.end).name}
-        if args.attribute is None
-        else {"face": Path(args.start).name, args.attribute[0]: args.attribute[1]}
-    )
-    files = write_walk(args.out, bundle, z, ends, args.count, args.animation)
+    settings = _how(args) | {"along": f"{name} {_shown(score)}" for name, score in ways}
+    settings |= ({"keep": ", ".join(args.keep)} if args.keep else {}) | ({"straight": True} if args.straight else {})
+    files = write_walk(args.out, bundle, z, settings, args.count, args.animation)
     print(f"walked in {len(z)} steps", *files, sep="\nwrote ")
+
+
+def _shown(score):
+    "A score to walk to, or two to walk between, in words."
+    return f"to {score:g}" if isinstance(score, float) else " to ".join(f"{each:g}" for each in score)
 
 # %% ../nbs/cli.ipynb #44b1c31b
 def _walk_options():
@@ -411,6 +425,7 @@ def _walk_options():
         "end": {"metavar": "B", "nargs": "?", "help": "another, to walk to"},
         "--attribute": {
             "type": _scores,
+            "action": "append",
             "metavar": "NAME=TO",
             "help": "walk along an attribute instead: to a score, such as Smiling=3, or between two, Smiling=-3:3",
         },

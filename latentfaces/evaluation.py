@@ -23,6 +23,7 @@ from latentfaces.core import (
     check_latents,
     check_output,
     in_batches,
+    in_short,
     progress_bar,
     read_arrays,
     replace_file,
@@ -457,9 +458,7 @@ def _check_table(table):
     "Raise one sentence for what is no table of `evaluate`: a DataFrame of numbers, with names as its index."
     if isinstance(table, pd.DataFrame) and all(kind.kind in "iuf" for kind in table.dtypes):
         return table
-    raise TypeError(
-        f"expected the table that evaluate returned, got {' '.join(repr(table).split()):.80}: pass that one"
-    )
+    raise TypeError(f"expected the table that evaluate returned, got {in_short(table)}: pass that one")
 
 
 def _texts(table, name):

@@ -21,6 +21,7 @@ from latentfaces.core import (
     check_output,
     expand_path,
     in_batches,
+    in_short,
     progress_bar,
     replace_file,
     to_uint8,
@@ -48,12 +49,12 @@ def generate_vectors(source, sampler=None, n: int = 10, random_state=None, progr
     """
     has_points = isinstance(source, Bundle)
     if not has_points and (isinstance(source, type) or not callable(source)):
-        raise TypeError(f"expected a bundle or a decoder, got {_short(source)}: load_bundle reads a bundle's folder")
+        raise TypeError(f"expected a bundle or a decoder, got {in_short(source)}: load_bundle reads a bundle's folder")
     check_count("n", n)
     if not has_points and (isinstance(sampler, type) or not hasattr(sampler, "n_features_in_")):
         raise TypeError(
             "expected a fitted sampler, because a decoder has no z-points to fit one to, "
-            f"got {_short(sampler)}: call its fit(z), or pass Bundle(z, decoder=...)"
+            f"got {in_short(sampler)}: call its fit(z), or pass Bundle(z, decoder=...)"
         )
     known = dict(z=source.z, ready=lambda: source.sampler) if has_points else dict(z=None)
     sampler = "elliptic" if sampler is None else sampler
@@ -66,11 +67,6 @@ def generate_vectors(source, sampler=None, n: int = 10, random_state=None, progr
         f"expected a sampler of z-vectors, got {type(sampler).__name__}, which draws images: "
         "they need no decoder, call its sample(n)"
     )
-
-
-def _short(value):
-    "The beginning of a value's text, on one line."
-    return f"{' '.join(repr(value).split()):.80}"
 
 
 def _decode(source, z):
@@ -141,6 +137,13 @@ def _remove_older(folder, pictures):
         if re.fullmatch(r"faces(-\d{3,})?\.png", path.name) and path.is_file() and path not in pictures:
             path.unlink()
 
+# %% ../nbs/11_generation.ipynb #ef67b484
+def settings_text(settings: dict) -> str:
+    "How something was made, as JSON; what JSON does not know is written as its text."
+    if isinstance(settings, dict):
+        return json.dumps(settings, default=str)
+    raise TypeError(f"expected settings as a dict, got {in_short(settings)}: pass {{}} for none")
+
 # %% ../nbs/11_generation.ipynb #6f9535c0
 def _decoded_bytes(source, z, progress=False):
     "What a bundle or decoder makes of z-vectors, as uint8: a float array of many faces would be four times as large."
@@ -182,7 +185,7 @@ def write_faces(folder, faces, z, settings: dict, columns: int | None = None, pr
     folder, z = check_face_folder(folder), check_latents(z, min_points=1)
     if columns is not None:
         check_count("columns", columns)
-    arrays = {"z": z, "settings": np.array(json.dumps(settings))}
+    arrays = {"z": z, "settings": np.array(settings_text(settings))}
 
     def write_arrays():
         return replace_file(folder / "faces.npz", lambda file: np.savez(file, **arrays))
@@ -342,7 +345,7 @@ def write_walk(folder, source, z, settings: dict, n_shown: int = 9, animation: s
     n_shown : int
         Faces in the strip, evenly chosen, both ends among them.
     animation : {"webp", "gif"}
-        Kind of the animation, which takes two seconds there and two back; a GIF has 30 times the bytes.
+        Kind of the animation, at least two seconds there and two back; a GIF has some ten times the bytes.
 
     Returns
     -------
@@ -351,8 +354,8 @@ def write_walk(folder, source, z, settings: dict, n_shown: int = 9, animation: s
     """
     folder, z = check_walk_folder(folder, animation), check_latents(z, min_points=2)
     shown = np.linspace(0, len(z) - 1, min(check_count("n_shown", n_shown, 2), len(z))).round().astype(int)
-    faces = _decoded_bytes(source, z)
-    arrays = {"z": z, "settings": np.array(json.dumps(settings)), "faces": faces}
+    arrays = {"z": z, "settings": np.array(settings_text(settings))}
+    arrays["faces"] = faces = _decoded_bytes(source, z)
     title = ", ".join(f"{key} {value}" for key, value in settings.items())
     strip, film = (
         face_picture(enlarge_faces(faces[shown], 2), len(shown), title, enlarged=False),

@@ -30,6 +30,7 @@ from latentfaces.core import (
     check_latents,
     check_positive,
     expand_path,
+    in_short,
     random_generator,
     read_arrays,
     replace_file,
@@ -897,7 +898,7 @@ def check_sampler(sampler) -> LatentSampler:
     if isinstance(sampler, type) or not hasattr(sampler, "sample"):
         raise TypeError(
             "expected a sampler such as EllipticSampler(), or the name of one, "
-            f"got {' '.join(repr(sampler).split()):.80}: make_sampler finds one by name"
+            f"got {in_short(sampler)}: make_sampler finds one by name"
         )
     learns_from = getattr(sampler, "learns_from", "z-points")
     if learns_from != "z-points" and not hasattr(sampler, "n_features_in_"):
@@ -973,7 +974,7 @@ def named_samplers(samplers) -> dict:
         samplers = {type(samplers).__name__: samplers}
     if not isinstance(samplers, dict):
         raise TypeError(
-            f"expected names of samplers, a sampler or a dict of them, got {' '.join(repr(samplers).split()):.80}: "
+            f"expected names of samplers, a sampler or a dict of them, got {in_short(samplers)}: "
             'try ["elliptic", "blend"], or {"a name": a sampler}'
         )
     return samplers

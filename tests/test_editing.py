@@ -2,6 +2,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 from latentfaces import attribute_directions, edit_face, load_bundle, read_face, synthetic_faces
 from latentfaces.bundle import Bundle
 from latentfaces.cli import main
+from latentfaces.core import to_float
 from latentfaces.editing import directions_of, walk_vectors, write_edit
 from latentfaces.generation import write_walk
 from latentfaces.pictures import ANIMATIONS, captioned_faces, enlarge_faces, face_animation
@@ -126,7 +128,7 @@ def test_several_faces_are_told(bundle, portrait):
     with pytest.warns(UserWarning, match="2 faces were found in the picture: the largest is taken"): read_face(np.concatenate([portrait, portrait], axis=1), bundle)
 
 
-@settings(parent=QUIET, max_examples=40)
+@settings(parent=QUIET, max_examples=25)
 @given(data=st.data())
 def test_damaged_photographs(bundle, portrait, tmp_path_factory, data):
     content = bytearray(as_bytes(portrait, data.draw(st.sampled_from(["JPEG", "PNG", "GIF", "WEBP"]))))
@@ -230,13 +232,67 @@ def test_files_are_whole_and_say_how_they_were_made(bundle, portrait, tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.parametrize("keep", [None, 5, [["Male"]], "Male", [3], {"Nobody": 1}], ids=told)
+def test_bad_names_to_keep(bundle, keep):
+    refused(lambda: edit_face(bundle, bundle.z[0], {"Smiling": 1}, keep))
+    refused(lambda: walk_vectors(bundle, bundle.z[0], {"Smiling": 1}, keep=keep))
+
+
+def test_names_to_keep_may_come_one_by_one(bundle, found):
+    _, z = edit_face(bundle, bundle.z[0], {"Smiling": 2}, keep=(name for name in ["Male", "Young"]))
+    np.testing.assert_allclose(*(found.scores(z)[["Male", "Young"]].to_numpy()), atol=1e-4)
+
+
+@pytest.mark.parametrize("score", ["2", None, (), (1, 2, 3), np.nan, (0, "x"), 1e9, (-1e300, 0), object()], ids=told)
+def test_bad_walks(bundle, score):
+    refused(lambda: walk_vectors(bundle, "nowhere.jpg", {"Smiling": score}))
+    refused(lambda: walk_vectors(bundle, bundle.z[0], bundle.z[1], n=1))
+
+
+def test_what_is_no_bundle(bundle, portrait):
+    for call in (lambda: edit_face("pretrained", bundle.z[0], {"Male": 1}), lambda: read_face(bundle, portrait), lambda: walk_vectors(None, bundle.z[0], bundle.z[1])): assert "expected a bundle" in refused(call)
+
+
+def test_half_a_file_of_pillow_s(bundle, portrait):
+    for content in (as_bytes(portrait)[:900], as_bytes(portrait, "PNG")[:2000]):
+        with Image.open(io.BytesIO(content)) as image: assert "whole picture" in refused(lambda: read_face(image, bundle))
+
+
+def test_a_crop_with_an_offset_is_that_of_images_for(bundle, portrait, tmp_path):
+    from latentfaces.bundle import images_for
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "me.png").write_bytes(as_bytes(portrait, "PNG"))
+    seen = []
+    def encoder(images): seen.append(images); return np.zeros((len(images), 2), np.float32)
+    offset = Bundle(np.zeros((3, 2)), encoder=encoder, config={"size": 16, "crop": [140, 10, -20], "align": False})
+    read_face(tmp_path / "folder" / "me.png", offset)
+    assert np.array_equal(np.asarray(seen[-1]), to_float(np.asarray(images_for(offset, tmp_path / "folder", progress=False)[0])))
+
+
+@pytest.mark.parametrize("form", ["grey", "alpha", "turned", "CMYK"])
+def test_photographs_of_other_kinds(bundle, portrait, tmp_path, form):
+    image, exif, path = Image.fromarray(portrait), Image.Exif(), tmp_path / ("me.png" if form == "alpha" else "me.jpg")
+    if form == "turned":
+        exif[274] = 6  # to be turned by 90 degrees when it is shown
+        image.rotate(90, expand=True).save(path, exif=exif, quality=95)
+    else: image.convert({"grey": "L", "alpha": "RGBA", "CMYK": "CMYK"}[form]).save(path)
+    z, _ = read_face(path, bundle)
+    plain, _ = read_face(portrait, bundle)
+    assert np.linalg.norm(z - plain) < (0.6 if form == "grey" else 0.35) * np.linalg.norm(plain - bundle.moments.mean)
+
+
+def test_too_far_is_told(bundle):
+    with pytest.warns(UserWarning, match="the encoder does not know what the decoder paints"): edit_face(bundle, bundle.z[0], {"Smiling": 15})
+
+
 # -------------------------------------------------------------------------------------------------------- command line
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, portrait):
+def here(tmp_path, monkeypatch, portrait, bundle):
+    monkeypatch.setattr("latentfaces.bundle.load_bundle", lambda path=None: bundle)  # which has found its directions already
     (tmp_path / "me.jpg").write_bytes(as_bytes(portrait))
     (tmp_path / "plain.jpg").write_bytes(as_bytes(np.full((90, 90, 3), 128, np.uint8)))
-    np.save(tmp_path / "three.npy", load_bundle(None).z[:3])
+    np.save(tmp_path / "three.npy", bundle.z[:3])
     np.save(tmp_path / "short.npy", np.zeros((1, 5)))
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -249,7 +305,12 @@ def test_commands_do_what_the_functions_do(here, bundle, portrait, capsys):
     assert main(["walk", "o/edit.npz:1", "three.npy:2", "--frames", "5", "--out", "w", "--animation", "gif"]) == 0
     with np.load(here / "w" / "walk.npz") as file: np.testing.assert_allclose(file["z"][[0, -1]], [z[1], bundle.z[2]], atol=1e-4)
     assert main(["walk", "three.npy:0", "--attribute", "Male=-1:1", "--frames", "3", "--out", "w"]) == 0
-    assert "wrote" in capsys.readouterr().out
+    assert main(["walk", "me.jpg", "me.jpg", "--straight", "--no-align", "--frames", "2", "--out", "w"]) == 0
+    directions_of(bundle).save(here / "own.npz")
+    assert main(["edit", "me.jpg", "--directions", "own.npz", "--attribute", "Smiling=2", "--keep", "Male, Young", "--keep", "Bald", "--out", "o"]) == 0
+    with np.load(here / "o" / "edit.npz") as file:
+        assert json.loads(str(file["settings"])) == {"face": "me.jpg", "directions": "own.npz", "scores": {"Smiling": 2.0}, "keep": ["Male", "Young", "Bald"]}
+    assert re.search(r"Smiling from -?\d\.\d to 2\nwrote", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("words, command", {
@@ -263,8 +324,12 @@ def test_commands_do_what_the_functions_do(here, bundle, portrait, capsys):
     "256 components, got 5": "edit short.npy --attribute Smiling=1",
     "expected other attributes to keep": "edit me.jpg --attribute Male=1 --keep Male",
     "there is no file": "edit me.jpg --attribute Male=1 --directions nowhere.npz",
-    "expected a second face, or --attribute": "walk me.jpg",
-    "got both or none": "walk me.jpg me.jpg --attribute Male=1",
+    "expected a second face, or one --attribute": "walk me.jpg",
+    "got both, none or more": "walk me.jpg me.jpg --attribute Male=1",
+    "or one --attribute to walk along": "walk me.jpg --attribute Male=1 --attribute Young=1",
+    "expected --straight for a walk between two faces": "walk me.jpg --attribute Male=1 --straight",
+    "expected keep and directions for a walk along an attribute": "walk three.npy:0 three.npy:1 --keep Nobody",
+    "expected scores from -30 to 30": "edit me.jpg --attribute Male=1e9",
     "one or two scores": "walk me.jpg --attribute Male=1:2:3"}.items())
 def test_mistakes_are_one_line_and_leave_nothing(here, capsys, words, command):
     before = sorted(here.iterdir())
@@ -285,3 +350,10 @@ def test_nothing_is_written_but_where_asked(here, tmp_path):
     subprocess.run(command, env=env, check=True, capture_output=True, cwd=here)
     written = [path for place in places.values() for path in Path(place).rglob("*") if path.is_file() and "matplotlib" not in path.parts]
     assert written == [] and sorted(path.name for path in (here / "o").iterdir()) == ["edit.npz", "edit.png", "edited.png"]
+
+
+@pytest.mark.parametrize("given, kept", [({}, "1"), ({"ORT_DISABLE_TELEMETRY": "0"}, "0")])
+def test_onnxruntime_is_told_to_keep_to_itself_that_it_is_used(given, kept):
+    asked = "import os; from latentfaces import load_bundle; b = load_bundle(); b.decode(b.z[:1]); print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    env = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"} | given
+    assert subprocess.run([sys.executable, "-c", asked], env=env, capture_output=True, text=True).stdout == f"{kept}\n"
