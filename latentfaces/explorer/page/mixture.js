@@ -1,0 +1,66 @@
+// A mixture of Gaussians in whitened coordinates: the law of a sampler, and, for any two components, the density of the plane.
+import { dot } from "./latent.js";
+
+export class Mixture {
+  // weights (m), means (m rows of r), cholesky (m lower triangles, row by row). Axes beyond the first r are standard normal.
+  constructor(latent, weights, means, cholesky) {
+    this.latent = latent;
+    this.weights = weights;
+    this.r = means.length / weights.length;
+    const packed = (this.r * (this.r + 1)) / 2;
+    this.means = Array.from(weights, (_, k) => means.subarray(k * this.r, (k + 1) * this.r));
+    this.factors = Array.from(weights, (_, k) => cholesky.subarray(k * packed, (k + 1) * packed));
+  }
+
+  // Principal coordinates of one new vector.
+  draw(random) {
+    const { latent, r } = this;
+    const k = random.choice(this.weights);
+    const noise = Float64Array.from({ length: latent.rank }, () => random.normal());
+    const white = Float64Array.from(noise);
+    for (let i = 0; i < r; i++) {
+      white[i] = this.means[k][i] + dot(this.factors[k].subarray((i * (i + 1)) / 2), noise, i + 1);
+    }
+    return white.map((x, i) => x * latent.std[i]);
+  }
+
+  // The marginal law of two directions: a weight, a mean and a covariance for each Gaussian.
+  marginal(directions, offsets) {
+    return this.factors.map((factor, k) => {
+      const spread = directions.map((a) => this.throughFactor(factor, a));
+      return {
+        weight: this.weights[k],
+        mean: directions.map((a, i) => offsets[i] + dot(this.means[k], a)),
+        covariance: [dot(spread[0], spread[0]), dot(spread[0], spread[1]), dot(spread[1], spread[1])],
+      };
+    });
+  }
+
+  // L^T a, and a itself where the axes are standard normal.
+  throughFactor(factor, a) {
+    const out = Float64Array.from(a);
+    out.fill(0, 0, this.r);
+    for (let i = 0, at = 0; i < this.r; i++) for (let j = 0; j <= i; j++, at++) out[j] += factor[at] * a[i];
+    return out;
+  }
+}
+
+// What a component is in whitened coordinates: its direction, and where its mean lies.
+export function direction(latent, kind, i) {
+  if (kind === "z") return [Float64Array.from(latent.std, (s, k) => s * latent.axes[k][i]), latent.mean[i]];
+  const a = new Float64Array(latent.rank);
+  a[i] = latent.std[i];
+  return [a, 0];
+}
+
+// Density of a marginal law at (x, y).
+export function densityAt(law, x, y) {
+  let sum = 0;
+  for (const { weight, mean, covariance: [a, b, c] } of law) {
+    const determinant = a * c - b * b;
+    const [dx, dy] = [x - mean[0], y - mean[1]];
+    const distance = (c * dx * dx - 2 * b * dx * dy + a * dy * dy) / determinant;
+    sum += (weight * Math.exp(-distance / 2)) / (2 * Math.PI * Math.sqrt(determinant));
+  }
+  return sum;
+}
