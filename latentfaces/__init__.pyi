@@ -96,6 +96,7 @@ from .attributes import ConditionalSampler as ConditionalSampler
 from .attributes import Directions as Directions
 from .attributes import attribute_directions as attribute_directions
 from .attributes import attribute_table as attribute_table
+from .explorer import explore as explore
 from .report import LatentReport as LatentReport
 from .report import latent_report as latent_report
 

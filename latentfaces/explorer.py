@@ -79,7 +79,7 @@ def _mixture(bundle, pca, progress=True):
     rows, columns = np.tril_indices(factors.shape[1])
     return found | {"cholesky": factors[:, rows, columns].astype(np.float16)}
 
-# %% ../nbs/14_explorer.ipynb #8b47e5d6
+# %% ../nbs/14_explorer.ipynb #825ddcaf
 def _lengths(bundle, pca):
     "Counts of Mahalanobis lengths, of the z-points and of elliptic vectors, and their medians."
     gaussian = LatentGaussian(shrinkage=0).fit(bundle.moments)
@@ -90,7 +90,7 @@ def _lengths(bundle, pca):
     medians = [float(np.median(lengths)) for lengths in found]
     return {"top": top, "points": counts[0], "elliptic": counts[1], "medians": medians}
 
-# %% ../nbs/14_explorer.ipynb #10e1f001
+# %% ../nbs/14_explorer.ipynb #5ebfca31
 _HELD = 0.9  # AUC on points kept aside
 _MOST_ATTRIBUTES = 12
 
@@ -127,7 +127,7 @@ def _directions(bundle):
     found = attribute_directions(bundle.z, labels[names])
     return names, found.normals, found.steps
 
-# %% ../nbs/14_explorer.ipynb #2f48180e
+# %% ../nbs/14_explorer.ipynb #d02ef769
 _TYPES = {"float16": "F16", "float32": "F32"}
 
 
@@ -151,7 +151,7 @@ def _guide(config):
     places = {"left": (69.5, 111.5), "right": (108.5, 111.5), "mouth": (88, 152)}  # in pixels of 178 by 218
     return {name: [0.5 + (x - 89) / CELEBA_CROP, 0.5 + (y - 109) / CELEBA_CROP] for name, (x, y) in places.items()}
 
-# %% ../nbs/14_explorer.ipynb #d02ef769
+# %% ../nbs/14_explorer.ipynb #0e7e525b
 def _arrays(bundle, pca, start, progress):
     "The numbers of the page, and the names of the attributes."
     names, normals, steps = _directions(bundle)
@@ -177,7 +177,7 @@ def _meta(bundle, pca, names, decoder):
         "decoder": hashlib.sha256(decoder.read_bytes()).hexdigest()[:16],
     }
 
-# %% ../nbs/14_explorer.ipynb #46360ea1
+# %% ../nbs/14_explorer.ipynb #fa857041
 _PAGE_FILES = {
     "index.html",
     "space.safetensors",
@@ -217,7 +217,7 @@ def _write_index(folder):
     text = (_SOURCE / "page/index.html").read_text(encoding="utf-8")
     (folder / "index.html").write_text(text.replace("{{sizes}}", sizes), encoding="utf-8")
 
-# %% ../nbs/14_explorer.ipynb #598bf4c9
+# %% ../nbs/14_explorer.ipynb #5b30538c
 def _write_still(bundle, start, path):
     "The face of the vector that the page begins with."
     from PIL import Image
@@ -238,7 +238,7 @@ def _write_page(bundle, folder, progress):
     shutil.copytree(_SOURCE / "page", folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
     _write_index(folder)
 
-# %% ../nbs/14_explorer.ipynb #5510755e
+# %% ../nbs/14_explorer.ipynb #adfe8011
 def check_page_folder(folder):
     """Raise one sentence unless a page can be written there: a new folder, an empty one, or one with an older page.
 
@@ -274,7 +274,7 @@ def _put(part, folder):
             old.rename(folder)
         shutil.rmtree(old, ignore_errors=True)
 
-# %% ../nbs/14_explorer.ipynb #adfe8011
+# %% ../nbs/14_explorer.ipynb #cdeb1476
 def explore(bundle=None, folder="explorer", progress: bool = True) -> Path:
     """Write the page on which one drags a point through the latent space, for any bundle, into one folder.
 
@@ -308,7 +308,7 @@ def explore(bundle=None, folder="explorer", progress: bool = True) -> Path:
         shutil.rmtree(part, ignore_errors=True)
     return folder
 
-# %% ../nbs/14_explorer.ipynb #2ad1e064
+# %% ../nbs/14_explorer.ipynb #a475f394
 class _Files(SimpleHTTPRequestHandler):
     "Hands out files, silently, under the types that browsers want."
 

@@ -50,8 +50,8 @@ def metadata(wheel): return Parser().parsestr(wheel.read(next(name for name in w
 
 
 def test_the_wheel_is_small_and_has_the_model_cards(wheel):
-    "Room for 34 MB; tools/try_wheel.py installs it and tries it."
-    assert Path(wheel.filename).stat().st_size < 34e6
+    "Room for 38 MB; tools/try_wheel.py installs it and tries it."
+    assert Path(wheel.filename).stat().st_size < 38e6
     assert {f"latentfaces/{folder}/model_card.md" for folder in ("pretrained", "features")} < set(wheel.namelist())
 
 

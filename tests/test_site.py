@@ -269,7 +269,7 @@ def test_chapters_link_to_notebook_and_module(pages, books):
 def test_every_chapter_of_the_story_has_a_card(pages):
     main = pages["index.html"].find("main")
     cards = main.select(".cards li")
-    assert len(main.select(".cards")) == 2 and len(cards) == 18 and all(card.img and card.a for card in cards)
+    assert len(main.select(".cards")) == 2 and len(cards) == 19 and all(card.img and card.a for card in cards)
     assert ":::" not in main.get_text()
 
 

@@ -24,7 +24,7 @@ export class FaceMap {
       if (turn !== this.turn) return;
       for (let column = 0; column < SIDE; column++) {
         show(tile, faces, size, column);
-        pen.drawImage(tile, column * size, row * size);
+        medallion(pen, tile, column * size, row * size, size);
       }
     }
     canvas.width = canvas.height = SIDE * size;
@@ -37,4 +37,16 @@ export class FaceMap {
     const at = (k) => (2 * (k + 0.5)) / SIDE - 1;
     return Array.from({ length: SIDE }, (_, column) => [middle[0] + at(column) * extent, middle[1] - at(row) * extent]);
   }
+}
+
+// A round picture with some air around it, so that the cloud shows between the faces.
+function medallion(pen, tile, x, y, size) {
+  const middle = size / 2;
+  const radius = 0.41 * size;
+  pen.save();
+  pen.beginPath();
+  pen.arc(x + middle, y + middle, radius, 0, 2 * Math.PI);
+  pen.clip();
+  pen.drawImage(tile, x + middle - radius, y + middle - radius, 2 * radius, 2 * radius);
+  pen.restore();
 }
