@@ -27,10 +27,10 @@ class Tab:
         self.ids, self.events = itertools.count(1), []
         for domain in ("Page", "Runtime", "Log", "Network"): self.call(f"{domain}.enable")
 
-    def call(self, method, **params):
-        "The result of a command; events that arrive before it are kept."
+    def call(self, method, session=None, **params):
+        "The result of a command, of the page or of a worker's session; events that arrive before it are kept."
         number = next(self.ids)
-        self.socket.send(json.dumps({"id": number, "method": method, "params": params}))
+        self.socket.send(json.dumps({"id": number, "method": method, "params": params} | ({"sessionId": session} if session else {})))
         while True:
             message = json.loads(self.socket.recv())
             if message.get("id") == number:
