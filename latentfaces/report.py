@@ -20,6 +20,7 @@ import pandas as pd
 from scipy import stats
 from scipy.ndimage import gaussian_filter1d
 
+# %% ../nbs/report.ipynb #69d90f2b
 import latentfaces
 from .bundle import Bundle, load_bundle
 from .choice import REAL, advise, compare_samplers
