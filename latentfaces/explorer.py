@@ -164,6 +164,16 @@ def _arrays(bundle, pca, start, progress):
     return arrays | {"cholesky": cholesky}, names
 
 
+def _principal_axes(bundle):
+    "All of them; raises ValueError where there is no plane to move in."
+    pca = LatentPCA().fit(bundle.moments)
+    if pca.rank_ < 2:
+        raise ValueError(
+            "expected z-points that vary along at least 2 axes, got some on a line: there is no plane to move in"
+        )
+    return pca
+
+
 def _meta(bundle, pca, names, decoder):
     "What the page must know besides."
     source = json.dumps(bundle.config.get("data", {}).get("source", ""))
@@ -183,7 +193,7 @@ _PAGE_FILES = {
     "space.safetensors",
     "decoder.onnx",
     "encoder.onnx",
-    "still.png",
+    "still.jpg",
     "runtime",
     "explorer.css",
 }
@@ -219,18 +229,19 @@ def _write_index(folder):
 
 # %% ../nbs/14_explorer.ipynb #5b30538c
 def _write_still(bundle, start, path):
-    "The face of the vector that the page begins with."
+    "The face of the vector that the page begins with, as large as it is shown."
     from PIL import Image
 
-    Image.fromarray(to_uint8(bundle.decode(start[None]))[0]).save(path)
+    face = Image.fromarray(to_uint8(bundle.decode(start[None]))[0])
+    face.resize((320, 320), Image.Resampling.BICUBIC).save(path, quality=85)
 
 
 def _write_page(bundle, folder, progress):
     "Everything into an empty folder."
-    start = bundle.sampler.sample(1, random_state=7)[0].astype(np.float32)
-    _write_still(bundle, start, folder / "still.png")
+    pca = _principal_axes(bundle)
+    start = bundle.sampler.sample(1, random_state=0)[0].astype(np.float32)
+    _write_still(bundle, start, folder / "still.jpg")
     _write_networks(bundle, folder)
-    pca = LatentPCA().fit(bundle.moments)
     arrays, names = _arrays(bundle, pca, start, progress)
     meta = _meta(bundle, pca, names, folder / "decoder.onnx")
     (folder / "space.safetensors").write_bytes(_safetensors(arrays, meta))

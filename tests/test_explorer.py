@@ -50,7 +50,7 @@ def tensors(path):
 
 
 def test_the_folder_holds_all_that_the_page_loads(page, tiny_bundle):
-    assert {p.name for p in PAGE.iterdir()} | {"space.safetensors", "decoder.onnx", "encoder.onnx", "still.png", "runtime"} == {p.name for p in page.iterdir()}
+    assert {p.name for p in PAGE.iterdir()} | {"space.safetensors", "decoder.onnx", "encoder.onnx", "still.jpg", "runtime"} == {p.name for p in page.iterdir()}
     for name in ("decoder.onnx", "encoder.onnx"): assert (page / name).read_bytes() == (tiny_bundle.path / name).read_bytes()
     wasm = gzip.decompress((page / "runtime/ort-wasm-simd-threaded.wasm.gz").read_bytes())
     assert wasm == lzma.decompress((SOURCE / "runtime/ort-wasm-simd-threaded.wasm.xz").read_bytes()) and wasm[:4] == b"\0asm"
@@ -58,6 +58,8 @@ def test_the_folder_holds_all_that_the_page_loads(page, tiny_bundle):
     sizes = json.loads(soup.find(id="sizes").string)
     assert sizes and all((page / name).stat().st_size == size for name, size in sizes.items())
     for e in soup.find_all(["script", "img"], src=True): assert (page / e["src"]).is_file()
+    early = {e["href"] for e in soup.find_all("link", rel="modulepreload")}
+    assert early == {p.name for p in PAGE.glob("*.js")} - {"paint-worker.js"}
 
 
 def test_the_numbers_are_the_bundles(page, tiny_bundle):
@@ -100,6 +102,13 @@ def test_an_older_page_is_replaced_and_nothing_else(page, tiny_bundle, tmp_path)
 @pytest.mark.parametrize("bundle, error", [("nowhere", FileNotFoundError), (3, TypeError)])
 def test_what_is_no_bundle(bundle, error, tmp_path):
     with pytest.raises(error): explore(bundle, tmp_path / "page")
+    assert not list(tmp_path.iterdir())
+
+
+def test_points_on_a_line_have_no_plane(tiny_bundle, tmp_path):
+    z = np.linspace(0, 1, 50)[:, None] * [1, 2, 3, 4]
+    bundle = Bundle(z, config=tiny_bundle.config, encoder=tiny_bundle.path / "encoder.onnx", decoder=tiny_bundle.path / "decoder.onnx")
+    with pytest.raises(ValueError, match="vary along at least 2 axes"): explore(bundle, tmp_path / "page")
     assert not list(tmp_path.iterdir())
 
 
@@ -337,8 +346,10 @@ def test_the_density_of_a_plane_is_the_marginal_of_the_mixture(js, space, cloud,
         expected = expected + weight * multivariate_normal((centre + mean @ back)[[i, j]], spread @ spread.T).pdf(places)
     engine = f"""(() => {{ const found = [{i}, {j}].map((k) => direction(space.latent, "{kind}", k));
       const law = space.mixture.marginal(found.map((d) => d[0]), found.map((d) => d[1]));
-      return {text(places)}.map(([x, y]) => densityAt(law, x, y)); }})()"""
+      return {text(places)}.flatMap(([x, y]) => Array.from(densityOn(law, [x], [y]))); }})()"""
     np.testing.assert_allclose(js(engine), expected, rtol=0.02, atol=1e-6)
+    np.testing.assert_allclose(js("densityOn([{weight: 1, mean: [0, 0], covariance: [1, 0, 1]}], [0, 1], [0, 2])"),
+                               np.exp([0, -0.5, -2, -2.5]) / (2 * np.pi))
 
 
 def test_attributes_move_and_are_held_as_in_python(js, space, cloud):

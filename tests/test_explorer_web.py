@@ -163,7 +163,7 @@ def test_without_webassembly_a_sentence(tab, address):
     try:
         tab.call("Page.navigate", url=address)
         assert "has no WebAssembly" in tab.wait("!document.getElementById('trouble')?.hidden && document.getElementById('trouble')?.textContent")
-        assert tab.js("document.getElementById('still').naturalWidth") == 64
+        assert tab.js("document.getElementById('still').naturalWidth") == 320
     finally: tab.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
 
 

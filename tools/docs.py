@@ -21,6 +21,10 @@ ROOT = Path(__file__).resolve().parents[1]
 ASSETS = ("assets", "styles.css")
 GENERATED = ("api.qmd", "model_cards.qmd", "changelog.qmd")
 EXPLORER = "explorer"  # a folder of its own, which no renderer touches
+FONT = (
+    '<link rel="preload" href="../assets/fonts/source-sans-3-latin-wght-normal.woff2" as="font" type="font/woff2" '
+    'crossorigin="anonymous">'
+)
 BACK = (
     '<p class="small">What to try here, and what stands behind it: <a href="../explorer.html">Explorer</a>. How the ellipses '
     'come about: <a href="../index.html">the story</a>, chapter by chapter.</p>'
@@ -161,7 +165,7 @@ def add_explorer(folder: Path) -> None:
     faces = re.findall(r"^@font-face .*$", (ROOT / "styles.css").read_text(encoding="utf-8"), re.M)
     fonts = "\n".join(faces).replace("url(assets/", "url(../assets/")
     sheet.write_text(f"{fonts}\n{sheet.read_text(encoding='utf-8')}", encoding="utf-8")
-    text = page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8").replace('<link rel="stylesheet"', f'{FONT}\n<link rel="stylesheet"', 1)
     text = text.replace('<span class="brand">latentfaces</span>', '<a class="brand" href="../index.html">latentfaces</a>')
     page.write_text(text.replace("<!-- more -->", BACK), encoding="utf-8")
 

@@ -3,12 +3,11 @@
 const word = new DataView(new ArrayBuffer(4));
 
 export function fromHalf(h) {
-  const sign = h & 0x8000 ? -1 : 1;
-  const exponent = (h >> 10) & 31;
-  const fraction = h & 1023;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction ? NaN : sign * Infinity;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+  const exponent = h & 0x7c00;
+  if (exponent === 0) return (h & 0x8000 ? -1 : 1) * (h & 1023) * 2 ** -24;
+  if (exponent === 0x7c00) return h & 1023 ? NaN : h & 0x8000 ? -Infinity : Infinity;
+  word.setUint32(0, ((h & 0x8000) << 16) | ((h & 0x7fff) * 0x2000 + 0x38000000)); // the exponent counts from 127, not 15
+  return word.getFloat32(0);
 }
 
 // Rounded to the nearest, to the even one of two that are as near.

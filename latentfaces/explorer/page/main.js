@@ -25,6 +25,10 @@ function trouble(text) {
   $("trouble").hidden = false;
 }
 
+const painted = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+const idle = () => new Promise((resolve) => ("requestIdleCallback" in window ? requestIdleCallback(resolve, { timeout: 1500 }) : setTimeout(resolve)));
+const breath = () => new Promise((resolve) => setTimeout(resolve));
+
 function say(text) {
   $("kept-words").textContent = text;
 }
@@ -50,18 +54,34 @@ function facts(space) {
 class Page {
   constructor(space) {
     const { state, asked } = stateOf(location.hash, space);
-    Object.assign(this, { space, state });
+    Object.assign(this, { space, state, asked });
     this.point = new Point(space.latent, asked.z ?? space.start);
     this.painter = new Painter(space.latent.dim, (bytes) => this.progress(bytes));
-    this.plane = new Plane($("plane"), space, this.point, state);
-    this.map = new FaceMap($("map"), $("map-shown"), this.plane, this.painter);
-    this.lengths = new Lengths($("lengths"), $("length-words"), space, this.point);
-    this.grid = new Grid($("grid"), space, this.point, this.painter);
-    this.walk = new Walk(document.querySelector(".two"), space, this.point, this.painter);
-    this.photo = new Photo($("photo-card"), space, this.point, this.painter, say);
-    attributeSliders($("attributes"), space, this.point);
-    componentSliders($("components"), space, this.point);
-    this.samplers();
+    this.started = this.painter.start();
+  }
+
+  // Part by part, with a breath between them, so that the page answers meanwhile.
+  async build() {
+    const { space, point, painter } = this;
+    const parts = [
+      () => (this.plane = new Plane($("plane"), space, point, this.state)),
+      () => (this.lengths = new Lengths($("lengths"), $("length-words"), space, point)),
+      () => this.samplers(),
+      () => (this.map = new FaceMap($("map"), $("map-shown"), this.plane, painter)),
+      () => (this.grid = new Grid($("grid"), space, point, painter)),
+      () => attributeSliders($("attributes"), space, point),
+      () => componentSliders($("components"), space, point),
+      () => (this.walk = new Walk(document.querySelector(".two"), space, point, painter)),
+      () => (this.photo = new Photo($("photo-card"), space, point, painter, say)),
+      () => this.listen(),
+    ];
+    for (const part of parts) {
+      part();
+      await breath();
+    }
+  }
+
+  listen() {
     this.buttons();
     this.keeping();
     this.dropping();
@@ -69,13 +89,18 @@ class Page {
     this.point.addEventListener("settle", () => this.settled());
     this.walk.addEventListener("change", () => this.remember());
     this.showState();
-    for (const name of ["a", "b"]) if (asked[name]) this.walk.set(name, asked[name]);
+    for (const name of ["a", "b"]) if (this.asked[name]) this.walk.set(name, this.asked[name]);
   }
 
   // ---- the face
 
   progress(bytes) {
     this.loaded = (this.loaded ?? 0) + bytes;
+    this.drawing ??= requestAnimationFrame(() => this.showProgress());
+  }
+
+  showProgress() {
+    this.drawing = null;
     const all = sizes["runtime/ort-wasm-simd-threaded.wasm.gz"] + sizes["decoder.onnx"];
     $("progress").value = Math.min(1, this.loaded / all);
     $("loading-words").textContent = `loading the decoder, ${megabytes(this.loaded)} of ${megabytes(all)}`;
@@ -83,7 +108,7 @@ class Page {
 
   async start() {
     try {
-      await this.painter.start();
+      await this.started;
     } catch (error) {
       trouble(`The decoder could not be loaded (${error.message}): reload the page, or try another browser.`);
       return;
@@ -353,12 +378,17 @@ if (typeof WebAssembly !== "object" || typeof DecompressionStream === "undefined
   trouble("This browser has no WebAssembly, with which the faces are painted: try a newer one. The chapters show the same in pictures.");
 } else {
   try {
+    await painted(); // words first, what is large afterwards
+    await painted();
+    await idle();
     const answer = await fetch("space.safetensors");
     if (!answer.ok) throw new Error(`${answer.status}`);
     const space = openSpace(await answer.arrayBuffer());
     facts(space);
+    await breath();
     const page = new Page(space);
     window.explorer = page; // for the curious, in the console
+    await page.build();
     page.start();
   } catch (error) {
     trouble(`The page could not be opened (${error.message}): reload it.`);

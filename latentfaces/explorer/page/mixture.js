@@ -53,14 +53,21 @@ export function direction(latent, kind, i) {
   return [a, 0];
 }
 
-// Density of a marginal law at (x, y).
-export function densityAt(law, x, y) {
-  let sum = 0;
+// Density of a marginal law on a grid, row by row.
+export function densityOn(law, xs, ys) {
+  const out = new Float64Array(xs.length * ys.length);
   for (const { weight, mean, covariance: [a, b, c] } of law) {
     const determinant = a * c - b * b;
-    const [dx, dy] = [x - mean[0], y - mean[1]];
-    const distance = (c * dx * dx - 2 * b * dx * dy + a * dy * dy) / determinant;
-    sum += (weight * Math.exp(-distance / 2)) / (2 * Math.PI * Math.sqrt(determinant));
+    const [p, q, r] = [c / determinant, b / determinant, a / determinant];
+    const top = weight / (2 * Math.PI * Math.sqrt(determinant));
+    let at = 0;
+    for (const y of ys) {
+      const dy = y - mean[1];
+      for (const x of xs) {
+        const dx = x - mean[0];
+        out[at++] += top * Math.exp((-p * dx * dx + 2 * q * dx * dy - r * dy * dy) / 2);
+      }
+    }
   }
-  return sum;
+  return out;
 }

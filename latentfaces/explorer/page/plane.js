@@ -1,8 +1,8 @@
 // The plane of two components: the density of the cloud, the ellipses, and the point that one drags.
 import { confidenceEllipse } from "./ellipse.js";
-import { densityAt, direction } from "./mixture.js";
+import { densityOn, direction } from "./mixture.js";
 
-const CELLS = 150; // of the density, along each side
+const CELLS = 100; // of the density, along each side
 const REACH = 6; // standard deviations of the wider component, from the middle to the border
 
 export class Plane {
@@ -34,18 +34,17 @@ export class Plane {
   }
 
   paintCloud() {
-    const values = new Float64Array(CELLS * CELLS);
-    const step = (2 * this.extent) / CELLS;
-    for (let row = 0, at = 0; row < CELLS; row++) {
-      const y = this.middle[1] + this.extent - (row + 0.5) * step;
-      for (let column = 0; column < CELLS; column++, at++) {
-        values[at] = densityAt(this.law, this.middle[0] - this.extent + (column + 0.5) * step, y);
-      }
-    }
+    const at = Float64Array.from({ length: CELLS }, (_, k) => ((2 * k + 1) / CELLS - 1) * this.extent);
+    const values = densityOn(this.law, at.map((x) => this.middle[0] + x), at.map((y) => this.middle[1] - y));
     const top = values.reduce((a, b) => Math.max(a, b), 0);
     const [red, green, blue] = getComputedStyle(this.root).getPropertyValue("--cloud").trim().split(/\s+/).map(Number);
     const pixels = new Uint8ClampedArray(4 * values.length);
-    values.forEach((value, at) => pixels.set([red, green, blue, 215 * Math.sqrt(value / top)], 4 * at));
+    for (let k = 0; k < values.length; k++) {
+      pixels[4 * k] = red;
+      pixels[4 * k + 1] = green;
+      pixels[4 * k + 2] = blue;
+      pixels[4 * k + 3] = 215 * Math.sqrt(values[k] / top);
+    }
     this.canvas.width = this.canvas.height = CELLS;
     this.canvas.getContext("2d").putImageData(new ImageData(pixels, CELLS, CELLS), 0, 0);
   }
