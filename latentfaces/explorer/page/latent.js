@@ -18,7 +18,8 @@ export class Latent {
 
   // Coordinates along the principal axes, in the unit of z.
   scores(z) {
-    const centred = Float64Array.from(z, (value, i) => value - this.mean[i]);
+    const centred = new Float64Array(this.dim);
+    for (let i = 0; i < this.dim; i++) centred[i] = z[i] - this.mean[i];
     return Float64Array.from(this.axes, (axis) => dot(axis, centred));
   }
 

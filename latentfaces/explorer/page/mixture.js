@@ -40,7 +40,11 @@ export class Mixture {
   throughFactor(factor, a) {
     const out = Float64Array.from(a);
     out.fill(0, 0, this.r);
-    for (let i = 0, at = 0; i < this.r; i++) for (let j = 0; j <= i; j++, at++) out[j] += factor[at] * a[i];
+    for (let i = 0; i < this.r; i++) {
+      if (a[i] === 0) continue;
+      const start = (i * (i + 1)) / 2;
+      for (let j = 0; j <= i; j++) out[j] += factor[start + j] * a[i];
+    }
     return out;
   }
 }
@@ -60,12 +64,11 @@ export function densityOn(law, xs, ys) {
     const determinant = a * c - b * b;
     const [p, q, r] = [c / determinant, b / determinant, a / determinant];
     const top = weight / (2 * Math.PI * Math.sqrt(determinant));
-    let at = 0;
-    for (const y of ys) {
-      const dy = y - mean[1];
-      for (const x of xs) {
-        const dx = x - mean[0];
-        out[at++] += top * Math.exp((-p * dx * dx + 2 * q * dx * dy - r * dy * dy) / 2);
+    for (let row = 0, at = 0; row < ys.length; row++) {
+      const dy = ys[row] - mean[1];
+      for (let column = 0; column < xs.length; column++, at++) {
+        const dx = xs[column] - mean[0];
+        out[at] += top * Math.exp((-p * dx * dx + 2 * q * dx * dy - r * dy * dy) / 2);
       }
     }
   }

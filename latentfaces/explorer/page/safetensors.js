@@ -1,5 +1,5 @@
 // Reads a file of arrays in the safetensors format: the length of a header, the header (JSON), then the numbers.
-import { fromHalf } from "./half.js";
+import { fromHalves } from "./half.js";
 
 export function readTensors(buffer) {
   const length = Number(new DataView(buffer).getBigUint64(0, true));
@@ -8,7 +8,7 @@ export function readTensors(buffer) {
   for (const [name, { dtype, shape, data_offsets: ends }] of Object.entries(header)) {
     if (name === "__metadata__") continue;
     const bytes = buffer.slice(8 + length + ends[0], 8 + length + ends[1]);
-    const data = dtype === "F16" ? Float32Array.from(new Uint16Array(bytes), fromHalf) : new Float32Array(bytes);
+    const data = dtype === "F16" ? fromHalves(new Uint16Array(bytes)) : new Float32Array(bytes);
     found[name] = { data, shape };
   }
   return found;
