@@ -167,6 +167,21 @@ def test_without_webassembly_a_sentence(tab, address):
     finally: tab.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
 
 
+def test_a_bundle_of_ones_own(tab, tiny_bundle, tmp_path):
+    "Other sizes, four dimensions, no attributes."
+    explore(tiny_bundle, tmp_path / "explorer", progress=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Counted, directory=tmp_path)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        opened(tab, f"http://127.0.0.1:{server.server_port}/explorer/index.html")
+        assert np.abs(face(tab).reshape(16, 16, 3) - tiny_bundle.decode(point(tab)[None])[0]).max() < 1e-3
+        assert tab.js("document.getElementById('attribute-card').hidden") and tab.js("document.querySelectorAll('#components input').length") == 4
+        for name in ("mixture", "cube", "gaussian"):
+            click(tab, f"#samplers input[value={name}]")
+            click(tab, "#draw")
+        assert not tab.complaints()
+        server.shutdown()
+
+
 # ---------------------------------------------------------------- moving
 
 def test_drag(page, bundle):
@@ -191,7 +206,7 @@ def test_a_click_in_the_plane_moves_the_point_there(page):
 
 
 def test_outside_of_the_ellipses_it_is_said(page):
-    assert page.js("document.getElementById('verdict').textContent").startswith("Inside all 5,671")
+    assert page.js("document.getElementById('verdict').textContent").startswith("Inside all 5,671 ellipses")
     drag(page, middle(page, "#handle"), (-200, -150))
     assert page.js("document.getElementById('verdict').textContent").startswith("Outside ")
     assert page.js("document.getElementById('length-words').textContent").startswith("length ")

@@ -149,9 +149,9 @@ class Page {
     const squares = scaledSquares(this.point.scores, halfWidths, this.state.ellipticFactor);
     const pairs = (halfWidths.length * (halfWidths.length - 1)) / 2;
     const outside = pairsOutside(squares);
-    $("verdict").innerHTML = outside
-      ? `<b>Outside ${outside.toLocaleString("en")}</b> of the ${pairs.toLocaleString("en")} ellipses of all pairs`
-      : `<b>Inside all ${pairs.toLocaleString("en")} ellipses</b> of the pairs of principal components`;
+    const all = pairs.toLocaleString("en");
+    const where = outside ? `<b>Outside ${outside.toLocaleString("en")}</b> of the ${all} ellipses` : `<b>Inside all ${all} ellipses</b>`;
+    $("verdict").innerHTML = `${where}, one for each pair of principal components`;
   }
 
   settled() {
