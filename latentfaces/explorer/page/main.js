@@ -1,5 +1,5 @@
 // Puts the page together: the point in the middle, and everything that moves it or looks at it around.
-import { pairsOutside, scaledSquares } from "./ellipse.js";
+import { confidenceLevel, pairsOutside, scaledSquares } from "./ellipse.js";
 import { asJson, asPng, readJson, save } from "./files.js";
 import { Grid } from "./grid.js";
 import { Lengths } from "./lengths.js";
@@ -46,6 +46,8 @@ function stateOf(hash, space) {
 
 function facts(space) {
   const words = { dim: space.latent.dim, points: `${space.n_points.toLocaleString("en")}`, encoder: megabytes(sizes["encoder.onnx"]) };
+  const [one, two, three] = [1, 2, 3].map((n) => Math.round(100 * confidenceLevel(n)));
+  words.shares = `${one}, ${two} and ${three}`;
   for (const element of document.querySelectorAll("[data-fact]")) element.textContent = words[element.dataset.fact];
   $("terms").hidden = !space.celeba;
   $("attribute-card").hidden = !space.attributes.length;
@@ -149,6 +151,7 @@ class Page {
     const squares = scaledSquares(this.point.scores, halfWidths, this.state.ellipticFactor);
     const pairs = (halfWidths.length * (halfWidths.length - 1)) / 2;
     const outside = pairsOutside(squares);
+    if (!pairs) return; // a single axis has none
     const all = pairs.toLocaleString("en");
     const where = outside ? `<b>Outside ${outside.toLocaleString("en")}</b> of the ${all} ellipses` : `<b>Inside all ${all} ellipses</b>`;
     $("verdict").innerHTML = `${where}, one for each pair of principal components`;
