@@ -7,7 +7,7 @@ export PYTHONWARNINGS ?= ignore::SyntaxWarning
 # What pip leaves uncompiled is compiled once, when it is first imported, and kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: faces test test-oldest test-oldest-train setup notebooks docs preview bench-peers lock clean
+.PHONY: faces test test-web test-oldest test-oldest-train setup notebooks docs preview wheel bench-peers lock clean
 
 faces: .venv/.base
 	@echo "== drawing 24 new faces with the pretrained bundle"
@@ -24,6 +24,10 @@ test: .venv/.done
 	$(BIN)/nbdev_test --n_workers 2 --timing
 	@echo "== 3/3 running the tests in tests/"
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests
+
+# The explorer in Chromium; axe comes from npm, where it is there.
+test-web: .venv/.done
+	LATENTFACES_WEB=1 $(BIN)/python -m pytest -q -rs -s tests/test_explorer_web.py
 
 # The lower bounds of settings.ini, as they stand: analysis, samplers, bundles and generation without Keras; then a short training.
 OLDEST := .venv-oldest/bin
@@ -74,6 +78,9 @@ preview: docs
 	@echo "== http://127.0.0.1:8000 (Ctrl-C ends it)"
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _docs 8000
 
+wheel: .venv/.done
+	$(BIN)/python -m build --no-isolation --wheel --outdir dist .
+
 bench-peers: .venv-peers/.done
 	@echo "== latentfaces side by side with pythae, scikit-learn and NumPy: about half an hour on two cores, with nothing else running"
 	.venv-peers/bin/python benchmarks/peers.py --out out/peers.md
@@ -93,4 +100,4 @@ lock:
 	sed -i '1i # Exact versions for development, the notebooks and the tests; made by `make lock` from tools/requirements-dev.in.' requirements-dev.lock
 
 clean:
-	rm -rf out _proc _docs
+	rm -rf out _proc _docs dist

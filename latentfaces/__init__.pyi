@@ -101,6 +101,7 @@ from .editing import edit_face as edit_face
 from .editing import read_face as read_face
 from .editing import walk_vectors as walk_vectors
 from .editing import write_edit as write_edit
+from .explorer import explore as explore
 from .report import LatentReport as LatentReport
 from .report import latent_report as latent_report
 

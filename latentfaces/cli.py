@@ -267,9 +267,56 @@ def _decode(args):
 
 def _decode_options():
     return {
-        "vectors": {"type": _path, "metavar": "FILE", "help": "a .npz file with an array z, or a .npy file"},
+        "vectors": {
+            "type": _path,
+            "metavar": "FILE",
+            "help": "a .npz file with an array z, a .npy file, or the .json file of the explorer",
+        },
         "--out": {"type": _path, "default": "out", "metavar": "DIR", "help": "folder for faces.png and faces.npz"},
         **_BUNDLE_OPTION,
+        **_QUIET,
+    }
+
+# %% ../nbs/cli.ipynb #f26e450a
+def _explore(args):
+    "Write the page, or serve it."
+    from latentfaces.bundle import load_bundle
+    from latentfaces.explorer import check_page_folder, explore
+
+    if args.out is None:
+        _serve(args)
+        return
+    check_page_folder(args.out)
+    explore(load_bundle(args.bundle), args.out, not args.quiet)
+    print(f"wrote {args.out}: put it on a web server")
+
+
+def _serve(args):
+    "The page in a folder for the time being, from a server for this computer alone, in the browser."
+    import tempfile
+    import webbrowser
+
+    from latentfaces.bundle import load_bundle
+    from latentfaces.explorer import explore, page_server
+
+    with tempfile.TemporaryDirectory(prefix="latentfaces-") as place:
+        page = explore(load_bundle(args.bundle), Path(place) / "explorer", not args.quiet)
+        with page_server(page) as server:
+            address = f"http://127.0.0.1:{server.server_port}/"
+            print(f"{address} (Ctrl-C ends it)", flush=True)
+            webbrowser.open(address)
+            with contextlib.suppress(KeyboardInterrupt):
+                server.serve_forever()
+
+
+def _explore_options():
+    return {
+        **_BUNDLE_OPTION,
+        "--out": {
+            "type": _path,
+            "metavar": "DIR",
+            "help": "folder to write the page to; without it, it is served on this computer and opened in the browser",
+        },
         **_QUIET,
     }
 
@@ -700,8 +747,8 @@ _COMMANDS = {  # name: function, its options, what it does in a few words and at
         _decode,
         _decode_options,
         "paint the faces of vectors",
-        "Decode latent vectors, of a .npz or .npy file, and write a picture of all faces (faces.png) and the faces "
-        "with their vectors (faces.npz).",
+        "Decode latent vectors, of a .npz, .npy or .json file, and write a picture of all faces (faces.png) and the "
+        "faces with their vectors (faces.npz).",
     ),
     "encode": (
         _encode,
@@ -735,6 +782,13 @@ _COMMANDS |= {
         "walk from face to face, or along an attribute",
         "Walk from one photograph, face or vector to another, or along one attribute, and write a strip (walk.png), an "
         "animation (walk.webp or walk.gif) and the vectors (walk.npz).",
+    ),
+    "explore": (
+        _explore,
+        _explore_options,
+        "drag a point, see its face, in the browser",
+        "Open the page on which one drags a point through the latent space and the face follows, for a bundle; with "
+        "--out write it into a folder that any web server can hand out.",
     ),
     "generate": (
         _generate,

@@ -8,6 +8,7 @@ __all__ = ['read_points', 'usable_points', 'LatentReport', 'latent_report']
 # %% ../nbs/report.ipynb #44a4ac0c
 import html
 import io
+import json
 import os
 import warnings
 from base64 import b64encode
@@ -19,6 +20,7 @@ import pandas as pd
 from scipy import stats
 from scipy.ndimage import gaussian_filter1d
 
+# %% ../nbs/report.ipynb #69d90f2b
 import latentfaces
 from .bundle import Bundle, load_bundle
 from .choice import REAL, advise, compare_samplers
@@ -62,12 +64,26 @@ def _arrays_in(file, path):
     end = array.offset + array.nbytes if isinstance(array, np.memmap) else file.tell()
     return {"z": array}, file.seek(0, io.SEEK_END) - end
 
+# %% ../nbs/report.ipynb #c917e3bc
+def _read_json(content, path):
+    "The latent vectors in JSON: a list of lists, or, as the explorer saves them, such a list under the name z."
+    try:
+        found = json.loads(content)
+        rows = found["z"] if isinstance(found, dict) else found
+        return np.array(rows, np.float64)
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
+        raise ValueError(
+            f"expected a list z of latent vectors in {path}, got JSON without one: write a list of numbers for each vector"
+        ) from error
+
 # %% ../nbs/report.ipynb #de9ebb35
 def _read_array(path):
-    "The latent vectors in a .npy file, or in a .npz file, where they are called z or stand alone; a pipe is read once."
+    "The latent vectors in a .npy or .json file, or a .npz file, where they are z or stand alone; a pipe is read once."
     problem = f"expected an array of numbers in {path}, got a file that NumPy does not read: write it with numpy.save"
     with path.open("rb") as file:  # opened here, because np.load leaves a damaged zip open
         start = file.read(6)
+        if start.lstrip().startswith((b"{", b"[")):
+            return _read_json(start + file.read(), path)
         if not start.startswith((b"\x93NUMPY", b"PK")):
             raise ValueError(problem)
         content = file if path.is_file() else io.BytesIO(start + file.read())
@@ -95,7 +111,7 @@ def read_points(source=None) -> tuple:
     Parameters
     ----------
     source : Bundle, path or array, optional
-        A Bundle, its folder, a .npy or .npz file, or an array; without it, the pretrained bundle.
+        A Bundle, its folder, a .npy, .npz or .json file, or an array; without it, the pretrained bundle.
 
     Returns
     -------

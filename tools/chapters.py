@@ -26,6 +26,7 @@ PAGES = {
     "../latentfaces/pretrained/model_card.md": "model_cards.qmd",
     "../latentfaces/features/model_card.md": "model_cards.qmd",
     "../CHANGELOG.md": "changelog.qmd",
+    "https://latentfaces.github.io/latentfaces/explorer/": "explorer/index.html",
 }
 
 

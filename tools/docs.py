@@ -20,19 +20,28 @@ from reference import generated
 ROOT = Path(__file__).resolve().parents[1]
 ASSETS = ("assets", "styles.css")
 GENERATED = ("api.qmd", "model_cards.qmd", "changelog.qmd")
+EXPLORER = "explorer"  # a folder of its own, which no renderer touches
+FONT = (
+    '<link rel="preload" href="../assets/fonts/source-sans-3-latin-wght-normal.woff2" as="font" type="font/woff2" '
+    'crossorigin="anonymous">'
+)
+BACK = (
+    '<p class="small">What to try here, and what stands behind it: <a href="../explorer.html">Explorer</a>. How the ellipses '
+    'come about: <a href="../index.html">the story</a>, chapter by chapter.</p>'
+)
 
 
 # ---------------------------------------------------------------- the sidebar
 
 
 def sidebar_files(contents: list) -> list:
-    "Paths of the pages in a sidebar, in order; an entry that leads into a page (`#…`) is no page of its own."
+    "Paths of the pages in a sidebar, in order; what leads into a page (`#…`) or out of the chapters (`/`) is none."
     files = []
     for item in contents:
         if isinstance(item, dict):
             files += sidebar_files(item.get("contents", []))
             item = item.get("href", "#")
-        if "#" not in item:
+        if "#" not in item and not item.startswith(f"{EXPLORER}/"):
             files.append(item)
     return files
 
@@ -147,6 +156,20 @@ def prepare(work: Path, quarto: bool) -> list:
     return [page_name(Path(name)) for name in sidebar_files(contents)]
 
 
+def add_explorer(folder: Path) -> None:
+    "The page on which one drags a point, in the letters of the site, with the way back to it."
+    from latentfaces.explorer import explore
+
+    explore(None, folder)
+    sheet, page = folder / "explorer.css", folder / "index.html"
+    faces = re.findall(r"^@font-face .*$", (ROOT / "styles.css").read_text(encoding="utf-8"), re.M)
+    fonts = "\n".join(faces).replace("url(assets/", "url(../assets/")
+    sheet.write_text(f"{fonts}\n{sheet.read_text(encoding='utf-8')}", encoding="utf-8")
+    text = page.read_text(encoding="utf-8").replace('<link rel="stylesheet"', f'{FONT}\n<link rel="stylesheet"', 1)
+    text = text.replace('<span class="brand">latentfaces</span>', '<a class="brand" href="../index.html">latentfaces</a>')
+    page.write_text(text.replace("<!-- more -->", BACK), encoding="utf-8")
+
+
 def build(out: Path, quarto: bool) -> None:
     "Build in a temporary folder; the site in `out` is replaced when the new one is whole."
     if out.exists() and any(out.iterdir()) and not (out / "site_libs").is_dir():
@@ -156,6 +179,7 @@ def build(out: Path, quarto: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="latentfaces-site-") as folder:
         work = Path(folder)
         order = prepare(work, quarto)
+        add_explorer(work / EXPLORER)
         subprocess.run(["quarto", "render", work, "--no-execute"] if quarto else [*smalldocs, work], check=True)
         site = work / "_docs"
         finish(site, order, f"{cfg.doc_host}{cfg.doc_baseurl}", f"{cfg.doc_baseurl}/")

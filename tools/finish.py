@@ -243,6 +243,15 @@ def add_skip_link(soup) -> None:
     soup.body.insert(0, link)
 
 
+def load_early(soup) -> None:
+    "The page is shown before the scripts in its head have come, and in the letters that it will keep."
+    for script in soup.head.find_all("script", src=True):
+        script["defer"] = ""
+    font = "assets/fonts/source-sans-3-latin-wght-normal.woff2"
+    kind = {"rel": "preload", "as": "font", "type": "font/woff2", "crossorigin": "anonymous"}
+    soup.head.find("link", rel="stylesheet").insert_before(soup.new_tag("link", href=font, attrs=kind))
+
+
 def add_fallbacks(soup) -> None:
     "What a page looks like where scripts do not run."
     block = soup.new_tag("noscript")
@@ -290,6 +299,7 @@ def finish_page(file: Path, out: Path, site_url: str) -> None:
     name_landmarks(soup)
     break_names(soup)
     add_skip_link(soup)
+    load_early(soup)
     add_fallbacks(soup)
     add_card(soup, site_url)
     file.write_text(put_formulas(str(soup), formulas), encoding="utf-8")
@@ -303,6 +313,18 @@ def no_web_fonts(out: Path) -> None:
         clean = pattern.sub("", text)
         if clean != text:
             file.write_text(clean, encoding="utf-8")
+
+
+def fewer_icons(out: Path) -> None:
+    "Of two thousand icons the style sheet keeps those that stand on a page: it is waited for before anything is seen."
+    sheet = out / "site_libs/bootstrap-icons/bootstrap-icons.min.css"
+    if not sheet.exists():
+        return
+    users = [*out.glob("*.html"), *(out / "site_libs").glob("*.js"), *(out / "site_libs").glob("*.css")]
+    used = {name for file in users for name in re.findall(r"bi-[a-z0-9-]+", file.read_text(encoding="utf-8"))}
+    rule = re.compile(r"\.(bi-[a-z0-9-]+)::before\{content:[^}]*\}")
+    text = sheet.read_text(encoding="utf-8")
+    sheet.write_text(rule.sub(lambda m: m[0] if m[1] in used else "", text), encoding="utf-8")
 
 
 def add_not_found(out: Path, base: str) -> None:
@@ -339,6 +361,7 @@ def finish(out: Path, order: list, site_url: str, base: str) -> None:
         finish_page(file, out, site_url)
     share_pictures(out)
     no_web_fonts(out)
+    fewer_icons(out)
     add_not_found(out, base)
     draw_card(out)
     if (out / "llms.txt").exists():

@@ -15,7 +15,7 @@ TASKS = {
     "Find, move and ask for attributes": ("attributes", "editing"),
     "Turn z-points into faces": ("generation", "pictures", "plots"),
     "Measure what was drawn": ("metrics", "features", "evaluation", "panel", "choice", "identity"),
-    "Report": ("report",),
+    "Report, and explore": ("report", "explorer"),
 }
 CARDS = {
     "The autoencoder and its latent vectors": "latentfaces/pretrained/model_card.md",
