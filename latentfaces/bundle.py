@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BUNDLE', 'Bundle', 'load_bundle', 'ReconstructionScores', 'reconstruction_error', 'reconstruction_scores',
-           'train_bundle']
+           'distinct_names', 'train_bundle']
 
 # %% ../nbs/04_bundle.ipynb #bc18999a
 import base64
@@ -947,7 +947,7 @@ def _in_partition(source, partition):
     return names
 
 
-def _distinct(names, sources):
+def distinct_names(names, sources):
     "Names of all images, those of each source with its own name in front where two sources share one."
     joined = np.concatenate(names)
     if len(np.unique(joined)) < len(joined):
@@ -1100,6 +1100,29 @@ def _alignment_for(bundle, source):
     return framed and default_crop(source) != CELEBA_CROP if theirs is None else theirs
 
 
+def framing_for(bundle, source, align: bool = True) -> dict:
+    """What `load_images` is told of a source's images, so that they are framed as a bundle's own.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        A config without a size leaves it to the decoder.
+    source : str or path
+        One source, as for `load_images`.
+    align : bool
+        As for `images_for`.
+
+    Returns
+    -------
+    dict
+        The size, the crop, and what finds the faces.
+    """
+    size = bundle.config["size"] if "size" in bundle.config else bundle.decode(bundle.z[:1]).shape[1]
+    sought = _alignment_for(bundle, source)
+    crop = bundle.config.get("crop") if align or not sought else default_crop(source)
+    return {"size": size, "crop": crop, "align": align and sought}
+
+
 def images_for(bundle, source, align: bool = True, progress: bool = True):
     """Images of a source, or of several, framed as a bundle's own, and their names.
 
@@ -1122,16 +1145,10 @@ def images_for(bundle, source, align: bool = True, progress: bool = True):
     names : array of shape (n_images,)
         Their names.
     """
-    size = bundle.config["size"] if "size" in bundle.config else bundle.decode(bundle.z[:1]).shape[1]
     sources = _as_list(source)
-    found = []
-    for one in sources:
-        sought = _alignment_for(bundle, one)
-        crop = bundle.config.get("crop") if align or not sought else default_crop(one)
-        framing = {"crop": crop, "align": align and sought}
-        found.append(_read_source(one, framing, size=size, progress=progress))
+    found = [_read_source(one, framing_for(bundle, one, align), progress=progress) for one in sources]
     images, names = zip(*found)
-    return images[0] if len(images) == 1 else ImageConcat(images), _distinct(names, sources)
+    return images[0] if len(images) == 1 else ImageConcat(images), distinct_names(names, sources)
 
 # %% ../nbs/04_bundle.ipynb #cda84066
 class _Gathered(NamedTuple):
@@ -1151,7 +1168,7 @@ def _gather(sources, kept, crop, align, folder, **how):
     to_show = [part for part, each in zip(found, framings) if each["align"]]
     if to_show:
         _show_aligned(ImageConcat(to_show), folder)
-    images, names = found[0] if len(found) == 1 else ImageConcat(found), _distinct(named, sources)
+    images, names = found[0] if len(found) == 1 else ImageConcat(found), distinct_names(named, sources)
     attributes = _known_attributes(sources, named)
     if attributes is not None:
         attributes = attributes.set_axis(names)
