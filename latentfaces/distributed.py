@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Summary', 'summarise', 'sample_shards', 'encode_shards']
 
-# %% ../nbs/15_distributed.ipynb #ca276227
+# %% ../nbs/15_distributed.ipynb #214de405
 import hashlib
 import io
 import json
@@ -17,7 +17,7 @@ import zlib
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -106,7 +106,7 @@ def _chunks(array):
     shapes = [(size, array.shape[1]) for size in sizes]
     return {f"block {i}": _Chunk(one, array.dtype, shape) for i, (one, shape) in enumerate(zip(delayed, shapes))}
 
-# %% ../nbs/15_distributed.ipynb #698755df
+# %% ../nbs/15_distributed.ipynb #a4c5bd01
 def _shards(source):
     "What can be read of a source, by name, not read yet; raises ValueError or FileNotFoundError, in one sentence."
     if isinstance(source, (str, os.PathLike)):
@@ -147,7 +147,7 @@ def _check_shards(shards):
         )
     return n_points
 
-# %% ../nbs/15_distributed.ipynb #61c185e0
+# %% ../nbs/15_distributed.ipynb #22ad2c46
 _PIECE = 2**26  # numbers that a task looks at
 _BLOCK = 2**21  # numbers of them that are in memory
 
@@ -174,16 +174,20 @@ def _parts(shards, n_rows):
 def _pieces(shards):
     "Pieces with at least one row each; a block of a dask.array is one by itself."
     first, places, parts = 0, [], []
-    for name, start, rows in _parts(shards, max(1, _PIECE // next(iter(shards.values())).shape[1])):
-        places, parts = [*places, (name, start)], [*parts, rows]
-        count = sum(part.shape[0] for part in parts)
-        if count and (isinstance(rows, _Chunk) or count * rows.shape[1] >= _PIECE // 2):
+    count, width = 0, next(iter(shards.values())).shape[1]
+    for name, start, rows in _parts(shards, max(1, _PIECE // width)):
+        if not rows.shape[0]:
+            continue
+        places.append((name, start))
+        parts.append(rows)
+        count += rows.shape[0]
+        if isinstance(rows, _Chunk) or count * width >= _PIECE // 2:
             yield _Piece(first, count, places, parts)
-            first, places, parts = first + count, [], []
-    if sum(part.shape[0] for part in parts):
-        yield _Piece(first, sum(part.shape[0] for part in parts), places, parts)
+            first, count, places, parts = first + count, 0, [], []
+    if count:
+        yield _Piece(first, count, places, parts)
 
-# %% ../nbs/15_distributed.ipynb #52a6318f
+# %% ../nbs/15_distributed.ipynb #f86a4ccf
 def _blocks(places, parts):
     "Blocks of rows as float32 or float64, each with its shard and its first row there, and the rows before it."
     before = 0
@@ -247,7 +251,7 @@ def _in_a_tree(parts, merge):
         whole = merge(waiting.pop()[1], whole)
     return whole
 
-# %% ../nbs/15_distributed.ipynb #e7e40009
+# %% ../nbs/15_distributed.ipynb #8a5a3744
 _KINDS = ("axes", "components", "lengths")
 
 
@@ -260,10 +264,12 @@ class _Second(NamedTuple):
     powers: np.ndarray  # sums of third and fourth powers along the axes, in standard deviations
     squared: np.ndarray  # sums of the squared lengths less their mean, and of the squares of that
     beyond: int  # points beyond the origin, as seen from the mean
+    longest: np.ndarray  # of both lengths
 
 
 def _add_second(a, b):
-    return _Second(*(one + other for one, other in zip(a, b)))
+    added = _Second(*(one + other for one, other in zip(a, b)))
+    return added._replace(longest=np.maximum(a.longest, b.longest))
 
 
 class _Plan(NamedTuple):
@@ -273,7 +279,7 @@ class _Plan(NamedTuple):
     varying: np.ndarray
     empty: dict
 
-# %% ../nbs/15_distributed.ipynb #05a49f01
+# %% ../nbs/15_distributed.ipynb #69ce6841
 def _columns(plan, block):
     "Coordinates along the axes in standard deviations, and what is counted: axes, components and lengths."
     white = plan.gaussian.whiten(block)
@@ -285,7 +291,7 @@ def _columns(plan, block):
 def _second_look(parts, places, plan):
     "The second pass over a piece."
     histograms, d, mean = deepcopy(plan.empty), plan.gaussian.rank_, plan.gaussian.mean_
-    powers, sums, beyond = np.zeros((2, d)), np.zeros(2), 0
+    powers, sums, beyond, longest = np.zeros((2, d)), np.zeros(2), 0, np.zeros(2)
     for *_, block in _blocks(places, parts):
         white, squared, columns = _columns(plan, block)
         for kind, values in columns.items():
@@ -294,7 +300,8 @@ def _second_look(parts, places, plan):
         powers += [np.einsum("ij,ij->j", squares, white), np.einsum("ij,ij->j", squares, squares)]
         sums += (squared - d).sum(), ((squared - d) ** 2).sum()
         beyond += np.count_nonzero(block @ mean < 0)
-    return _Second(**histograms, powers=powers, squared=sums, beyond=beyond)
+        longest = np.maximum(longest, columns["lengths"].max(axis=0))
+    return _Second(**histograms, powers=powers, squared=sums, beyond=beyond, longest=longest)
 
 # %% ../nbs/15_distributed.ipynb #4a7f7ca4
 _IQR_PER_SIGMA = 1.3489795003921634
@@ -315,8 +322,8 @@ def _plan(moments, draw):
         plan.empty[kind] = DensityHistograms(median, unit, moments.count)
     return plan, spikes
 
-# %% ../nbs/15_distributed.ipynb #349e87b1
-_ARRAYS = ("draw", "rows", "low", "high", "skewness", "kurtosis", "squared_variance", "beyond_origin")
+# %% ../nbs/15_distributed.ipynb #5f06fa88
+_ARRAYS = ("draw", "rows", "low", "high", "longest", "skewness", "kurtosis", "squared_variance", "beyond_origin")
 _OF_HISTOGRAMS = ("centre", "spread", "counts", "below")
 
 
@@ -351,7 +358,7 @@ class _KeptSummary(Moments):
         result[self.variance > 0] = values
         return result
 
-# %% ../nbs/15_distributed.ipynb #7ee6cab0
+# %% ../nbs/15_distributed.ipynb #51d8d0dc
 class Summary(_KeptSummary):
     """What is known of many z-points after two passes: their moments, histograms, lengths, and a random draw.
 
@@ -367,6 +374,8 @@ class Summary(_KeptSummary):
         Which rows they were, counted through all shards.
     low, high : arrays of shape (latent_dim,)
         Least and greatest value of every component.
+    longest : array of shape (2,)
+        Greatest Mahalanobis length and greatest distance from the origin.
     axes, components, lengths : DensityHistograms
         Along the principal axes; of the components that vary; of Mahalanobis lengths and distances from the origin.
     skewness, kurtosis : arrays of shape (n_axes,)
@@ -388,6 +397,24 @@ class Summary(_KeptSummary):
             Ignored.
         """
         raise TypeError("expected a Summary as it is, got further z-points: put them beside the others, summarise all")
+
+    def without_constants(self):
+        """The same without the components that never vary, which distances from the origin still know.
+
+        Returns
+        -------
+        Summary
+            Itself where all vary.
+        """
+        varies = self.variance > 0
+        if varies.all():
+            return self
+        result, part = copy(self), self._part
+        square = None if part.scatter is None else part.scatter[np.ix_(varies, varies)]
+        rows = None if part.rows is None else part.rows[:, varies]
+        result._part = part._replace(origin=part.origin[varies], shift=part.shift[varies], scatter=square, rows=rows)
+        vars(result).update(draw=self.draw[:, varies], low=self.low[varies], high=self.high[varies])
+        return result
 
     def half_widths(self, level: float = 2.35, of: str = "axes") -> np.ndarray:
         """Half-widths by half-maximum, as the function of that name finds them; 0 where the number density is a spike.
@@ -427,8 +454,10 @@ class Summary(_KeptSummary):
             In the unit of z.
         """
         values = getattr(self, check_choice("of", of, _KINDS)).quantiles(shares)
-        if of != "components":
+        if of == "axes":
             return values
+        if of == "lengths":
+            return np.where(np.asarray(shares) == 1, self.longest[:, None], np.minimum(values, self.longest[:, None]))
         constant = np.repeat(self.low[:, None], values.shape[1], axis=1)
         return np.clip(self._of_all(values, constant), self.low[:, None], self.high[:, None])
 
@@ -464,7 +493,7 @@ def _connected(scheduler):
     with client, _as_current(client):
         yield client
 
-# %% ../nbs/15_distributed.ipynb #3f75b796
+# %% ../nbs/15_distributed.ipynb #a70c4cc0
 def _on_a_worker(files, folder):
     "The version of this package, and which files or folders are missing."
     missing = [path for path, size in files if not os.path.exists(path) or os.path.getsize(path) != size]
@@ -633,7 +662,7 @@ def summarise(source, n_sample: int = 100_000, scheduler=None, random_state=0, p
             _check_workers(client, stored[:1] + stored[1:][-1:])
         return _both_passes(client, pieces, rows, bar)
 
-# %% ../nbs/15_distributed.ipynb #4920659f
+# %% ../nbs/15_distributed.ipynb #4dc6c569
 def _both_passes(client, pieces, rows, bar):
     "The summary of all pieces."
 
@@ -660,10 +689,11 @@ def _as_summary(first, second, known):
     known |= {"low": first.low.astype(np.float64), "high": first.high.astype(np.float64)}
     known |= {"skewness": ratio**1.5 * third, "kurtosis": ratio**2 * fourth - 3}
     known |= {"squared_variance": float(square - mean**2), "beyond_origin": float(second.beyond / n)}
+    known["longest"] = second.longest
     vars(result).update(known | {kind: getattr(second, kind) for kind in _KINDS})
     return result
 
-# %% ../nbs/15_distributed.ipynb #d8569614
+# %% ../nbs/15_distributed.ipynb #3929cefc
 _STREAM = 4096  # vectors that share a stream of random numbers
 
 
@@ -797,7 +827,7 @@ def _encode_shard(job, folder, network):
     replace_file(file.with_suffix(".json"), lambda opened: opened.write(json.dumps(about).encode()))
     return len(z), about["skipped"]
 
-# %% ../nbs/15_distributed.ipynb #3ae84e0a
+# %% ../nbs/15_distributed.ipynb #c7ef57da
 def _jobs(bundle, sources, align, shard_size):
     "The images of every shard, and the other files of the sources with why they are left out."
     from latentfaces.bundle import distinct_names, framing_for

@@ -504,7 +504,10 @@ def matching_bound(z) -> float:
     float
         b, in the unit of z.
     """
-    typical = float(np.median(radii(check_latents(z))))
+    if isinstance(z, Moments):
+        typical, latent_dim = float(z.quantiles([0.5], "lengths")[1, 0]), z.latent_dim
+    else:
+        typical, latent_dim = float(np.median(radii(check_latents(z)))), np.shape(z)[1]
     if typical == 0:
         raise ValueError("most of these z-points are the origin itself: no cube has their radius")
-    return typical / cube_radii(1, np.shape(z)[1])[0]
+    return typical / cube_radii(1, latent_dim)[0]
