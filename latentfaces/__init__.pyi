@@ -96,6 +96,10 @@ from .attributes import ConditionalSampler as ConditionalSampler
 from .attributes import Directions as Directions
 from .attributes import attribute_directions as attribute_directions
 from .attributes import attribute_table as attribute_table
+from .distributed import Summary as Summary
+from .distributed import encode_shards as encode_shards
+from .distributed import sample_shards as sample_shards
+from .distributed import summarise as summarise
 from .report import LatentReport as LatentReport
 from .report import latent_report as latent_report
 

@@ -20,7 +20,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
@@ -1098,6 +1098,25 @@ def _alignment_for(bundle, source):
     theirs = bundle.config.get("align")
     framed = "align" in bundle.config or bundle.config.get("crop") == CELEBA_CROP  # older ones do not say it
     return framed and default_crop(source) != CELEBA_CROP if theirs is None else theirs
+
+
+@lru_cache(maxsize=1)
+def encoder_of(content: bytes, latent_dim: int) -> Bundle:
+    """A bundle for encoding alone, made once in each process.
+
+    Parameters
+    ----------
+    content : bytes
+        Of the encoder's .onnx file.
+    latent_dim : int
+        Components of its vectors.
+
+    Returns
+    -------
+    Bundle
+        Its one z-point says nothing.
+    """
+    return Bundle(np.zeros((1, latent_dim)), encoder=Network(content))
 
 
 def framing_for(bundle, source, align: bool = True) -> dict:

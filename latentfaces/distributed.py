@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Summary', 'summarise', 'sample_shards', 'encode_shards']
 
-# %% ../nbs/15_distributed.ipynb #214de405
+# %% ../nbs/15_distributed.ipynb #d29bbea6
 import hashlib
 import io
 import json
@@ -19,14 +19,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from copy import copy, deepcopy
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-import latentfaces
 from latentfaces.core import (
     as_array,
     batches,
@@ -106,7 +105,7 @@ def _chunks(array):
     shapes = [(size, array.shape[1]) for size in sizes]
     return {f"block {i}": _Chunk(one, array.dtype, shape) for i, (one, shape) in enumerate(zip(delayed, shapes))}
 
-# %% ../nbs/15_distributed.ipynb #a4c5bd01
+# %% ../nbs/15_distributed.ipynb #89438c02
 def _shards(source):
     "What can be read of a source, by name, not read yet; raises ValueError or FileNotFoundError, in one sentence."
     if isinstance(source, (str, os.PathLike)):
@@ -187,7 +186,7 @@ def _pieces(shards):
     if count:
         yield _Piece(first, count, places, parts)
 
-# %% ../nbs/15_distributed.ipynb #f86a4ccf
+# %% ../nbs/15_distributed.ipynb #91d7735b
 def _blocks(places, parts):
     "Blocks of rows as float32 or float64, each with its shard and its first row there, and the rows before it."
     before = 0
@@ -493,12 +492,18 @@ def _connected(scheduler):
     with client, _as_current(client):
         yield client
 
-# %% ../nbs/15_distributed.ipynb #a70c4cc0
+# %% ../nbs/15_distributed.ipynb #5c99ceab
 def _on_a_worker(files, folder):
     "The version of this package, and which files or folders are missing."
     missing = [path for path, size in files if not os.path.exists(path) or os.path.getsize(path) != size]
     missing += [folder] if folder and not os.access(folder, os.W_OK) else []
-    return latentfaces.__version__, missing
+    return _version(), missing
+
+
+def _version():
+    from latentfaces import __version__
+
+    return __version__
 
 
 def _check_workers(client, files=(), folder=None):
@@ -514,13 +519,13 @@ def _check_workers(client, files=(), folder=None):
     for worker, answer in client.run(_on_a_worker, sized, folder, on_error="return").items():
         if isinstance(answer, Exception):
             raise RuntimeError(
-                f"expected a worker with latentfaces {latentfaces.__version__} at {worker}, got "
+                f"expected a worker with latentfaces {_version()} at {worker}, got "
                 f"{type(answer).__name__} ({answer}): pip install 'latentfaces[dask]' in its environment"
             )
         version, missing = answer
-        if version != latentfaces.__version__:
+        if version != _version():
             raise RuntimeError(
-                f"expected latentfaces {latentfaces.__version__} everywhere, got {version} at {worker}: install one "
+                f"expected latentfaces {_version()} everywhere, got {version} at {worker}: install one "
                 "version on all machines"
             )
         if missing:
@@ -693,7 +698,7 @@ def _as_summary(first, second, known):
     vars(result).update(known | {kind: getattr(second, kind) for kind in _KINDS})
     return result
 
-# %% ../nbs/15_distributed.ipynb #3929cefc
+# %% ../nbs/15_distributed.ipynb #f9c09036
 _STREAM = 4096  # vectors that share a stream of random numbers
 
 
@@ -799,22 +804,14 @@ class _Job(NamedTuple):
         except (OSError, ValueError, KeyError, TypeError):  # TypeError: it is JSON of another kind
             return None
 
-# %% ../nbs/15_distributed.ipynb #7ede0041
-@lru_cache(maxsize=1)
-def _encoder(content, latent_dim, size):
-    "An encoder, made once in each process."
-    from latentfaces.bundle import Bundle
-    from latentfaces.networks import Network
-
-    return Bundle(np.zeros((1, latent_dim)), config={"size": size}, encoder=Network(content))
-
-
+# %% ../nbs/15_distributed.ipynb #46c29223
 def _encode_shard(job, folder, network):
     "Encode the images of a shard and write it; how many there are, and {name: why not} of those that cannot be read."
+    from latentfaces.bundle import encoder_of
     from latentfaces.images import decode_some
 
     images, failed = decode_some(job.path, job.items, job.size, job.crop, job.align)
-    z = _encoder(*network, job.size).encode(images)
+    z = encoder_of(*network).encode(images)
     content, file = io.BytesIO(), folder / _shard_name(job.number)
     np.save(content, z)
     name_of = dict(zip(job.items, job.names))
@@ -827,7 +824,7 @@ def _encode_shard(job, folder, network):
     replace_file(file.with_suffix(".json"), lambda opened: opened.write(json.dumps(about).encode()))
     return len(z), about["skipped"]
 
-# %% ../nbs/15_distributed.ipynb #c7ef57da
+# %% ../nbs/15_distributed.ipynb #1dd35b3f
 def _jobs(bundle, sources, align, shard_size):
     "The images of every shard, and the other files of the sources with why they are left out."
     from latentfaces.bundle import distinct_names, framing_for

@@ -19,7 +19,10 @@ from distributed import Client, LocalCluster
 
 import latentfaces
 import latentfaces.distributed as distributed
+import latentfaces.report
 from clouds import cloud
+from conftest import KEPT
+from latentfaces.bundle import images_for, load_bundle
 from latentfaces.cli import main
 from latentfaces.correlations import correlation_matrix
 from latentfaces.distributed import Summary, encode_shards, sample_shards, summarise
@@ -33,6 +36,10 @@ from latentfaces.sampling import EllipticSampler, load_sampler, make_sampler
 Z = cloud(6000, 12, 0, fall=0.3).astype(np.float32) * [[1 + 0.3 * (i % 7)] for i in range(6000)] + 3
 Z = Z.astype(np.float32)
 CUTS = [0, 1, 1500, 1502, 4000, 6000]
+
+
+@pytest.fixture(scope="module")
+def tiny_bundle(): return load_bundle(KEPT)  # no training here
 
 
 @pytest.fixture(scope="module")
@@ -401,7 +408,6 @@ def some_faces(face_folder, tmp_path):
 def test_images_become_shards(some_faces, tiny_bundle, cluster, tmp_path):
     (some_faces / "020.png").unlink()
     (some_faces / "021.png").unlink()
-    from latentfaces.bundle import images_for
     images, names = images_for(tiny_bundle, some_faces, progress=False)
     for scheduler in (None, cluster):
         out = tmp_path / f"out{scheduler is None}"
@@ -467,7 +473,8 @@ def test_the_command_encodes_into_a_folder(some_faces, tiny_bundle, cluster, tmp
 
 # ---------------------------------------------------------------- the report
 
-def test_the_report_says_what_came_from_the_draw(summary, whole):
+def test_the_report_says_what_came_from_the_draw(summary, whole, monkeypatch):
+    monkeypatch.setattr(latentfaces.report, "_SECTIONS", {name: section for name, section in latentfaces.report._SECTIONS.items() if name != "choice"})  # which sees the draw alone
     report = latent_report(summary)
     assert report.n_points == 6000 and report.summary[0] == "6,000 points with 12 components."
     assert any("random draw of 500" in note for note in report.notes) and not report.left_out
