@@ -947,8 +947,23 @@ def _in_partition(source, partition):
     return names
 
 
-def distinct_names(names, sources):
-    "Names of all images, those of each source with its own name in front where two sources share one."
+def distinct_names(names, sources) -> np.ndarray:
+    """Names of all images, those of each source with its own name in front where two sources share one.
+
+    Raises ValueError, in one sentence, where that does not help.
+
+    Parameters
+    ----------
+    names : list of arrays of str
+        Those of each source.
+    sources : list of str or path
+        What the sources are called.
+
+    Returns
+    -------
+    array of str
+        One behind the other.
+    """
     joined = np.concatenate(names)
     if len(np.unique(joined)) < len(joined):
         joined = np.concatenate([np.char.add(f"{Path(source).name}/", some) for source, some in zip(sources, names)])

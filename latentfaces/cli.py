@@ -228,7 +228,7 @@ def _encode(args):
     replace_file(args.out, lambda file: np.savez(file, z=z, names=np.asarray(names, str)))
     print(f"wrote {args.out}: {len(z):,} vectors of {z.shape[1]} components")
 
-
+# %% ../nbs/cli.ipynb #8d99b591
 def _encode_into_folder(args):
     "Encode images shard by shard, here or on a cluster; a second start goes on."
     from latentfaces.bundle import load_bundle
@@ -242,7 +242,7 @@ def _encode_into_folder(args):
         files = f"{len(found.skipped):,} image" + "s" * (len(found.skipped) > 1)
         print(f"{files} could not be read, named in {args.out / 'skipped.txt'}")
 
-
+# %% ../nbs/cli.ipynb #7a460590
 def _encode_options():
     return {
         "--data": {

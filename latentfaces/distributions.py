@@ -175,8 +175,55 @@ def _check_same(what, expected, got):
         expected, got = (np.array2string(np.asarray(values), threshold=4) for values in (expected, got))
         raise ValueError(f"expected histograms of the same {what}, got {expected} and {got}: make all parts alike")
 
+# %% ../nbs/05_distributions.ipynb #2e7e964d
+class _Shares:
+    "What histograms say of the shares of points."
+
+    def _ends(self):
+        "First and last point of every grid."
+        reach = _half_grid(self.bandwidth) * self.step * self.spread
+        return self.centre - reach, self.centre + reach
+
+    def _check_counted(self):
+        if not self.count:
+            raise ValueError("expected histograms with counts, got empty ones: give partial_fit the points first")
+
+    def shares_below(self) -> tuple:
+        """Places between the points of the grids, and the share of the points below each, exact but for one step.
+
+        Returns
+        -------
+        places, shares : arrays of shape (n_components, n_grid + 1)
+            Both rise.
+        """
+        self._check_counted()
+        low, high = self._ends()
+        half_step = self.step * self.spread / 2
+        places = np.linspace(low - half_step, high + half_step, self.counts.shape[1] + 1, axis=1)
+        counted = np.cumsum(np.column_stack([self.below, self.counts]), axis=1)
+        return places, np.minimum(counted / self.count, 1.0)
+
+    def quantiles(self, shares) -> np.ndarray:
+        """Values below which these shares of the points lie, exact but for one step of the grid.
+
+        Parameters
+        ----------
+        shares : array of shape (n_shares,)
+            Between 0 and 1.
+
+        Returns
+        -------
+        array of shape (n_components, n_shares)
+            In the unit of the points; the end of the grid for a value that lies beyond it.
+        """
+        wanted = as_numbers(shares, "shares")
+        if wanted.ndim != 1 or not ((wanted >= 0) & (wanted <= 1)).all():
+            raise ValueError(f"expected shares as a list of numbers from 0 to 1, got {shares!r}")
+        places, below = self.shares_below()
+        return np.array([np.interp(wanted, row, at) for at, row in zip(places, below)])
+
 # %% ../nbs/05_distributions.ipynb #3046171f
-class DensityHistograms:
+class DensityHistograms(_Shares):
     """Counts of many components on fine grids, gathered from batches or parts, from which half-widths are read.
 
     A grid reaches six spreads to both sides of its centre, in steps of a tenth of the smoothing: that is the
@@ -251,49 +298,6 @@ class DensityHistograms:
 
     def __radd__(self, other):
         return deepcopy(self) if other == 0 else NotImplemented  # sum() begins with 0
-
-    def _ends(self):
-        "First and last point of every grid."
-        reach = _half_grid(self.bandwidth) * self.step * self.spread
-        return self.centre - reach, self.centre + reach
-
-    def _check_counted(self):
-        if not self.count:
-            raise ValueError("expected histograms with counts, got empty ones: give partial_fit the points first")
-
-    def shares_below(self) -> tuple:
-        """Places between the points of the grids, and the share of the points below each, exact but for one step.
-
-        Returns
-        -------
-        places, shares : arrays of shape (n_components, n_grid + 1)
-            Both rise.
-        """
-        self._check_counted()
-        low, high = self._ends()
-        half_step = self.step * self.spread / 2
-        places = np.linspace(low - half_step, high + half_step, self.counts.shape[1] + 1, axis=1)
-        counted = np.cumsum(np.column_stack([self.below, self.counts]), axis=1)
-        return places, np.minimum(counted / self.count, 1.0)
-
-    def quantiles(self, shares) -> np.ndarray:
-        """Values below which these shares of the points lie, exact but for one step of the grid.
-
-        Parameters
-        ----------
-        shares : array of shape (n_shares,)
-            Between 0 and 1.
-
-        Returns
-        -------
-        array of shape (n_components, n_shares)
-            In the unit of the points; the end of the grid for a value that lies beyond it.
-        """
-        wanted = as_numbers(shares, "shares")
-        if wanted.ndim != 1 or not ((wanted >= 0) & (wanted <= 1)).all():
-            raise ValueError(f"expected shares as a list of numbers from 0 to 1, got {shares!r}")
-        places, below = self.shares_below()
-        return np.array([np.interp(wanted, row, at) for at, row in zip(places, below)])
 
     def half_widths(self, level: float = 2.35) -> np.ndarray:
         """Half-widths by half-maximum, as in the function of that name; raises ValueError before any points came.

@@ -828,13 +828,13 @@ def _fill(report, cloud, progress):
         table = report.tables[name]
         report.summary.extend(say(table["value"].to_dict() | {"words": table["text"].to_dict()}))
 
-
+# %% ../nbs/report.ipynb #43484df9
 def _of_summary(summary):
     "The random draw of a summary, which components vary, the summary without the others, and what is to be said."
     varies = summary.variance > 0
     constant = int(np.sum(~varies))
     notes = [
-        f"Means, covariances, axes, correlations, half widths, lengths, skewness, kurtosis and the samplers that need no "
+        "Means, covariances, axes, correlations, half widths, lengths, skewness, kurtosis and the samplers that need no "
         f"single points were learned from all {summary.count:,} points; everything else from a uniform random draw of "
         f"{len(summary.draw):,} of them."
     ]
@@ -844,7 +844,7 @@ def _of_summary(summary):
     points = summary.draw[:, varies] if constant else summary.draw
     return points, np.flatnonzero(varies), summary.without_constants(), notes + _about_repeats(points)
 
-
+# %% ../nbs/report.ipynb #9b9c2059
 def latent_report(
     source=None, bundle=None, random_state: int = 0, progress: bool = False, name: str = ""
 ) -> LatentReport:

@@ -36,15 +36,8 @@ from latentfaces.core import (
 )
 from .distributions import half_widths
 from .gaussian import LatentGaussian, normal_log_density
-from latentfaces.moments import (
-    Moments,
-    MomentsMixin,
-    as_moments,
-    checked_points,
-    in_subspace,
-    resolve_n_components,
-    single_points,
-)
+from .moments import Moments, MomentsMixin, as_moments, checked_points, in_subspace
+from .moments import resolve_n_components, single_points
 from .pca import LatentPCA
 
 # %% ../nbs/10_sampling.ipynb #c529355b
