@@ -262,8 +262,8 @@ def _encode_options():
             "type": _path,
             "default": "z.npz",
             "metavar": "FILE|DIR",
-            "help": "the .npz file to write: z and names; or, for more images than fit into memory, a folder for shards "
-            "z-000000.npy and so on, in which a second start goes on",
+            "help": "the .npz file to write: z and names; or, for more images than fit into memory, a folder for "
+            "shards z-000000.npy and so on, in which a second start goes on",
         },
         "--scheduler": {
             "metavar": "ADDRESS",

@@ -622,8 +622,8 @@ def import_extra(name: str):
     Parameters
     ----------
     name : str
-        The package: keras and onnx come with `latentfaces[train]`, dask and distributed with `latentfaces[dask]`, others
-        by their own names.
+        The package: keras and onnx come with `latentfaces[train]`, dask and distributed with `latentfaces[dask]`,
+        others by their own names.
 
     Returns
     -------

@@ -834,8 +834,8 @@ def _of_summary(summary):
     varies = summary.variance > 0
     constant = int(np.sum(~varies))
     notes = [
-        "Means, covariances, axes, correlations, half widths, lengths, skewness, kurtosis and the samplers that need no "
-        f"single points were learned from all {summary.count:,} points; everything else from a uniform random draw of "
+        "Means, covariances, axes, correlations, half widths, lengths, skewness, kurtosis and the samplers that need "
+        f"no single points were learned from all {summary.count:,} points; everything else from a uniform random draw of "
         f"{len(summary.draw):,} of them."
     ]
     if constant:
