@@ -485,3 +485,48 @@ def test_the_report_says_what_came_from_the_draw(summary, whole, monkeypatch):
         np.testing.assert_allclose(b, a, rtol=1e-3, atol=1e-5, err_msg=section)
         np.testing.assert_allclose(report.tables[section].loc[keys, "value"].to_numpy(float), a[:, 0], rtol=0.03, atol=1e-5, err_msg=section)
     np.testing.assert_allclose(component_statistics(Z)[["mean"]].median(), report.tables["distributions"].loc["mean", "value"], rtol=1e-5)
+
+
+# ---------------------------------------------------------------- ten gigabytes: make test-slow
+
+SLOW = pytest.mark.skipif("LATENTFACES_SLOW" not in os.environ, reason="ten gigabytes on disk and many minutes: make test-slow")
+N, D, SHARD = int(os.environ.get("LATENTFACES_SLOW_POINTS", 10_000_000)), 256, 250_000
+
+
+def peak():
+    import resource
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+@pytest.fixture
+def ten_gigabytes(tmp_path):
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((D, D)))[0].astype(np.float32) * np.logspace(0, -2, D, dtype=np.float32)[:, None]
+    for number in range(-(-N // SHARD)):
+        rng = np.random.default_rng([0, number])
+        z = rng.standard_normal((min(SHARD, N - number * SHARD), D), dtype=np.float32) @ turn
+        np.save(tmp_path / f"{number:05}.npy", z * np.exp(0.2 * rng.standard_normal((len(z), 1), dtype=np.float32)) + 1)
+    yield tmp_path, turn.astype(float)
+    for path in tmp_path.glob("*.npy"): path.unlink()
+
+
+@SLOW
+def test_slow_ten_million_points_in_bounded_memory_with_a_worker_killed(ten_gigabytes):
+    folder, turn = ten_gigabytes
+    with LocalCluster(n_workers=2, threads_per_worker=1, protocol="tcp://", dashboard_address=":0", memory_limit="1.5GB") as cluster, Client(cluster, set_as_default=False) as client:
+        undisturbed = quietly(folder, scheduler=client, n_sample=100_000)
+        before = set(client.run(os.getpid).values())
+        thread = kill_soon(client, max(0.5, undisturbed.seconds[0] / 2))
+        disturbed = quietly(folder, scheduler=client, n_sample=100_000)
+        thread.join()
+        memory = client.run(peak)
+        client.wait_for_workers(2, timeout=60)
+        assert len(before & set(client.run(os.getpid).values())) == 1
+    print(f"{N:,} x {D}: {undisturbed.seconds} s, {disturbed.seconds} s with a worker killed, peak memory of the workers {memory} GB")
+    assert same(undisturbed, disturbed) and max(memory.values()) < 1.5
+    # what the cloud was made of, and one shard looked at in one piece
+    spread, count = 1.0833 * turn.T @ turn, undisturbed.count
+    assert count == N and abs(undisturbed.covariance - spread).max() < 20 / np.sqrt(N) * spread.max()
+    one = np.load(folder / "00000.npy")
+    few = quietly(folder / "00000.npy", n_sample=len(one))
+    assert_same_covariance(few, Moments().partial_fit(one))
+    np.testing.assert_allclose(few.half_widths()[:20], half_widths(LatentPCA(20).fit(one).transform(one)), rtol=1e-6)
