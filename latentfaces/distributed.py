@@ -122,7 +122,7 @@ def _shards(source):
         return {os.path.basename(path): _Stored(path, source.offset, source.dtype, source.shape)}
     return {"the array": as_array(source, "z-points")}
 
-# %% ../nbs/15_distributed.ipynb #34b37ef0
+# %% ../nbs/15_distributed.ipynb #8f717cf3
 def _check_shards(shards):
     "Raise ValueError or TypeError, in one sentence, unless all are tables of real numbers of one width."
     width = None
@@ -186,7 +186,7 @@ def _pieces(shards):
     if count:
         yield _Piece(first, count, places, parts)
 
-# %% ../nbs/15_distributed.ipynb #048be810
+# %% ../nbs/15_distributed.ipynb #cffc4ae6
 def _blocks(places, parts):
     "Blocks of rows as float32 or float64, each with its shard and its first row there, and the rows before it."
     before = 0
@@ -213,26 +213,26 @@ class _First(NamedTuple):
 def _add_first(a, b):
     return _First(a.moments + b.moments, np.minimum(a.low, b.low), np.maximum(a.high, b.high), a.drawn + b.drawn)
 
-# %% ../nbs/15_distributed.ipynb #9c7615b5
-def _moments_of(block, shard, start):
-    "Moments of a block; raises ValueError for what is not finite or too large, and names the shard and the row."
-    bad = np.zeros(0, bool) if np.isfinite([block.min(), block.max()]).all() else ~np.isfinite(block).all(axis=1)
-    if bad.any():
-        row = start + int(bad.argmax())
+# %% ../nbs/15_distributed.ipynb #0a86c5d5
+def _found_in(block, shard, start):
+    "What the first pass finds in a block; raises ValueError for what is not finite or too large, with shard and row."
+    low, high = block.min(axis=0), block.max(axis=0)
+    if not np.isfinite([low, high]).all():
+        row = start + int((~np.isfinite(block).all(axis=1)).argmax())
         raise ValueError(f"expected finite z-points, got NaN or infinity in row {row:,} of {shard}: leave it out")
     try:
-        return Moments().partial_fit(block)
+        return _First(Moments().partial_fit(block), low, high, [])
     except ValueError as error:
         raise ValueError(f"{shard}, row {start:,} and those behind it: {error}") from error
 
-# %% ../nbs/15_distributed.ipynb #e2b86197
+# %% ../nbs/15_distributed.ipynb #a97e23a3
 def _first_look(parts, places, chosen):
     "The first pass over a piece; `chosen` are the rows to draw, counted from its first."
     found = None
     for shard, start, before, block in _blocks(places, parts):
-        moments = _moments_of(block, shard, start)
+        part = _found_in(block, shard, start)
         drawn = chosen[np.searchsorted(chosen, before) : np.searchsorted(chosen, before + len(block))] - before
-        part = _First(moments, block.min(axis=0), block.max(axis=0), [block[drawn]])
+        part.drawn.append(block[drawn])
         found = part if found is None else _add_first(found, part)
     return found
 
@@ -519,7 +519,7 @@ def _version():
 
     return __version__
 
-# %% ../nbs/15_distributed.ipynb #8af44e73
+# %% ../nbs/15_distributed.ipynb #1d35db52
 def _check_workers(client, files=(), folder=None):
     "Raise RuntimeError or FileNotFoundError, in one sentence, for workers that could not do it."
     address = client.scheduler.address
@@ -739,7 +739,7 @@ def _write_vectors(rows, path, sampler, seed):
 def _shard_name(number):
     return f"z-{number:06}.npy"
 
-# %% ../nbs/15_distributed.ipynb #bc7ecbc7
+# %% ../nbs/15_distributed.ipynb #d6fa59df
 def _check_only(folder, names):
     "Raise FileExistsError for a folder with .npy files under other names: they would pass for shards of this source."
     others = sorted({path.name for path in folder.glob("*.npy")} - set(names))
@@ -861,7 +861,7 @@ def _jobs(bundle, sources, align, shard_size):
         rejected |= others
     return jobs, rejected
 
-# %% ../nbs/15_distributed.ipynb #93a0e499
+# %% ../nbs/15_distributed.ipynb #e371b483
 def _check_recipe(folder, recipe):
     "Write what a run is about into its folder; raise FileExistsError where that is about another one."
     file = folder / "encoding.json"
@@ -941,7 +941,7 @@ def _check_faces_of(found, failed, sources, folder):
             "drawn faces, pets and what is framed already pass align=False (on the command line --no-align)"
         )
 
-# %% ../nbs/15_distributed.ipynb #5cd08e4b
+# %% ../nbs/15_distributed.ipynb #af31b2b7
 def encode_shards(
     source, out, bundle=None, align: bool = True, scheduler=None, shard_size: int = 4096, progress: bool = True
 ):
@@ -980,12 +980,14 @@ def encode_shards(
         raise TypeError("expected a bundle whose encoder is an ONNX network, got a function: save the bundle first")
     folder = check_output(expand_path(out) / "encoding.json").parent.absolute()
     sources = list(source) if isinstance(source, (list, tuple)) else [source]
-    jobs, rejected = _jobs(bundle, sources, align, check_count("shard_size", shard_size))
+    check_count("shard_size", shard_size)
     with _connected(scheduler) as client:
+        jobs, rejected = _jobs(bundle, sources, align, shard_size)
         folder.mkdir(parents=True, exist_ok=True)
         if client is not None:
-            files = [str(job.path) for job in jobs if job.path.is_file()]
-            _check_workers(client, files[:1], str(folder))
+            firsts = {job.path: job for job in reversed(jobs)}.values()
+            files = [job.path if job.path.is_file() else job.path / job.items[0] for job in firsts]
+            _check_workers(client, [*map(str, files)], str(folder))
         _check_recipe(folder, _recipe(bundle, jobs, shard_size))
         return _all_shards(client, bundle, jobs, rejected, folder, sources, progress)
 
