@@ -7,15 +7,15 @@ export PYTHONWARNINGS ?= ignore::SyntaxWarning
 # What pip leaves uncompiled is compiled once, when it is first imported, and kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: faces test test-web test-oldest test-oldest-train setup notebooks docs preview wheel bench-peers lock clean
+.PHONY: faces test test-web test-slow test-oldest test-oldest-train setup notebooks docs preview wheel bench-peers lock clean
 
 faces: .venv/.base
 	@echo "== drawing 24 new faces with the pretrained bundle"
 	$(BIN)/latentfaces generate --count 24 --seed 7 --out out
 
 # Two notebooks at a time share the cores: with more than one thread each they would wait for one another.
-test test-oldest test-oldest-train: export OMP_NUM_THREADS = 1
-test test-oldest test-oldest-train: export OPENBLAS_NUM_THREADS = 1
+test test-slow test-oldest test-oldest-train: export OMP_NUM_THREADS = 1
+test test-slow test-oldest test-oldest-train: export OPENBLAS_NUM_THREADS = 1
 test test-oldest test-oldest-train: export TF_NUM_INTRAOP_THREADS = 1
 test: .venv/.done
 	@echo "== 1/3 are the modules what the notebooks export?"
@@ -28,6 +28,10 @@ test: .venv/.done
 # The explorer in Chromium; axe comes from npm, where it is there.
 test-web: .venv/.done
 	LATENTFACES_WEB=1 $(BIN)/python -m pytest -q -rs -s tests/test_explorer_web.py
+
+test-slow: .venv/.done
+	@echo "== ten million latent vectors (10 GB in the folder for temporary files, removed afterwards), two processes, one of them killed: about half an hour"
+	LATENTFACES_SLOW=1 $(BIN)/python -m pytest -q -s tests/test_distributed.py -k slow
 
 # The lower bounds of settings.ini, as they stand: analysis, samplers, bundles and generation without Keras; then a short training.
 OLDEST := .venv-oldest/bin

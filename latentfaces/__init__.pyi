@@ -102,6 +102,10 @@ from .editing import read_face as read_face
 from .editing import walk_vectors as walk_vectors
 from .editing import write_edit as write_edit
 from .explorer import explore as explore
+from .distributed import Summary as Summary
+from .distributed import encode_shards as encode_shards
+from .distributed import sample_shards as sample_shards
+from .distributed import summarise as summarise
 from .report import LatentReport as LatentReport
 from .report import latent_report as latent_report
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BUNDLE', 'Bundle', 'load_bundle', 'ReconstructionScores', 'reconstruction_error', 'reconstruction_scores',
-           'train_bundle']
+           'distinct_names', 'train_bundle']
 
 # %% ../nbs/04_bundle.ipynb #bc18999a
 import base64
@@ -20,7 +20,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
@@ -948,8 +948,23 @@ def _in_partition(source, partition):
     return names
 
 
-def _distinct(names, sources):
-    "Names of all images, those of each source with its own name in front where two sources share one."
+def distinct_names(names, sources) -> np.ndarray:
+    """Names of all images, those of each source with its own name in front where two sources share one.
+
+    Raises ValueError, in one sentence, where that does not help.
+
+    Parameters
+    ----------
+    names : list of arrays of str
+        Those of each source.
+    sources : list of str or path
+        What the sources are called.
+
+    Returns
+    -------
+    array of str
+        One behind the other.
+    """
     joined = np.concatenate(names)
     if len(np.unique(joined)) < len(joined):
         joined = np.concatenate([np.char.add(f"{Path(source).name}/", some) for source, some in zip(sources, names)])
@@ -965,7 +980,7 @@ def _check_distinct(sources, kept, limit=None):
         return  # their names in front will tell the images apart
     listed = [listed_names(source) for source in sources]
     listed = [names if part is None else [name for name in names if name in part] for names, part in zip(listed, kept)]
-    _distinct([np.asarray(names[:limit], str) for names in listed], sources)
+    distinct_names([np.asarray(names[:limit], str) for names in listed], sources)
 
 
 def _kept_names(sources, partition):
@@ -1121,6 +1136,47 @@ def frame_of(bundle):
     return framed if theirs is None else theirs
 
 
+@lru_cache(maxsize=1)
+def encoder_of(content: bytes, latent_dim: int) -> Bundle:
+    """A bundle for encoding alone, made once in each process.
+
+    Parameters
+    ----------
+    content : bytes
+        Of the encoder's .onnx file.
+    latent_dim : int
+        Components of its vectors.
+
+    Returns
+    -------
+    Bundle
+        Its one z-point says nothing.
+    """
+    return Bundle(np.zeros((1, latent_dim)), encoder=Network(content))
+
+
+def framing_for(bundle, source, align: bool = True) -> dict:
+    """What `load_images` is told of a source's images, so that they are framed as a bundle's own.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        A config without a size leaves it to the decoder.
+    source : str or path
+        One source, as for `load_images`.
+    align : bool
+        As for `images_for`.
+
+    Returns
+    -------
+    dict
+        The size, the crop, and what finds the faces.
+    """
+    sought = _alignment_for(bundle, source)
+    crop = bundle.config.get("crop") if align or not sought else default_crop(source)
+    return {"size": image_size(bundle), "crop": crop, "align": align and sought}
+
+
 def images_for(bundle, source, align: bool = True, progress: bool = True):
     """Images of a source, or of several, framed as a bundle's own, and their names.
 
@@ -1143,16 +1199,11 @@ def images_for(bundle, source, align: bool = True, progress: bool = True):
     names : array of shape (n_images,)
         Their names.
     """
-    size, sources = image_size(bundle), _as_list(source)
+    sources = _as_list(source)
     _check_distinct(sources, [None] * len(sources))
-    found = []
-    for one in sources:
-        sought = _alignment_for(bundle, one)
-        crop = bundle.config.get("crop") if align or not sought else default_crop(one)
-        framing = {"crop": crop, "align": align and sought}
-        found.append(_read_source(one, framing, size=size, progress=progress))
+    found = [_read_source(one, framing_for(bundle, one, align), progress=progress) for one in sources]
     images, names = zip(*found)
-    return images[0] if len(images) == 1 else ImageConcat(images), _distinct(names, sources)
+    return images[0] if len(images) == 1 else ImageConcat(images), distinct_names(names, sources)
 
 # %% ../nbs/04_bundle.ipynb #cda84066
 class _Gathered(NamedTuple):
@@ -1172,7 +1223,7 @@ def _gather(sources, kept, crop, align, folder, **how):
     to_show = [part for part, each in zip(found, framings) if each["align"]]
     if to_show:
         _show_aligned(ImageConcat(to_show), folder)
-    images, names = found[0] if len(found) == 1 else ImageConcat(found), _distinct(named, sources)
+    images, names = found[0] if len(found) == 1 else ImageConcat(found), distinct_names(named, sources)
     attributes = _known_attributes(sources, named)
     if attributes is not None:
         attributes = attributes.set_axis(names)

@@ -214,15 +214,35 @@ def _encode(args):
     from latentfaces.bundle import images_for, load_bundle
     from latentfaces.core import check_output, replace_file
 
+    if args.out.is_dir() or not args.out.suffix:
+        return _encode_into_folder(args)
     if check_output(args.out).suffix != ".npz":
         raise ValueError(f"expected a name that ends in .npz for the vectors, got {args.out}: call it {args.out}.npz")
+    if args.scheduler:
+        raise ValueError(
+            f"expected a folder for what many machines write, got {args.out}: leave out .npz, or --scheduler"
+        )
     bundle = load_bundle(args.bundle)
     images, names = images_for(bundle, args.data, args.align, not args.quiet)
     z = bundle.encode(images)
     replace_file(args.out, lambda file: np.savez(file, z=z, names=np.asarray(names, str)))
     print(f"wrote {args.out}: {len(z):,} vectors of {z.shape[1]} components")
 
+# %% ../nbs/cli.ipynb #8d99b591
+def _encode_into_folder(args):
+    "Encode images shard by shard, here or on a cluster; a second start goes on."
+    from latentfaces.bundle import load_bundle
+    from latentfaces.distributed import encode_shards
 
+    bundle = load_bundle(args.bundle)
+    found = encode_shards(args.data, args.out, bundle, args.align, args.scheduler, progress=not args.quiet)
+    shards = f"{found.n_shards:,} shard" + "s" * (found.n_shards > 1)
+    print(f"wrote {args.out}: {found.n_vectors:,} vectors of {found.latent_dim} components in {shards}")
+    if found.skipped:
+        files = f"{len(found.skipped):,} image" + "s" * (len(found.skipped) > 1)
+        print(f"{files} could not be read, named in {args.out / 'skipped.txt'}")
+
+# %% ../nbs/cli.ipynb #7a460590
 def _encode_options():
     return {
         "--data": {
@@ -238,7 +258,18 @@ def _encode_options():
             "help": "take the images as they are framed; without it, for a bundle of faces in CelebA's frame, the "
             "largest face in each image is brought there, unless the images are CelebA's",
         },
-        "--out": {"type": _path, "default": "z.npz", "metavar": "FILE", "help": "the .npz file to write: z and names"},
+        "--out": {
+            "type": _path,
+            "default": "z.npz",
+            "metavar": "FILE|DIR",
+            "help": "the .npz file to write: z and names; or, for more images than fit into memory, a folder for "
+            "shards z-000000.npy and so on, in which a second start goes on",
+        },
+        "--scheduler": {
+            "metavar": "ADDRESS",
+            "help": "where Dask's scheduler is, such as tcp://10.0.0.1:8786, to encode into a folder on many machines "
+            "(latentfaces[dask]); without it, on this one",
+        },
         **_BUNDLE_OPTION,
         **_QUIET,
     }

@@ -625,7 +625,8 @@ def import_extra(name: str):
     Parameters
     ----------
     name : str
-        The package: keras and onnx come with `latentfaces[train]`, others by their own names.
+        The package: keras and onnx come with `latentfaces[train]`, dask and distributed with `latentfaces[dask]`,
+        others by their own names.
 
     Returns
     -------
@@ -634,7 +635,8 @@ def import_extra(name: str):
     try:
         return import_module(name)
     except ImportError as error:
-        wanted = {"keras": "latentfaces[train]", "onnx": "latentfaces[train]"}.get(name, name)
+        extras = {"keras": "train", "onnx": "train", "dask": "dask", "distributed": "dask"}
+        wanted = f"latentfaces[{extras[name]}]" if name in extras else name
         missing = getattr(error, "name", None) or name
         raise ImportError(
             f"expected an installation with {name}, got one without {missing}: pip install '{wanted}'", name=missing

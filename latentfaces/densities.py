@@ -107,7 +107,7 @@ class EmpiricalRadiusSampler(WhiteSampler):
     gaussian_ : LatentGaussian
         The way to whitened coordinates and back.
     radii_ : array of shape (n_points,)
-        Mahalanobis lengths of the z-points.
+        Mahalanobis lengths of the z-points; of a Summary 10,000 of their quantiles.
     """
 
     def __init__(self, *, random_state=None):
@@ -115,6 +115,10 @@ class EmpiricalRadiusSampler(WhiteSampler):
 
     def _fit_white(self, white, rng):
         self.radii_ = np.linalg.norm(white, axis=1)
+
+    def _fit_summary(self, summary):
+        self.gaussian_ = LatentGaussian(shrinkage=0).fit(summary)
+        self.radii_ = summary.quantiles((np.arange(10_000) + 0.5) / 10_000, "lengths")[0]
 
     def _sample_white(self, n_samples, rng):
         directions = _directions(n_samples, self.gaussian_.rank_, rng)
@@ -188,8 +192,14 @@ class ScaleMixtureSampler(WhiteDensitySampler):
         self.random_state = random_state
 
     def _fit_white(self, white, rng):
-        n_components = white.shape[1]
-        variance = _squared_lengths(white).var() / (2 * n_components)
+        self._learn_scale(_squared_lengths(white).var(), white.shape[1])
+
+    def _fit_summary(self, summary):
+        self.gaussian_ = LatentGaussian(shrinkage=0).fit(summary)
+        self._learn_scale(summary.squared_variance, self.gaussian_.rank_)
+
+    def _learn_scale(self, squared_variance, n_components):
+        variance = squared_variance / (2 * n_components)
         self.sigma_ = float(np.sqrt(np.log1p(scale_variance(variance, n_components)))) / 2
 
     def _sample_white(self, n_samples, rng):

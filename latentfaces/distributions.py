@@ -16,7 +16,7 @@ from scipy.integrate import quad
 from scipy.ndimage import gaussian_filter1d
 from scipy.special import erf
 
-from .core import as_array, check_choice, check_count, check_latents, check_positive
+from .core import as_array, as_numbers, check_choice, check_count, check_latents, check_positive
 from .moments import Moments, as_moments, centred_blocks
 
 # %% ../nbs/05_distributions.ipynb #48a5e4b3
@@ -135,7 +135,7 @@ def half_widths(z, width: str = "fwhm", level: float = 2.35) -> np.ndarray:
 
     Parameters
     ----------
-    z : array of shape (n_points, n_components), or Moments for "std"
+    z : array of shape (n_points, n_components), a Summary of many points, or Moments for "std"
         Z-points, or their principal-axis coordinates.
     width : {"fwhm", "std"}
         "fwhm": (full width at half maximum) * level / 2.3548, from the first to the last place where the smoothed
@@ -158,6 +158,8 @@ def half_widths(z, width: str = "fwhm", level: float = 2.35) -> np.ndarray:
     level = check_positive("level", level)
     if check_choice("width", width, ("fwhm", "std")) == "std":
         return level * np.sqrt(as_moments(z).variance)
+    if isinstance(z, Moments) and hasattr(z, "half_widths"):  # a summary of more points than one wants to look at again
+        return z.half_widths(level, "components")
     if isinstance(z, Moments):
         raise TypeError(
             "half-widths by half-maximum are no function of moments: pass the points, gather DensityHistograms, "
@@ -173,8 +175,55 @@ def _check_same(what, expected, got):
         expected, got = (np.array2string(np.asarray(values), threshold=4) for values in (expected, got))
         raise ValueError(f"expected histograms of the same {what}, got {expected} and {got}: make all parts alike")
 
+# %% ../nbs/05_distributions.ipynb #2e7e964d
+class _Shares:
+    "What histograms say of the shares of points."
+
+    def _ends(self):
+        "First and last point of every grid."
+        reach = _half_grid(self.bandwidth) * self.step * self.spread
+        return self.centre - reach, self.centre + reach
+
+    def _check_counted(self):
+        if not self.count:
+            raise ValueError("expected histograms with counts, got empty ones: give partial_fit the points first")
+
+    def shares_below(self) -> tuple:
+        """Places between the points of the grids, and the share of the points below each, exact but for one step.
+
+        Returns
+        -------
+        places, shares : arrays of shape (n_components, n_grid + 1)
+            Both rise.
+        """
+        self._check_counted()
+        low, high = self._ends()
+        half_step = self.step * self.spread / 2
+        places = np.linspace(low - half_step, high + half_step, self.counts.shape[1] + 1, axis=1)
+        counted = np.cumsum(np.column_stack([self.below, self.counts]), axis=1)
+        return places, np.minimum(counted / self.count, 1.0)
+
+    def quantiles(self, shares) -> np.ndarray:
+        """Values below which these shares of the points lie, exact but for one step of the grid.
+
+        Parameters
+        ----------
+        shares : array of shape (n_shares,)
+            Between 0 and 1.
+
+        Returns
+        -------
+        array of shape (n_components, n_shares)
+            In the unit of the points; the end of the grid for a value that lies beyond it.
+        """
+        wanted = as_numbers(shares, "shares")
+        if wanted.ndim != 1 or not ((wanted >= 0) & (wanted <= 1)).all():
+            raise ValueError(f"expected shares as a list of numbers from 0 to 1, got {shares!r}")
+        places, below = self.shares_below()
+        return np.array([np.interp(wanted, row, at) for at, row in zip(places, below)])
+
 # %% ../nbs/05_distributions.ipynb #3046171f
-class DensityHistograms:
+class DensityHistograms(_Shares):
     """Counts of many components on fine grids, gathered from batches or parts, from which half-widths are read.
 
     A grid reaches six spreads to both sides of its centre, in steps of a tenth of the smoothing: that is the
@@ -197,6 +246,8 @@ class DensityHistograms:
         How many points were counted.
     counts : array of shape (n_components, n_grid)
         The histograms.
+    below : array of shape (n_components,)
+        How many points lie below the grid.
     bandwidth, step : float
         Smoothing and step of the grids, in spreads.
     """
@@ -210,6 +261,7 @@ class DensityHistograms:
         self.bandwidth = _bandwidth(check_count("n_points", n_points, 2), _GENEROSITY)
         self.step = self.bandwidth / _STEPS_PER_BANDWIDTH
         self.count, self.counts = 0, np.zeros((len(self.centre), 2 * _half_grid(self.bandwidth) + 1))
+        self.below = np.zeros(len(self.centre))
 
     def partial_fit(self, z):
         """Count a further batch; raises ValueError for another number of components.
@@ -226,8 +278,11 @@ class DensityHistograms:
         """
         points = check_latents(z, min_points=1)
         _check_same("components", len(self.centre), points.shape[1])
+        low, _ = self._ends()
         for j, column in enumerate(points.T):
-            self.counts[j] += _counts(column.astype(np.float64), self.centre[j], self.spread[j], self.bandwidth)
+            values = column.astype(np.float64)
+            self.counts[j] += _counts(values, self.centre[j], self.spread[j], self.bandwidth)
+            self.below[j] += np.count_nonzero(values < low[j])
         self.count += len(points)
         return self
 
@@ -238,6 +293,7 @@ class DensityHistograms:
             _check_same(name, getattr(self, name), getattr(other, name))
         result = copy(self)
         result.counts, result.count = self.counts + other.counts, self.count + other.count
+        result.below = self.below + other.below
         return result
 
     def __radd__(self, other):
@@ -256,8 +312,7 @@ class DensityHistograms:
         array of shape (n_components,)
             In the unit of the points.
         """
-        if not self.count:
-            raise ValueError("expected histograms with counts, got empty ones: give partial_fit the points first")
+        self._check_counted()
         widths = [_width_of(counts, self.count, self.bandwidth) for counts in self.counts]
         return check_positive("level", level) / _FWHM_PER_SIGMA * self.spread * np.array(widths)
 
@@ -327,13 +382,25 @@ def origin_projections(z) -> np.ndarray:
 OriginPosition = namedtuple("OriginPosition", ["distance", "spread", "along", "sigmas", "beyond"])
 
 # %% ../nbs/05_distributions.ipynb #4810facb
+def _position_of(moments):
+    "The same from moments; the share of points beyond the origin where they are those of a summary."
+    mean = moments.mean
+    distance = float(np.linalg.norm(mean))
+    spread = float(np.sqrt(moments.variance.sum() * (moments.count - 1) / moments.count))
+    if distance <= 1e-12 * spread:
+        return OriginPosition(distance, spread, np.nan, 0.0, np.nan)
+    along = float(np.sqrt(max(mean @ moments.covariance @ mean, 0))) / distance
+    sigmas = distance / along if along > 0 else np.inf
+    return OriginPosition(distance, spread, along, sigmas, getattr(moments, "beyond_origin", np.nan))
+
+
 def origin_position(z) -> OriginPosition:
     """Where the origin lies relative to the cloud of z-points.
 
     Parameters
     ----------
-    z : array of shape (n_points, latent_dim)
-        Z-points.
+    z : array of shape (n_points, latent_dim), or Moments
+        Z-points. Of moments alone nobody knows `beyond`, which is NaN; of a Summary one does.
 
     Returns
     -------
@@ -344,6 +411,8 @@ def origin_position(z) -> OriginPosition:
         lies beyond the origin. With the mean at the origin there is no such direction: sigmas is 0, along and beyond
         are NaN. If the points do not vary along it, sigmas is infinite.
     """
+    if isinstance(z, Moments):
+        return _position_of(z)
     points = check_latents(z)
     mean = points.mean(axis=0, dtype=np.float64)
     distance, spread = float(np.linalg.norm(mean)), _spread_around(mean, points)
@@ -439,7 +508,10 @@ def matching_bound(z) -> float:
     float
         b, in the unit of z.
     """
-    typical = float(np.median(radii(check_latents(z))))
+    if isinstance(z, Moments):
+        typical, latent_dim = float(z.quantiles([0.5], "lengths")[1, 0]), z.latent_dim
+    else:
+        typical, latent_dim = float(np.median(radii(check_latents(z)))), np.shape(z)[1]
     if typical == 0:
         raise ValueError("most of these z-points are the origin itself: no cube has their radius")
-    return typical / cube_radii(1, np.shape(z)[1])[0]
+    return typical / cube_radii(1, latent_dim)[0]

@@ -351,6 +351,36 @@ class Normality(namedtuple("Normality", ["n_points", "n_axes", *_LENGTHS, *_AXES
         return "\n".join(lines)
 
 # %% ../nbs/07_gaussian.ipynb #958f37ad
+def _normality(gaussian, n_points, ks, squared_variance, shape, p):
+    "The numbers, from what was found of the lengths and of the axes."
+    skewness, kurtosis = shape
+    return Normality(
+        n_points=n_points,
+        n_axes=gaussian.rank_,
+        radius_ks=float(ks),
+        radius_variance=float(squared_variance / (2 * gaussian.rank_)),
+        scale_variance=scale_variance(squared_variance / radius_law(gaussian.rank_, n_points).var(), gaussian.rank_),
+        max_skewness=float(abs(skewness).max()),
+        max_kurtosis=float(abs(kurtosis).max()),
+        skewed=float(np.mean(abs(skewness) > 0.1)),
+        rejected=float(np.mean(stats.false_discovery_control(p) <= 0.05)),
+        skewness=skewness,
+        kurtosis=kurtosis,
+    )
+
+
+def _normality_of_summary(summary):
+    "The same of more points than one wants to look at again; only the tests of axes are those of its random draw."
+    gaussian = LatentGaussian(shrinkage=0).fit(summary)
+    law = radius_law(gaussian.rank_, summary.count)
+    places, below = summary.lengths.shares_below()
+    ks = abs(below[0] - law.cdf(np.maximum(places[0], 0) ** 2)).max()
+    shape = summary.skewness, summary.kurtosis
+    return _normality(
+        gaussian, summary.count, ks, summary.squared_variance, shape, _test_of_axes(gaussian, summary.draw).pvalue
+    )
+
+
 def normality(z) -> Normality:
     """How far z-points are from a multivariate normal distribution: effect sizes, not tests.
 
@@ -359,8 +389,8 @@ def normality(z) -> Normality:
 
     Parameters
     ----------
-    z : array of shape (n_points, latent_dim)
-        Z-points.
+    z : array of shape (n_points, latent_dim), or Summary
+        Z-points. Of a Summary of many only `rejected` is that of its random draw.
 
     Returns
     -------
@@ -373,22 +403,11 @@ def normality(z) -> Normality:
         (excess) `kurtosis` of shape (n_axes,). Printed, each number has a word: little, some or much; `amount(name)`
         gives it.
     """
+    if isinstance(z, Moments) and hasattr(z, "draw"):
+        return _normality_of_summary(z)
     points, gaussian, squared, law = _fit_for_tests(z)
-    skewness, kurtosis = _shape_of_axes(gaussian, points)
-    p = _test_of_axes(gaussian, points).pvalue
-    return Normality(
-        n_points=len(points),
-        n_axes=gaussian.rank_,
-        radius_ks=float(stats.kstest(squared, law.cdf).statistic),
-        radius_variance=float(squared.var() / (2 * gaussian.rank_)),
-        scale_variance=scale_variance(squared.var() / law.var(), gaussian.rank_),
-        max_skewness=float(abs(skewness).max()),
-        max_kurtosis=float(abs(kurtosis).max()),
-        skewed=float(np.mean(abs(skewness) > 0.1)),
-        rejected=float(np.mean(stats.false_discovery_control(p) <= 0.05)),
-        skewness=skewness,
-        kurtosis=kurtosis,
-    )
+    shape, ks = _shape_of_axes(gaussian, points), stats.kstest(squared, law.cdf).statistic
+    return _normality(gaussian, len(points), ks, squared.var(), shape, _test_of_axes(gaussian, points).pvalue)
 
 # %% ../nbs/07_gaussian.ipynb #baa65fb7
 def scale_variance(radius_variance: float, latent_dim: int) -> float:

@@ -722,6 +722,59 @@ def _checked_align(align):
 
     return check_detector(align)
 
+# %% ../nbs/01_images.ipynb #05f81654
+def list_images(source) -> tuple:
+    """What is in a folder or zip of images, without reading them.
+
+    Raises FileNotFoundError where there are none, ValueError for drawn faces.
+
+    Parameters
+    ----------
+    source : str or path
+        CelebA's zip or folder, any folder or zip of images.
+
+    Returns
+    -------
+    path : Path
+        Where they are.
+    items : dict
+        Names of the images, sorted, and what they are called there.
+    rejected : dict
+        Names of other files, and why they are left out.
+    """
+    if drawn_count(source) is not None:
+        raise ValueError(f"expected a folder or zip of images, got {source}: those are drawn in memory")
+    path = _find_source(source)
+    with _closed_afterwards():
+        listing = _listing(path)
+    if not listing.items:
+        raise FileNotFoundError(_nothing_found(path, listing.rejected))
+    return path, listing.items, listing.rejected
+
+
+def decode_some(path, items, size: int, crop, align) -> tuple:
+    """Some images of a source, decoded in this thread.
+
+    Parameters
+    ----------
+    path : Path
+        As `list_images` gives it.
+    items : list of str
+        What the images are called there.
+    size, crop, align
+        As for `load_images`, with a crop that is not None.
+
+    Returns
+    -------
+    images : array of shape (n_images, size, size, 3)
+        uint8, of those that could be read.
+    failed : dict
+        The others, and why.
+    """
+    how = (size, _checked_crop(crop), _checked_align(align))
+    pixels, _, failed, _ = _decode_chunk(path, items, how, None, 0)
+    return np.frombuffer(pixels, np.uint8).reshape(-1, size, size, 3), failed
+
 # %% ../nbs/01_images.ipynb #70753d2b
 def load_images(
     source,

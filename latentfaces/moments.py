@@ -271,7 +271,7 @@ class Moments(_MomentsInFiles):
         return self + Moments() if other == 0 else NotImplemented  # sum() begins with 0
 
     def __repr__(self):
-        return f"Moments({self.count:,} z-points in {self.latent_dim} dimensions)"
+        return f"{type(self).__name__}({self.count:,} z-points in {self.latent_dim} dimensions)"
 
 # %% ../nbs/00a_moments.ipynb #79672879
 def eigen_axes(covariance: np.ndarray) -> tuple:
@@ -408,6 +408,28 @@ def as_moments(z) -> Moments:
     Moments
     """
     return z if isinstance(z, Moments) else Moments()._gather(check_latents(z))
+
+
+def single_points(z):
+    """z-points as they are; of a summary of many, which is moments and more, its random draw.
+
+    Raises TypeError, in one sentence, for moments alone.
+
+    Parameters
+    ----------
+    z : array-like of shape (n_points, latent_dim), or Moments
+        z-points, or a `Summary` of many.
+
+    Returns
+    -------
+    array-like of shape (n_points, latent_dim)
+        Not checked.
+    """
+    if not isinstance(z, Moments):
+        return z
+    if not hasattr(z, "draw"):
+        raise TypeError(f"expected z-points, got {z!r}, which do not hold them: pass the points, or a Summary of them")
+    return z.draw
 
 
 def checked_points(estimator, z) -> np.ndarray:

@@ -35,7 +35,7 @@ from latentfaces.distributions import (
 )
 from .ellipses import confidence_level, contour_alignment, pair_indices, share_in_ellipses
 from .gaussian import LatentGaussian, equivalent_length, normality, normality_tests, radius_law
-from .moments import as_moments
+from .moments import Moments, as_moments, single_points
 from .pca import LatentPCA, walk_axis
 from latentfaces.plots import (
     Panel,
@@ -209,22 +209,38 @@ _MOST_COMPARED = 2048  # components whose correlations are looked at
 class _Cloud:
     "Points, the numbers of their components, their principal axes, and a seeded subsample with its coordinates there."
 
-    def __init__(self, z, kept, bundle, random_state):
+    def __init__(self, z, kept, bundle, random_state, whole=None):
         self.z, self.kept, self.bundle, self.random_state = z, kept, bundle, random_state
+        self.whole = z if whole is None else whole  # a summary, of which z is the random draw
         self.rng = random_generator(random_state)
-        moments = as_moments(z)
+        moments = as_moments(self.whole)
+        self.n = moments.count
         self.gaussian = LatentGaussian(shrinkage=0).fit(moments)
         self.pca = LatentPCA(self.gaussian.rank_).fit(moments)
         few = np.sort(self.rng.permutation(len(z))[:_SUBSAMPLE])
         self.few = z[few]
         self.scores = np.asarray(self.pca.transform(self.few))  # which may be a table of pandas
         # Where most points are the origin itself, no cube has their radius.
-        self.bound = matching_bound(z) if np.median(radii(z)) else None
+        self.bound = matching_bound(self.whole) if np.median(radii(z)) else None
         self.drawn = {}  # vectors of each sampler
 
     def lengths(self, vectors):
         "Mahalanobis lengths of any vectors, seen in the axes along which the points vary, in blocks."
         return in_batches(lambda rows: np.linalg.norm(self.gaussian.whiten(rows), axis=1), vectors, 8192)
+
+    def all_lengths(self):
+        "Mahalanobis lengths of all points, and their distances from the origin; of a summary a thousand quantiles."
+        if self.whole is self.z:
+            return self.lengths(self.z), radii(self.z)
+        return self.whole.quantiles(np.linspace(0, 1, 1001), "lengths")
+
+    def statistics(self):
+        "Number densities of the components; of a summary, mean, spread and width are those of all points."
+        found = component_statistics(self.z)
+        if self.whole is not self.z:
+            half = self.whole.half_widths(np.sqrt(2 * np.log(2)), "components")
+            found = found.assign(mean=self.whole.mean, std=np.sqrt(self.whole.variance), hwhm=half)
+        return found
 
 # %% ../nbs/report.ipynb #d32e3471
 def _short(value, digits=3):
@@ -281,13 +297,12 @@ def _position(origin, chance):
 # %% ../nbs/report.ipynb #135a69dd
 def _distributions(c):
     "How each component is distributed, where the origin lies, how long the vectors are."
-    found = component_statistics(c.z)
-    lengths = radii(c.z)
+    found, lengths = c.statistics(), radii(c.z)
     rows = {key: _row(quantity, found[key]) for key, quantity in _STATISTICS.items()}
     humps = sum(map(_has_humps, ((c.few - found["mean"].to_numpy()) / found["std"].to_numpy()).T))
     rows["humps"] = _row("components with two or more humps", humps, f"{{:,.0f}} of {c.z.shape[1]:,}")
-    rows |= _position(origin_position(c.z), np.sqrt(found["std"] @ found["std"] / len(c.z)))
-    rows["radii"] = _row("radii of the points", lengths)
+    rows |= _position(origin_position(c.whole), np.sqrt(found["std"] @ found["std"] / c.n))
+    rows["radii"] = _row("radii of the points", c.all_lengths()[1])
     law = None
     if c.bound is not None:
         rows["cube"] = _row("b of the cube [-b, b] whose vectors have the same radius", c.bound)
@@ -326,13 +341,16 @@ def _beyond_linear(c):
 def _correlations(c):
     "Which components go together, and what dependence is left where nothing is correlated."
     chosen = np.unique(np.linspace(0, c.z.shape[1] - 1, _MOST_COMPARED).astype(int))
-    points = c.z if len(chosen) == c.z.shape[1] else c.z[:, chosen]
-    matrix, numbers = correlation_matrix(points), c.kept[chosen]
+    if c.whole is c.z and len(chosen) < c.z.shape[1]:
+        matrix = correlation_matrix(c.z[:, chosen])
+    else:
+        matrix = correlation_matrix(c.whole)[np.ix_(chosen, chosen)]
+    numbers = c.kept[chosen]
     sizes = np.abs(matrix[np.triu_indices(len(matrix), 1)])
     found = strongest_pairs(matrix, 5)
     pairs = found[["first", "second"]].to_numpy()
     named = ", ".join(f"{i} and {j} ({r:+.2f})" for (i, j), r in zip(numbers[pairs], found["correlation"]))
-    chance = np.sqrt(2 / np.pi / len(c.z))
+    chance = np.sqrt(2 / np.pi / c.n)
     of = "" if len(chosen) == c.z.shape[1] else f", of {_MOST_COMPARED:,} of {c.z.shape[1]:,} components"
     rows = {
         "largest": _row(f"strongest pairs of components{of}", sizes.max(), named),
@@ -384,9 +402,9 @@ def _with_amount(row, found, name):
 def _effects(c, found, law):
     "Rows on how far the points are from a normal cloud, whatever their number."
     d, skewness, kurtosis = found.n_axes, found.skewness, found.kurtosis
-    chance = 3 * np.sqrt(6 / len(c.z))  # the skewness that chance may give an axis, and half of the excess kurtosis
+    chance = 3 * np.sqrt(6 / c.n)  # the skewness that chance may give an axis, and half of the excess kurtosis
     ratio = found.radius_variance * 2 * d / law.var()  # that of few points is below 2d
-    core = np.mean(c.lengths(c.z) <= equivalent_length(3, d))
+    core = np.mean(c.all_lengths()[0] <= equivalent_length(3, d))
     axis_ks = np.max(component_statistics(c.scores)["ks"])
     humps = sum(map(_has_humps, (c.scores / c.gaussian.std_).T))
     of = f"{{:,.0f}} of {d:,}"
@@ -414,8 +432,9 @@ def _normal(c):
     "How far the points are from a multivariate normal distribution."
     # A rotation changes nothing, and there may be far fewer axes than components.
     points = c.scores if len(c.few) == len(c.z) else c.z
-    found, tests = normality(points), normality_tests(points, random_state=c.random_state)
-    law = radius_law(found.n_axes, len(c.z))
+    found = normality(points if c.whole is c.z else c.whole)
+    tests = normality_tests(points, random_state=c.random_state)
+    law = radius_law(found.n_axes, c.n)
     rows = _effects(c, found, law)
     for key, name in _TESTS.items():
         statistic, p = tests.loc[key]
@@ -518,10 +537,10 @@ def _samplers(bound):
 
 def _sampling(c):
     "Mahalanobis lengths of the points and of what the samplers draw, in units of the length of a Gaussian vector."
-    unit, lengths, rows = np.sqrt(c.pca.n_components_), {"the points": c.lengths(c.z)}, {}
+    unit, lengths, rows = np.sqrt(c.pca.n_components_), {"the points": c.all_lengths()[0]}, {}
     for name, sampler in _samplers(c.bound).items():
         try:
-            c.drawn[name] = np.asarray(sampler.fit(c.z).sample(2000, random_state=c.random_state))
+            c.drawn[name] = np.asarray(sampler.fit(c.whole).sample(2000, random_state=c.random_state))
             lengths[name] = c.lengths(c.drawn[name])
         except ValueError as error:
             rows[name] = _row(name, [], f"draws nothing here: {error}")
@@ -825,7 +844,23 @@ def _fill(report, cloud, progress):
         table = report.tables[name]
         report.summary.extend(say(table["value"].to_dict() | {"words": table["text"].to_dict()}))
 
+# %% ../nbs/report.ipynb #43484df9
+def _of_summary(summary):
+    "The random draw of a summary, which components vary, the summary without the others, and what is to be said."
+    varies = summary.variance > 0
+    constant = int(np.sum(~varies))
+    notes = [
+        "Means, covariances, axes, correlations, half widths, lengths, skewness, kurtosis and the samplers that need "
+        f"no single points were learned from all {summary.count:,} points; everything else from a uniform random draw of "
+        f"{len(summary.draw):,} of them."
+    ]
+    if constant:
+        of = f"{constant:,} of {len(varies):,} components are constant (dead units, say)"
+        notes.append(f"{of} and were left out, but of the distances from the origin.")
+    points = summary.draw[:, varies] if constant else summary.draw
+    return points, np.flatnonzero(varies), summary.without_constants(), notes + _about_repeats(points)
 
+# %% ../nbs/report.ipynb #9b9c2059
 def latent_report(
     source=None, bundle=None, random_state: int = 0, progress: bool = False, name: str = ""
 ) -> LatentReport:
@@ -835,9 +870,9 @@ def latent_report(
 
     Parameters
     ----------
-    source : Bundle, path or array, optional
-        What `read_points` reads, such as an array of shape (n_points, latent_dim); without it, the pretrained bundle.
-        float32 and float64 are not copied.
+    source : Bundle, path, array or Summary, optional
+        What `read_points` reads, such as an array of shape (n_points, latent_dim), or a Summary of more points than fit
+        into memory; without it, the pretrained bundle. float32 and float64 are not copied.
     bundle : Bundle, optional
         The one that an array belongs to, for the section with decoded faces.
     random_state : int
@@ -857,15 +892,18 @@ def latent_report(
     >>> report.summary[0]
     '500 points with 8 components.'
     """
-    z, found = read_points(source)
+    whole = source if isinstance(source, Moments) else None
+    z, found = (single_points(source), None) if whole is not None else read_points(source)
     bundle = found if bundle is None else bundle
     points, kept, notes = usable_points(z)
+    if whole is not None:
+        points, kept, whole, notes = _of_summary(whole)
     if bundle is not None and np.shape(z)[1:] != np.shape(bundle.z)[1:]:
         raise ValueError(
             f"expected latent vectors of the bundle's {np.shape(bundle.z)[1]} components, "
             f"got shape {np.shape(z)}: leave the bundle out, or give the one they belong to"
         )
-    n, d = points.shape
+    n, d = len(points) if whole is None else whole.count, points.shape[1]
     if d > _MOST_COMPARED:
         notes.append(f"Of {d:,} components {_MOST_COMPARED:,}, evenly chosen, were looked at for correlations.")
     if n <= d:
@@ -875,7 +913,7 @@ def latent_report(
     place = source if isinstance(source, (str, os.PathLike)) else getattr(bundle, "path", None)
     name = name or (Path(place).name if place else "")
     report = LatentReport(name, n, d, [f"{n:,} points with {d:,} components."], notes)
-    _fill(report, _Cloud(points, kept, bundle, random_state), progress)
+    _fill(report, _Cloud(points, kept, bundle, random_state, whole), progress)
     return report
 
 # %% ../nbs/report.ipynb #74ece447

@@ -37,7 +37,8 @@ from latentfaces.core import (
 )
 from .distributions import half_widths
 from .gaussian import LatentGaussian, normal_log_density
-from .moments import Moments, MomentsMixin, as_moments, checked_points, in_subspace, resolve_n_components
+from .moments import Moments, MomentsMixin, as_moments, checked_points, in_subspace
+from .moments import resolve_n_components, single_points
 from .pca import LatentPCA
 
 # %% ../nbs/10_sampling.ipynb #c529355b
@@ -251,14 +252,18 @@ class LatentSampler(BaseEstimator):
 
         Parameters
         ----------
-        z : array of shape (n_points, latent_dim)
-            At least 2 points, all finite. Anything else raises ValueError or TypeError, in one sentence.
+        z : array of shape (n_points, latent_dim), or Summary
+            At least 2 points, all finite. Anything else raises ValueError or TypeError, in one sentence. Of a Summary
+            of many points, what needs single ones takes its random draw.
         y : None
             Ignored.
         """
-        points, rng = check_latents(z), random_generator(self.random_state)
-        self._fit(points, rng)
-        validate_data(self, z, skip_check_array=True)
+        points, rng = check_latents(single_points(z)), random_generator(self.random_state)
+        if isinstance(z, Moments) and hasattr(self, "_fit_summary"):  # which takes what is known of all points
+            self._fit_summary(z)
+        else:
+            self._fit(points, rng)
+        validate_data(self, single_points(z), skip_check_array=True)
         return self
 
     def sample(self, n_samples: int = 1, random_state=None) -> np.ndarray:
@@ -392,20 +397,23 @@ class _EllipseAxes(MomentsMixin, DensitySampler):
 
         Parameters
         ----------
-        z : array of shape (n_points, latent_dim), or Moments
+        z : array of shape (n_points, latent_dim), Moments or Summary
             At least 2 points, all finite.
         y : None
             Ignored.
         """
         if self._takes_moments():
             return super().fit(z)
-        if isinstance(z, Moments):
+        if isinstance(z, Moments) and not hasattr(z, "half_widths"):
             raise TypeError(
                 "half-widths by half-maximum are no function of moments: pass the points, learn from parts with "
                 'fit_parts, or take width="std"'
             )
         moments = as_moments(z)
         pca = self.principal_axes(moments)
+        if isinstance(z, Moments):  # a summary, which has counted along all principal axes
+            self._keep(pca, z.half_widths(_HALF_WIDTH, "axes")[: pca.n_components_])
+            return self._learned_from(moments + Moments(), z)
         self._keep(pca, half_widths(np.asarray(pca.transform(z)), level=_HALF_WIDTH))
         return self._learned_from(moments, z)
 
@@ -585,6 +593,9 @@ class UniformSampler(DensitySampler):
         else:
             low, high = np.multiply([[-1], [1]], np.full(points.shape[1], check_positive("bound", self.bound)))
         self.low_, self.high_ = low.astype(np.float64), high.astype(np.float64)
+
+    def _fit_summary(self, summary):
+        self._fit(np.stack([summary.low, summary.high]), None)
 
     def _sample(self, n_samples, rng):
         return self.low_ + (self.high_ - self.low_) * rng.random((n_samples, len(self.low_)))

@@ -14,7 +14,7 @@ ROOT = Path(latentfaces.__file__).parent
 NUMBERS = {  # module: number of its notebook
     "core": 0, "moments": 0.1, "images": 1, "labels": 1.1, "drawn": 1.2, "alignment": 1.25, "pictures": 1.4, "autoencoder": 2, "training": 3, "networks": 3.1, "bundle": 4,
     "distributions": 5, "correlations": 6, "gaussian": 7, "pca": 8, "ellipses": 9, "sampling": 10, "densities": 10.1, "flow": 10.2,
-    "generation": 11, "metrics": 12, "features": 12.1, "evaluation": 12.2, "panel": 12.4, "choice": 12.5, "identity": 12.6, "attributes": 13, "editing": 13.1, "explorer": 14,
+    "generation": 11, "metrics": 12, "features": 12.1, "evaluation": 12.2, "panel": 12.4, "choice": 12.5, "identity": 12.6, "attributes": 13, "editing": 13.1, "explorer": 14, "distributed": 15,
 }
 PRESENT = [name for name in NUMBERS if (ROOT / f"{name}.py").exists()]
 MATHS = [name for name in PRESENT if NUMBERS[name] < 1 or 5 <= NUMBERS[name] < 11 or name == "attributes"]

@@ -36,7 +36,7 @@ def is_import_cell(text): return all(isinstance(node, (ast.Import, ast.ImportFro
 
 def test_the_chapters_are_there():
     assert {"index", "01_images", "01a_labels", "01b_drawn", "01d_pictures", "02_autoencoder", "03_training", "04_bundle", "05_distributions", "06_correlations", "07_gaussian", "08_pca", "09_ellipses",
-            "10_sampling", "10a_densities", "10b_flow", "11_generation", "12_metrics", "12a_features", "12b_evaluation", "12c_comparison", "12d_panel", "12e_choice", "12f_identity", "13_attributes", "13a_editing", "14_explorer", "claims", "report", "plots", "cli"} <= {p.stem for p in NOTEBOOKS}
+            "10_sampling", "10a_densities", "10b_flow", "11_generation", "12_metrics", "12a_features", "12b_evaluation", "12c_comparison", "12d_panel", "12e_choice", "12f_identity", "13_attributes", "13a_editing", "14_explorer", "15_distributed", "claims", "report", "plots", "cli"} <= {p.stem for p in NOTEBOOKS}
 
 
 def speaks(cell):

@@ -59,7 +59,7 @@ def test_the_wheel_is_small_and_has_the_model_cards(wheel):
 def test_the_wheel_asks_for_a_framework_in_an_extra_only(wheel):
     about = metadata(wheel)
     needed = [Requirement(text) for text in about.get_all("Requires-Dist")]
-    assert about.get_all("Provides-Extra") == ["train", "judges", "dev"] and about["Requires-Python"] == ">=3.11"
+    assert about.get_all("Provides-Extra") == ["train", "judges", "dask", "dev"] and about["Requires-Python"] == ">=3.11"
     assert {need.name for need in needed if "extra" in str(need.marker)} >= FRAMEWORKS
     assert not {need.name for need in needed if "extra" not in str(need.marker)} & FRAMEWORKS
 

@@ -16,6 +16,7 @@ TASKS = {
     "Turn z-points into faces": ("generation", "pictures", "plots"),
     "Measure what was drawn": ("metrics", "features", "evaluation", "panel", "choice", "identity"),
     "Report, and explore": ("report", "explorer"),
+    "Work on many machines": ("distributed",),
 }
 CARDS = {
     "The autoencoder and its latent vectors": "latentfaces/pretrained/model_card.md",
