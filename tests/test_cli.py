@@ -12,6 +12,7 @@ import pytest
 
 from latentfaces import cli
 from latentfaces.cli import main
+from latentfaces.drawn import synthetic_faces
 from latentfaces.generation import generate_vectors
 from latentfaces.sampling import SAMPLERS, EllipticSampler, make_sampler
 
@@ -263,3 +264,16 @@ def test_a_process_that_was_ended_is_one_line(tiny_bundle, face_folder, tmp_path
     monkeypatch.setattr("latentfaces.bundle.load_images", ended)
     assert main(["encode", "--data", str(face_folder), "--bundle", str(tiny_bundle.path), "--out", str(tmp_path / "z.npz")]) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("latentfaces: a process that decoded")
+
+
+def test_nothing_of_a_photograph_is_written_but_where_asked(tmp_path):
+    "Neither cache nor home nor temporary folder has more afterwards, but for Matplotlib's list of fonts."
+    from PIL import Image
+    places = {name: tmp_path / name for name in ("home", "cache", "tmp", "here")}
+    for place in places.values(): place.mkdir()
+    Image.fromarray(synthetic_faces(1, size=200, random_state=3)[0][0]).save(places["here"] / "me.jpg")
+    env = os.environ | {"HOME": str(places["home"]), "XDG_CACHE_HOME": str(places["cache"]), "LATENTFACES_CACHE": str(places["cache"]), "TMPDIR": str(places["tmp"])}
+    env.pop("ORT_DISABLE_TELEMETRY", None)
+    run("edit", "me.jpg", "--attribute", "Smiling=2", "--out", "o", env=env, check=True, cwd=places["here"])
+    written = [path for place in places.values() for path in place.rglob("*") if path.is_file() and "matplotlib" not in path.parts]
+    assert sorted(str(path.relative_to(places["here"])) for path in written) == ["me.jpg", "o/edit.npz", "o/edit.png", "o/edited.png"]

@@ -597,3 +597,10 @@ def test_colours_first_are_told_how_to_turn(file):
     network = Network(file(("MatMul", "x,w", "a"), ("Sigmoid", "a", "s"), ("Reshape", "s,four", "y"), weights=weights))
     with pytest.raises(ValueError, match="np.moveaxis"): Bundle(rows(5, 4), decoder=network).decode(rows(5, 4))
     assert Bundle(rows(5, 4), decoder=lambda z: np.moveaxis(network(z), 1, -1)).decode(rows(5, 4)).shape == (5, 8, 8, 3)
+
+
+@pytest.mark.parametrize("given, kept", [({}, "1"), ({"ORT_DISABLE_TELEMETRY": "0"}, "0")])
+def test_onnxruntime_is_told_to_keep_to_itself_that_it_is_used(given, kept):
+    asked = "import os; from latentfaces import load_bundle; b = load_bundle(); b.decode(b.z[:1]); print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    env = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"} | given
+    assert subprocess.run([sys.executable, "-c", asked], env=env, capture_output=True, text=True).stdout == f"{kept}\n"
