@@ -206,6 +206,22 @@ def test_walks_stand_in_the_sidebar(pages):
     assert pages["index.html"].select_one('#quarto-sidebar a[href="generation.html#walks-post-vi"]')
 
 
+def test_the_explorer_is_the_first_link_after_the_faces(site, pages):
+    "And in the bar at the top of every page; it leads back, and has the letters of the site."
+    assert pages["index.html"].main.img.find_next("a")["href"].endswith("explorer/index.html")
+    for name, page in pages.items(): assert page.select_one('#quarto-header a[href$="explorer/index.html"]'), name
+    own = BeautifulSoup((site / "explorer/index.html").read_text(encoding="utf-8"), "html.parser")
+    assert {"../index.html", "../explorer.html"} <= {a["href"] for a in own.find_all("a", href=True)}
+    for a in own.find_all(["a", "link"], href=True):
+        if not a["href"].startswith(("#", "data:")): assert (site / "explorer" / a["href"]).is_file(), a["href"]
+    assert "../assets/fonts/" in (site / "explorer/explorer.css").read_text(encoding="utf-8")
+
+
+def test_icons_that_no_page_shows_are_left_out(site):
+    sheet = (site / "site_libs/bootstrap-icons/bootstrap-icons.min.css").read_text(encoding="utf-8")
+    assert "bi-github::before" in sheet and len(sheet) < 5000
+
+
 def test_api_is_documented(pages):
     index = json.loads(subprocess.run([sys.executable, "-c", "import json; from latentfaces._modidx import d; print(json.dumps(d['syms']))"],
                                       capture_output=True, text=True, check=True).stdout)
