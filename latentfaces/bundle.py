@@ -983,14 +983,19 @@ def _check_distinct(sources, kept, limit=None):
     distinct_names([np.asarray(names[:limit], str) for names in listed], sources)
 
 
-def _kept_names(sources, partition):
-    "For each source the names in a part of CelebA's own split, None for all; raises ValueError where there are none."
+def _kept_names(sources, partition, limit=None):
+    """For each source the names in a part of CelebA's own split, None for all.
+
+    Raises ValueError where there are none, and where nothing tells two sources apart.
+    """
     if not sources:
         raise ValueError("expected a source of images, got an empty list: name a zip or folder")
-    if partition is None:
-        return [None] * len(sources)
-    check_choice("partition", partition, _PARTITIONS)
-    return [_in_partition(source, partition) for source in sources]
+    kept = [None] * len(sources)
+    if partition is not None:
+        check_choice("partition", partition, _PARTITIONS)
+        kept = [_in_partition(source, partition) for source in sources]
+    _check_distinct(sources, kept, limit)
+    return kept
 
 # %% ../nbs/04_bundle.ipynb #4c498b72
 def _read_source(source, framing, kept=None, limit=None, **how):
@@ -1310,8 +1315,7 @@ def train_bundle(
     if limit is not None:
         check_count("limit", limit, least=2)
     sources = _as_list(source)
-    kept = _kept_names(sources, partition)
-    _check_distinct(sources, kept, limit)
+    kept = _kept_names(sources, partition, limit)
     out = _place_of_new(out)
     training.history_to_resume(out, resume, recipe)
     how = dict(size=size, limit=limit, progress=progress)

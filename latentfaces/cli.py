@@ -821,6 +821,10 @@ _COMMANDS |= {
         "Open the page on which one drags a point through the latent space and the face follows, for a bundle; with "
         "--out write it into a folder that any web server can hand out.",
     ),
+}
+
+# %% ../nbs/cli.ipynb #dd84a802
+_COMMANDS |= {
     "generate": (
         _generate,
         _generate_options,

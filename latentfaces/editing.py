@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['read_face', 'edit_face', 'write_edit', 'walk_vectors']
 
-# %% ../nbs/13a_editing.ipynb #62dfc5f7
+# %% ../nbs/13a_editing.ipynb #2c287a5d
 import json
 import os
 from pathlib import Path
@@ -31,7 +31,7 @@ from .images import CELEBA_WIDTH, cut_square, open_picture
 from .pca import LatentPCA
 from .pictures import captioned_faces, enlarge_faces, face_picture
 
-# %% ../nbs/13a_editing.ipynb #c3a4cd9f
+# %% ../nbs/13a_editing.ipynb #c0d59f07
 DETAIL = 4  # how many times as large as the networks' pictures a photograph is kept
 
 
@@ -52,7 +52,7 @@ def _framed(picture, name, bundle, align):
         warn(f"{len(frames)} faces were found in {name}: the largest is taken")
     return [np.asarray(cut_face(picture, frames[0], side, *crop)) for side in sides]
 
-# %% ../nbs/13a_editing.ipynb #27f93a74
+# %% ../nbs/13a_editing.ipynb #c99fb69b
 def check_bundle(bundle) -> None:
     "Raise TypeError for anything but a bundle."
     if not isinstance(bundle, Bundle):
@@ -70,7 +70,7 @@ def _whole_picture(source):
             ) from error
     return _as_picture(source)
 
-# %% ../nbs/13a_editing.ipynb #50c5b981
+# %% ../nbs/13a_editing.ipynb #e23a04be
 def read_face(source, bundle: Bundle, align: bool = True) -> tuple:
     """The z-vector of a face in a photograph, and the photograph as the bundle sees it.
 
@@ -99,7 +99,7 @@ def read_face(source, bundle: Bundle, align: bool = True) -> tuple:
     small, large = _framed(picture, str(source) if is_path else "the picture", bundle, align)
     return bundle.encode(small[None])[0], large
 
-# %% ../nbs/13a_editing.ipynb #1ab9b548
+# %% ../nbs/13a_editing.ipynb #14a2b8d1
 _FARTHEST = 30  # standard deviations
 _KNOWN = {}  # the directions of the attributes that were asked for last
 
@@ -121,7 +121,7 @@ def directions_of(bundle: Bundle, directions=None) -> Directions:
         _KNOWN.update(labels=labels, z=bundle.z, directions=attribute_directions(bundle.z, labels[both]))
     return _KNOWN["directions"]
 
-# %% ../nbs/13a_editing.ipynb #5d7fd723
+# %% ../nbs/13a_editing.ipynb #454f0c8b
 def check_wish(directions, scores, keep=()) -> None:
     "Raise TypeError or ValueError, in one sentence, for scores that cannot be had: before a photograph is read."
     directions.move_to(directions.mean[None], scores, keep)
@@ -131,7 +131,7 @@ def check_wish(directions, scores, keep=()) -> None:
             f"expected scores from -{_FARTHEST} to {_FARTHEST} standard deviations, got {far:g}: faces dissolve before that"
         )
 
-# %% ../nbs/13a_editing.ipynb #f5ae7a90
+# %% ../nbs/13a_editing.ipynb #b39ed5a2
 def _warn_if_lost(bundle, z, n=100):
     "Warn where the encoder does not know what the decoder paints, worse than any of a hundred z-points."
     if bundle.encoder is None:
@@ -140,12 +140,12 @@ def _warn_if_lost(bundle, z, n=100):
     if missed > reencoding_error(bundle, bundle.z[:: -(-len(bundle.z) // n)]).max():
         warn("so far out the encoder does not know what the decoder paints: ask for scores nearer to 0")
 
-# %% ../nbs/13a_editing.ipynb #747b1ac8
+# %% ../nbs/13a_editing.ipynb #bbe8636d
 def _added(photograph, before, after):
     "A photograph with the difference between two pictures of its size added to it; uint8."
     return (photograph.astype(int) + after - before).clip(0, 255).astype(np.uint8)
 
-# %% ../nbs/13a_editing.ipynb #c37c21a2
+# %% ../nbs/13a_editing.ipynb #2ebd7cdd
 def _vector_or_photograph(source, bundle, align):
     "A z-vector and a photograph, or None where a vector was given."
     is_picture = isinstance(source, (str, os.PathLike)) or hasattr(
@@ -161,7 +161,7 @@ def _vector_or_photograph(source, bundle, align):
         f"expected a z-vector with the bundle's {bundle.latent_dim} components, got {len(z)}: pass another"
     )
 
-# %% ../nbs/13a_editing.ipynb #fbce0689
+# %% ../nbs/13a_editing.ipynb #6452d514
 def edit_face(
     bundle: Bundle, source, scores: dict, keep=(), directions: Directions = None, align: bool = True
 ) -> tuple:
@@ -203,7 +203,7 @@ def edit_face(
         faces = {"photograph": photograph} | faces | {"edit in the photograph": _added(photograph, before, after)}
     return faces, vectors
 
-# %% ../nbs/13a_editing.ipynb #93790ed5
+# %% ../nbs/13a_editing.ipynb #b729e3e8
 _EDIT = ("edit.npz", "edit.png", "edited.png")
 
 
@@ -214,7 +214,7 @@ def check_edit_folder(folder) -> Path:
         check_output(folder / name)
     return folder
 
-# %% ../nbs/13a_editing.ipynb #c6d2dd30
+# %% ../nbs/13a_editing.ipynb #449058f4
 def write_edit(folder, faces: dict, z, settings: dict) -> tuple:
     """Write edit.npz with z, pictures and settings, edit.png with all pictures, and edited.png with the last alone.
 
@@ -245,7 +245,7 @@ def write_edit(folder, faces: dict, z, settings: dict) -> tuple:
         written.append(replace_file(folder / name, lambda file: file.write(content)))
     return tuple(written)
 
-# %% ../nbs/13a_editing.ipynb #714bbb5a
+# %% ../nbs/13a_editing.ipynb #05d532ea
 def walk_vectors(bundle, start, end, n=48, keep=(), directions=None, align=True, straight=False) -> np.ndarray:
     """Z-vectors of a walk from one face to another, or along one attribute.
 
@@ -283,7 +283,7 @@ def walk_vectors(bundle, start, end, n=48, keep=(), directions=None, align=True,
     ends = [_vector_or_photograph(each, bundle, align)[0] for each in (start, end)]
     return walk_between(*ends, n, None if straight else LatentPCA().fit(bundle.moments)).astype(np.float32)
 
-# %% ../nbs/13a_editing.ipynb #3f59bf8f
+# %% ../nbs/13a_editing.ipynb #f4efa7a1
 def _along(bundle, start, end, n, keep, directions, align):
     "The z-vectors of a walk along an attribute."
     name, ends = _way(end)

@@ -37,7 +37,12 @@ SOURCES = {
     ),
     "latentfaces/pretrained/model_card.md": ("latentfaces/pretrained/config.json", "nbs/12c_comparison.ipynb"),
     "latentfaces/features/model_card.md": ("latentfaces/features/config.json", "nbs/12c_comparison.ipynb"),
-    "benchmarks/README.md": ("benchmarks/README.md", "benchmarks/sampling.py", "benchmarks/peers.py"),
+    "benchmarks/README.md": (
+        "benchmarks/README.md",
+        "benchmarks/sampling.py",
+        "benchmarks/peers.py",
+        "benchmarks/shards.py",
+    ),
 }
 
 # Numbers that nobody prints here, as (pattern of the words around them, reason). In the pattern the number in question
