@@ -16,6 +16,7 @@ import pytest
 import yaml
 from browser import CHROMIUM, Quiet, open_tab
 from bs4 import BeautifulSoup
+from fontTools.ttLib import TTFont
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -220,6 +221,9 @@ def test_the_explorer_is_the_first_link_after_the_faces(site, pages):
 def test_icons_that_no_page_shows_are_left_out(site):
     sheet = (site / "site_libs/bootstrap-icons/bootstrap-icons.min.css").read_text(encoding="utf-8")
     assert "bi-github::before" in sheet and len(sheet) < 5000
+    font = site / "site_libs/bootstrap-icons/fonts/bootstrap-icons.woff"
+    codes = {int(code, 16) for code in re.findall(r'content:"\\([0-9a-f]+)"', sheet)}
+    assert codes <= set(TTFont(font).getBestCmap()) and font.stat().st_size < 10_000
 
 
 def test_api_is_documented(pages):

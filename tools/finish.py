@@ -6,11 +6,13 @@ host, and what a reader without JavaScript needs is there.
 
 import base64
 import hashlib
+import logging
 import re
 from functools import cache
 from pathlib import Path
 
 from bs4 import BeautifulSoup
+from fontTools.subset import Options, Subsetter, load_font, save_font
 from PIL import Image, ImageOps
 
 HERE = Path(__file__).resolve().parent
@@ -320,11 +322,26 @@ def fewer_icons(out: Path) -> None:
     sheet = out / "site_libs/bootstrap-icons/bootstrap-icons.min.css"
     if not sheet.exists():
         return
-    users = [*out.glob("*.html"), *(out / "site_libs").glob("*.js"), *(out / "site_libs").glob("*.css")]
+    styles = list((out / "site_libs").glob("*.css"))
+    users = [*out.glob("*.html"), *(out / "site_libs").glob("*.js"), *styles]
     used = {name for file in users for name in re.findall(r"bi-[a-z0-9-]+", file.read_text(encoding="utf-8"))}
     rule = re.compile(r"\.(bi-[a-z0-9-]+)::before\{content:[^}]*\}")
-    text = sheet.read_text(encoding="utf-8")
-    sheet.write_text(rule.sub(lambda m: m[0] if m[1] in used else "", text), encoding="utf-8")
+    text = rule.sub(lambda m: m[0] if m[1] in used else "", sheet.read_text(encoding="utf-8"))
+    codes = re.findall(r'content:\s*"\\([0-9a-f]{4,5})"', text + "".join(f.read_text("utf-8") for f in styles))
+    fewer_glyphs(sheet.parent / "fonts", {int(code, 16) for code in codes})
+    source = 'src:url("fonts/bootstrap-icons.woff") format("woff")}'
+    sheet.write_text(re.sub(r"src:url\([^}]*\}", lambda _: source, text, count=1), encoding="utf-8")
+
+
+def fewer_glyphs(fonts: Path, codes: set) -> None:
+    "The font of the icons with no more than these characters, in the one format that every browser reads."
+    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it finds two bytes too many in this font
+    font = load_font(fonts / "bootstrap-icons.woff", Options(flavor="woff"))
+    chosen = Subsetter(Options())
+    chosen.populate(unicodes=codes)
+    chosen.subset(font)
+    save_font(font, fonts / "bootstrap-icons.woff", Options(flavor="woff"))
+    (fonts / "bootstrap-icons.woff2").unlink()
 
 
 def add_not_found(out: Path, base: str) -> None:

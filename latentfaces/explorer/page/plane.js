@@ -2,7 +2,7 @@
 import { confidenceEllipse } from "./ellipse.js";
 import { densityOn, direction } from "./mixture.js";
 
-const CELLS = 100; // of the density, along each side
+const CELLS = 72; // of the density, along each side
 const REACH = 6; // standard deviations of the wider component, from the middle to the border
 
 export class Plane {
