@@ -51,6 +51,11 @@ def as_array(x, name: str) -> np.ndarray:
             return x.to_numpy(dtype=np.float64, na_value=np.nan)
     return array
 
+# %% ../nbs/00_core.ipynb #4c332915
+def in_short(value) -> str:
+    "The beginning of a value's text, on one line, for a message."
+    return f"{' '.join(repr(value).split()):.80}"
+
 # %% ../nbs/00_core.ipynb #bc1518cb
 def check_latents(z, min_points: int = 2) -> np.ndarray:
     """z-points as a finite array of shape (n_points, latent_dim), not copied if they were one.
@@ -225,11 +230,6 @@ def check_share(name: str, value, low: bool = False, high: bool = False) -> floa
     if not 0 <= value <= 1 or value == 0 and not low or value == 1 and not high:
         raise ValueError(f"{name} must be {wanted}, got {value!r}")
     return float(value)
-
-# %% ../nbs/00_core.ipynb #4c332915
-def in_short(value) -> str:
-    "The beginning of a value's text, on one line, for a message."
-    return f"{' '.join(repr(value).split()):.80}"
 
 # %% ../nbs/00_core.ipynb #10b7d3d3
 def check_choice(name: str, value, choices) -> str:
