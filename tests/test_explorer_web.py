@@ -360,7 +360,7 @@ def test_a_photograph_stays_here(page, bundle, tmp_path):
 
 def test_what_is_no_photograph(page):
     drop(page, "me.png", "image/png", b"nothing")
-    assert "is not a picture" in page.wait("document.getElementById('kept-words').textContent")
+    assert "is not a picture" in page.wait("document.getElementById('photo-words').textContent")
 
 
 # ---------------------------------------------------------------- everybody

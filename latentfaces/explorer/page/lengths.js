@@ -11,7 +11,7 @@ export class Lengths {
     const { canvas, space, point } = this;
     const { points, elliptic, top, medians } = space.lengths;
     const length = space.latent.length(point.scores);
-    this.words.textContent = `length ${length.toFixed(1)}: real faces have about ${medians[0].toFixed(1)}, elliptic ones ${medians[1].toFixed(1)}`;
+    this.words.textContent = `length ${length.toFixed(1)}: real faces have about ${medians[0].toFixed(1)}, elliptic ones, which are smoother, ${medians[1].toFixed(1)}`;
     const scale = window.devicePixelRatio || 1;
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
     if (!width) return;

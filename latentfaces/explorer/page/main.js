@@ -74,7 +74,7 @@ class Page {
       () => attributeSliders($("attributes"), space, point),
       () => componentSliders($("components"), space, point),
       () => (this.walk = new Walk(document.querySelector(".two"), space, point, painter)),
-      () => (this.photo = new Photo($("photo-card"), space, point, painter, say)),
+      () => (this.photo = new Photo($("photo-card"), space, point, painter, (text) => ($("photo-words").textContent = text))),
       () => this.listen(),
     ];
     for (const part of parts) {
@@ -92,6 +92,7 @@ class Page {
     this.walk.addEventListener("change", () => this.remember());
     this.showState();
     for (const name of ["a", "b"]) if (this.asked[name]) this.walk.set(name, this.asked[name]);
+    if (location.hash.includes("z=") && !this.asked.z) trouble("This link is not whole: here is the face that the page begins with.");
   }
 
   // ---- the face
@@ -105,7 +106,8 @@ class Page {
     this.drawing = null;
     const all = sizes["runtime/ort-wasm-simd-threaded.wasm.gz"] + sizes["decoder.onnx"];
     $("progress").value = Math.min(1, this.loaded / all);
-    $("loading-words").textContent = `loading the decoder, ${megabytes(this.loaded)} of ${megabytes(all)}`;
+    const part = `loading the network, ${megabytes(this.loaded)} of ${megabytes(all)}`;
+    $("loading-words").textContent = this.loaded < all ? part : "starting the network";
   }
 
   async start() {
@@ -153,13 +155,15 @@ class Page {
     const outside = pairsOutside(squares);
     if (!pairs) return; // a single axis has none
     const all = pairs.toLocaleString("en");
-    const where = outside ? `<b>Outside ${outside.toLocaleString("en")}</b> of the ${all} ellipses` : `<b>Inside all ${all} ellipses</b>`;
-    $("verdict").innerHTML = `${where}, one for each pair of principal components`;
+    const far = `of the ${all} ellipses, one for each pair of directions: the map shows one pair, in others this point lies far out`;
+    const where = outside ? `<b>Outside ${outside.toLocaleString("en")}</b> ${far}` : `<b>Inside all ${all} ellipses</b>, one for each pair of directions: here are faces`;
+    $("verdict").innerHTML = where;
   }
 
   settled() {
     $("undo").disabled = !this.point.past.length;
     $("redo").disabled = !this.point.future.length;
+    say("");
     this.drawMap();
     this.remember();
   }
@@ -239,7 +243,8 @@ class Page {
     document.querySelector(`#samplers input[value=${sampler}]`).checked = true;
     $("sampler-words").textContent = entry.words;
     $("factor").disabled = !entry.knob;
-    $("knob-words").textContent = entry.knob ?? "no knob";
+    $("factor").closest(".knob").hidden = !entry.knob;
+    $("knob-words").textContent = entry.knob ?? "";
     if (entry.range) [$("factor").min, $("factor").max, $("factor").step] = entry.range;
     $("factor").value = factor;
     $("factor-out").textContent = entry.knob ? factor : "";
@@ -279,6 +284,8 @@ class Page {
     $("reset").addEventListener("click", () => {
       Object.assign(this.state, structuredClone(FIRST));
       this.drawn = undefined;
+      for (const box of document.querySelectorAll(".hold input")) box.checked = false;
+      this.walk.clear();
       this.plane.turn();
       this.showState();
       this.point.jump(Float64Array.from(this.space.start));
@@ -320,8 +327,14 @@ class Page {
         say("The link stands in the address bar.");
       }
     });
-    $("png").addEventListener("click", async () => save(await asPng($("face")), "face.png"));
-    $("json").addEventListener("click", () => save(asJson(this.point.z, this.space), "face.json"));
+    $("png").addEventListener("click", async () => {
+      save(await asPng($("face")), "face.png");
+      say("Saved face.png.");
+    });
+    $("json").addEventListener("click", () => {
+      save(asJson(this.point.z, this.space), "face.json");
+      say("Saved face.json.");
+    });
     $("json-file").addEventListener("change", (event) => event.target.files[0] && this.open(event.target.files[0]));
     addEventListener("hashchange", () => this.fromLink());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.repaint());

@@ -13,8 +13,11 @@ export class FaceMap {
   async paint() {
     const turn = ++this.turn;
     const { canvas, plane } = this;
-    canvas.classList.remove("painted");
-    if (!this.box.checked) return;
+    canvas.classList.add("stale");
+    if (!this.box.checked) {
+      canvas.classList.remove("painted");
+      return;
+    }
     const { size } = plane.space;
     const whole = Object.assign(document.createElement("canvas"), { width: SIDE * size, height: SIDE * size });
     const tile = document.createElement("canvas");
@@ -30,6 +33,7 @@ export class FaceMap {
     canvas.width = canvas.height = SIDE * size;
     canvas.getContext("2d").drawImage(whole, 0, 0);
     canvas.classList.add("painted");
+    canvas.classList.remove("stale");
   }
 
   places(row) {

@@ -25,6 +25,7 @@ export class Photo {
       this.say(`${file.name} is not a picture that this browser reads: choose a JPEG or a PNG.`);
       return;
     }
+    this.say("");
     this.root.querySelector("#photo").hidden = false;
     this.placed = { ...START };
     this.place({});

@@ -77,7 +77,7 @@ export class Plane {
     this.handle.style.left = `${50 + 50 * x}%`;
     this.handle.style.top = `${50 - 50 * y}%`;
     const sigmas = this.coordinates().map((value, k) => (value - this.middle[k]) / this.sigma[k]);
-    const words = sigmas.map((s) => s.toFixed(1).replace("-", "−"));
+    const words = sigmas.map((s) => (Math.round(10 * s) / 10 + 0).toFixed(1).replace("-", "−")); // + 0: no -0.0
     this.handle.setAttribute("aria-valuenow", sigmas[0].toFixed(1));
     this.handle.setAttribute("aria-valuetext", `across ${words[0]}, up ${words[1]} standard deviations`);
     const line = this.svg.querySelector(".thread");

@@ -1,6 +1,6 @@
 // Sliders in standard deviations, for the leading principal components and for attributes, which may be held fixed.
 
-const signed = (x) => x.toFixed(1).replace("-", "−");
+const signed = (x) => (Math.round(10 * x) / 10 + 0).toFixed(1).replace("-", "−"); // + 0: no -0.0
 
 function slider(name, reach, hold) {
   const row = document.createElement("div");

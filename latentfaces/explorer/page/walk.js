@@ -25,6 +25,19 @@ export class Walk extends EventTarget {
     show(this.buttons[name].firstElementChild, await this.painter.decode(z), this.space.size);
   }
 
+  clear() {
+    if (this.running) this.stop();
+    this.ends = {};
+    this.slider.value = 0;
+    this.slider.disabled = this.play.disabled = true;
+    for (const button of Object.values(this.buttons)) {
+      button.classList.remove("set");
+      const picture = button.firstElementChild;
+      picture.getContext("2d").clearRect(0, 0, picture.width, picture.height);
+    }
+    this.dispatchEvent(new Event("change"));
+  }
+
   go(t) {
     this.slider.value = t;
     this.point.move(between(this.space.latent, this.ends.a, this.ends.b, t));
