@@ -45,11 +45,6 @@ SEEN = ("Smiling", "Eyeglasses", "Young", "Male", "Blond_Hair")
 FALSE_MATCHES = 1e-3
 
 
-def to_float(images):
-    "Images as floats in [0, 1]."
-    return np.asarray(images, np.float32) / 255 if images.dtype == np.uint8 else images
-
-
 class Look:
     "What is asked of pictures: the bundle, the attribute network, dlib's embedding, and the directions."
 
@@ -86,7 +81,7 @@ def balanced(seen, truth):
 
 def skin(images):
     "Thirds by how light the middle of the face is: dark, middle, light."
-    middle = to_float(images)[:, 26:44, 20:44] @ np.array([0.2126, 0.7152, 0.0722])
+    middle = images[:, 26:44, 20:44] @ np.array([0.2126, 0.7152, 0.0722])
     lightness = np.median(middle.reshape(len(middle), -1), axis=1)
     return np.digitize(lightness, np.quantile(lightness, [1 / 3, 2 / 3]))
 
@@ -96,6 +91,7 @@ class Kind:
 
     def __init__(self, look, name, images, folders, truth=None):
         self.look, self.name, self.images, self.folders = look, name, np.asarray(images), np.asarray(folders)
+        self.pixels = self.images.astype(np.float32) / 255
         self.z = look.bundle.encode(self.images)
         self.painted = look.bundle.decode(self.z)
         self.seen = look.attributes(self.images)
@@ -108,7 +104,7 @@ class Kind:
     def row(self):
         "Error, attributes and identity of what the decoder paints."
         own = np.linalg.norm(self.person - self.painted_person, axis=1)
-        errors = ((self.painted - to_float(self.images)) ** 2).mean(axis=(1, 2, 3))
+        errors = ((self.painted - self.pixels) ** 2).mean(axis=(1, 2, 3))
         return {
             "kind": self.name,
             "n": len(self.z),
@@ -125,7 +121,7 @@ class Kind:
     def edit(self, wish, score, rows):
         "What becomes of some photographs with one wish: a row for each, a column for each question."
         name, sign, keep = WISHES[wish]
-        images, before = to_float(self.images[rows]), self.painted[rows]
+        images, before = self.pixels[rows], self.painted[rows]
         z = self.look.directions.move_to(self.z[rows], {name: sign * score}, keep).astype(np.float32)
         edited = self.look.bundle.decode(z)
         mixed = (images + edited - before).clip(0, 1)
@@ -149,7 +145,7 @@ class Kind:
 
     def groups(self):
         "Which photographs belong to which group."
-        who, light = self.truth, skin(self.images)
+        who, light = self.truth, skin(self.pixels)
         groups = {"women": ~who["Male"], "men": who["Male"], "young": who["Young"], "not young": ~who["Young"]}
         groups |= {name: light == i for i, name in enumerate(("darker third", "middle third", "lighter third"))}
         return {name: np.asarray(rows, bool) for name, rows in groups.items()}
@@ -179,7 +175,7 @@ def by_group(kind, rows, found, least=20):
 
 def error_by_group(kind):
     "Reconstruction error of each group, and how often a painting is verified as the person in its photograph."
-    errors = ((kind.painted - to_float(kind.images)) ** 2).mean(axis=(1, 2, 3))
+    errors = ((kind.painted - kind.pixels) ** 2).mean(axis=(1, 2, 3))
     same = np.linalg.norm(kind.person - kind.painted_person, axis=1) < kind.near
     return {
         name: {"n": int(rows.sum()), "error": float(errors[rows].mean()), "same_person": float(same[rows].mean())}
@@ -189,10 +185,8 @@ def error_by_group(kind):
 
 def yardstick(kind):
     "How far two photographs of one person lie apart, and of two, and how often one is verified as the other."
-    first = {}
-    pairs = []
-    for row, folder in enumerate(kind.folders):
-        pairs.append((first[folder], row)) if folder in first else first.setdefault(folder, row)
+    rows = pd.Series(range(len(kind.folders))).groupby(kind.folders)
+    pairs = sorted(((own.iloc[0], other) for _, own in rows for other in own.iloc[1:]), key=lambda pair: pair[1])
     a, b = np.array(pairs).T
     one = np.linalg.norm(kind.person[a] - kind.person[b], axis=1)
     painted = np.linalg.norm(kind.painted_person[a] - kind.painted_person[b], axis=1)

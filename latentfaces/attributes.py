@@ -331,7 +331,7 @@ def _read_directions(path):
     return tuple(names.tolist()), mean, normals, steps
 
 # %% ../nbs/13_attributes.ipynb #426fb1c0
-def listed_names(keep) -> list:
+def names_to_keep(keep) -> list:
     "Names of attributes as a list; raises TypeError for a single text, and for what holds none."
     if isinstance(keep, str) or not hasattr(keep, "__iter__"):
         raise TypeError(f"expected a list of attributes to keep, got {in_short(keep)}: write ['Male', 'Young']")
@@ -345,7 +345,7 @@ def _missing_scores(directions, points, scores, keep):
             f'expected scores such as {{"Smiling": 2, "Eyeglasses": -1}}, got {in_short(scores)}: name at least one'
         )
     places = [_place(directions, name) for name in scores]
-    kept = list(dict.fromkeys(_place(directions, name) for name in listed_names(keep)))
+    kept = list(dict.fromkeys(_place(directions, name) for name in names_to_keep(keep)))
     if both := set(places) & set(kept):
         raise ValueError(
             f"expected other attributes to keep than those that change, got {directions.names[min(both)]} among both: "

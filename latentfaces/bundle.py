@@ -53,7 +53,7 @@ from latentfaces.images import (
     data_fingerprint,
     default_crop,
     drawn_count,
-    listed_names,
+    list_images,
     load_images,
 )
 from .labels import load_attributes, load_partition, split_indices
@@ -978,7 +978,7 @@ def _check_distinct(sources, kept, limit=None):
     "Raise ValueError, before anything is decoded, where two sources share their own name and that of an image."
     if len({Path(source).name for source in sources}) == len(sources):
         return  # their names in front will tell the images apart
-    listed = [listed_names(source) for source in sources]
+    listed = [[] if drawn_count(source) is not None else list(list_images(source)[1]) for source in sources]
     listed = [names if part is None else [name for name in names if name in part] for names, part in zip(listed, kept)]
     distinct_names([np.asarray(names[:limit], str) for names in listed], sources)
 

@@ -311,14 +311,12 @@ def _decode_options():
 # %% ../nbs/cli.ipynb #f26e450a
 def _explore(args):
     "Write the page, or serve it."
-    from latentfaces.bundle import load_bundle
-    from latentfaces.explorer import check_page_folder, explore
+    from latentfaces.explorer import explore
 
     if args.out is None:
         _serve(args)
         return
-    check_page_folder(args.out)
-    explore(load_bundle(args.bundle), args.out, not args.quiet)
+    explore(args.bundle, args.out, not args.quiet)
     print(f"wrote {args.out}: put it on a web server")
 
 
@@ -327,11 +325,10 @@ def _serve(args):
     import tempfile
     import webbrowser
 
-    from latentfaces.bundle import load_bundle
     from latentfaces.explorer import explore, page_server
 
     with tempfile.TemporaryDirectory(prefix="latentfaces-") as place:
-        page = explore(load_bundle(args.bundle), Path(place) / "explorer", not args.quiet)
+        page = explore(args.bundle, Path(place) / "explorer", not args.quiet)
         with page_server(page) as server:
             address = f"http://127.0.0.1:{server.server_port}/"
             print(f"{address} (Ctrl-C ends it)", flush=True)
@@ -353,12 +350,12 @@ def _explore_options():
 
 # %% ../nbs/cli.ipynb #f83ad331
 def _face(text):
-    "A photograph's path; or of FILE.npz or FILE.npy the only vector, or with :N behind it the one in row N, from 0."
+    "A photograph's path; or the only vector of FILE.npz, .npy or .json, or with :N behind it the one in row N, from 0."
     import numpy as np
 
     from latentfaces.report import read_points
 
-    parts = re.fullmatch(r"(.+\.np[yz])(?::(\d+))?", text)
+    parts = re.fullmatch(r"(.+\.(?:np[yz]|json))(?::(\d+))?", text)
     if parts is None:
         return text
     path, row = _path(parts[1]), parts[2]
@@ -454,7 +451,7 @@ def _edit_options():
     return {
         "face": {
             "metavar": "PHOTO",
-            "help": "a photograph; or a vector: a .npz or .npy file, with :N behind it for the one in row N",
+            "help": "a photograph; or a vector: a .npz, .npy or .json file, with :N behind it for the one in row N",
         },
         "--attribute": {
             "type": _score,
@@ -498,7 +495,7 @@ def _walk_options():
     return {
         "start": {
             "metavar": "A",
-            "help": "a photograph, or a vector: a .npz or .npy file, with :N for the one in row N",
+            "help": "a photograph, or a vector: a .npz, .npy or .json file, with :N for the one in row N",
         },
         "end": {"metavar": "B", "nargs": "?", "help": "another, to walk to"},
         "--attribute": {

@@ -6,14 +6,13 @@
 __all__ = ['read_face', 'edit_face', 'write_edit', 'walk_vectors']
 
 # %% ../nbs/13a_editing.ipynb #2c287a5d
-import json
 import os
 from pathlib import Path
 
 import numpy as np
 
 from .alignment import _as_picture, cut_face, find_frames
-from .attributes import Directions, attribute_directions, listed_names
+from .attributes import Directions, attribute_directions, names_to_keep
 from .bundle import Bundle, frame_of, image_size
 from latentfaces.core import (
     as_array,
@@ -101,7 +100,15 @@ def read_face(source, bundle: Bundle, align: bool = True) -> tuple:
 
 # %% ../nbs/13a_editing.ipynb #14a2b8d1
 _FARTHEST = 30  # standard deviations
-_KNOWN = {}  # the directions of the attributes that were asked for last
+_KNOWN = {}  # what was found of a bundle the last time, by its name
+
+
+def _once(name, bundle, find):
+    "What was found of this bundle with these z-points and attributes before; else what `find()` gives, kept for later."
+    of = bundle, bundle.z, bundle.attributes
+    if name not in _KNOWN or any(one is not other for one, other in zip(_KNOWN[name][0], of)):
+        _KNOWN[name] = of, find()
+    return _KNOWN[name][1]
 
 
 def directions_of(bundle: Bundle, directions=None) -> Directions:
@@ -115,17 +122,15 @@ def directions_of(bundle: Bundle, directions=None) -> Directions:
             "expected a bundle whose images have attributes, got one without: pass directions, which "
             "attribute_directions finds from a table of your own"
         )
-    labels = bundle.attributes
-    if _KNOWN.get("labels") is not labels or _KNOWN["z"] is not bundle.z:
-        both = [name for name in labels if 2 <= labels[name].sum() <= len(labels) - 2]  # others have no direction
-        _KNOWN.update(labels=labels, z=bundle.z, directions=attribute_directions(bundle.z, labels[both]))
-    return _KNOWN["directions"]
+    counts = bundle.attributes.sum()
+    both = bundle.attributes.loc[:, (counts >= 2) & (counts <= len(bundle.z) - 2)]  # others have no direction
+    return _once("directions", bundle, lambda: attribute_directions(bundle.z, both))
 
 # %% ../nbs/13a_editing.ipynb #454f0c8b
 def check_wish(directions, scores, keep=()) -> None:
     "Raise TypeError or ValueError, in one sentence, for scores that cannot be had: before a photograph is read."
     directions.move_to(directions.mean[None], scores, keep)
-    far = max((score for score in scores.values()), key=abs)
+    far = max(scores.values(), key=abs)
     if abs(far) > _FARTHEST:
         raise ValueError(
             f"expected scores from -{_FARTHEST} to {_FARTHEST} standard deviations, got {far:g}: faces dissolve before that"
@@ -136,8 +141,8 @@ def _warn_if_lost(bundle, z, n=100):
     "Warn where the encoder does not know what the decoder paints, worse than any of a hundred z-points."
     if bundle.encoder is None:
         return
-    missed = reencoding_error(bundle, z)[0]
-    if missed > reencoding_error(bundle, bundle.z[:: -(-len(bundle.z) // n)]).max():
+    some = bundle.z[:: -(-len(bundle.z) // n)]
+    if reencoding_error(bundle, z)[0] > _once("limit", bundle, lambda: reencoding_error(bundle, some).max()):
         warn("so far out the encoder does not know what the decoder paints: ask for scores nearer to 0")
 
 # %% ../nbs/13a_editing.ipynb #bbe8636d
@@ -148,9 +153,8 @@ def _added(photograph, before, after):
 # %% ../nbs/13a_editing.ipynb #2ebd7cdd
 def _vector_or_photograph(source, bundle, align):
     "A z-vector and a photograph, or None where a vector was given."
-    is_picture = isinstance(source, (str, os.PathLike)) or hasattr(
-        source, "convert"
-    )  # of Pillow's, with a method of it
+    # Pillow's images have this method, and arrays do not
+    is_picture = isinstance(source, (str, os.PathLike)) or hasattr(source, "convert")
     source = source if is_picture else as_array(source, "a photograph or a z-vector")
     if is_picture or source.ndim != 1:
         return read_face(source, bundle, align)
@@ -192,7 +196,7 @@ def edit_face(
         Before and after, float32.
     """
     check_bundle(bundle)
-    directions, keep = directions_of(bundle, directions), listed_names(keep)
+    directions, keep = directions_of(bundle, directions), names_to_keep(keep)
     check_wish(directions, scores, keep)
     z, photograph = _vector_or_photograph(source, bundle, align)
     vectors = np.stack([z, directions.move_to(z[None], scores, keep)[0]]).astype(np.float32)
@@ -273,7 +277,7 @@ def walk_vectors(bundle, start, end, n=48, keep=(), directions=None, align=True,
     """
     check_bundle(bundle)
     check_count("n", n, 2)
-    keep = listed_names(keep)
+    keep = names_to_keep(keep)
     if isinstance(end, dict):
         return _along(bundle, start, end, n, keep, directions, align)
     if keep or directions is not None:

@@ -357,10 +357,8 @@ def write_walk(folder, source, z, settings: dict, n_shown: int = 9, animation: s
     arrays = {"z": z, "settings": np.array(settings_text(settings))}
     arrays["faces"] = faces = _decoded_bytes(source, z)
     title = ", ".join(f"{key} {value}" for key, value in settings.items())
-    strip, film = (
-        face_picture(enlarge_faces(faces[shown], 2), len(shown), title, enlarged=False),
-        face_animation(faces, animation),
-    )
+    strip = face_picture(enlarge_faces(faces[shown], 2), len(shown), title, enlarged=False)
+    film = face_animation(faces, animation)
     vectors = replace_file(folder / "walk.npz", lambda file: np.savez(file, **arrays))
     pictures = [(folder / "walk.png", strip), (folder / f"walk.{animation}", film)]
     return *(replace_file(path, lambda file: file.write(data)) for path, data in pictures), vectors

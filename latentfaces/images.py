@@ -866,14 +866,6 @@ def default_crop(source) -> float:
     with _closed_afterwards():
         return _listing(_find_source(source)).crop
 
-# %% ../nbs/01_images.ipynb #7fca71fa
-def listed_names(source) -> list:
-    "Names of the images of a source, in their order, before anything is decoded; none of drawn faces."
-    if drawn_count(source) is not None:
-        return []
-    with _closed_afterwards():
-        return list(_listing(_find_source(source)).items)
-
 # %% ../nbs/01_images.ipynb #afea78dc
 def _row_key(key):
     "A key for the first axis; raises TypeError for one of several axes, which would be taken for rows."

@@ -129,6 +129,6 @@ def face_animation(faces, kind: str = "webp", seconds: float = 2.0) -> bytes:
     there = [Image.fromarray(face) for face in enlarge_faces(faces, 4)]
     frames, out = [*there, *there[-2:0:-1]], io.BytesIO()
     duration = max(20, round(1000 * seconds / len(there)))  # milliseconds; browsers slow down what is below 20
-    options = {"quality": 85} if kind == "webp" else {"optimize": False}
+    options = {"quality": 85} if kind == "webp" else {}
     frames[0].save(out, kind, save_all=True, append_images=frames[1:], duration=duration, loop=0, **options)
     return out.getvalue()

@@ -277,6 +277,15 @@ def test_photographs_of_other_kinds(bundle, portrait, tmp_path, form):
     assert np.linalg.norm(z - plain) < (0.6 if form == "grey" else 0.35) * np.linalg.norm(plain - bundle.moments.mean)
 
 
+def test_what_was_found_of_a_bundle_is_found_again_when_its_points_change(bundle):
+    other = Bundle(bundle.z[:4000], decoder=bundle.decoder, encoder=bundle.encoder, names=bundle.names[:4000], attributes=bundle.attributes.iloc[:4000])
+    found = directions_of(other)
+    assert directions_of(other) is found
+    other.z = other.z + 1
+    moved = directions_of(other)
+    assert moved is not found and np.allclose(moved.mean, found.mean + 1, atol=1e-4) and directions_of(bundle).mean is not moved.mean
+
+
 def test_too_far_is_told(bundle):
     with pytest.warns(UserWarning, match="the encoder does not know what the decoder paints"): edit_face(bundle, bundle.z[0], {"Smiling": 15})
 
@@ -302,6 +311,9 @@ def test_commands_do_what_the_functions_do(here, bundle, portrait, capsys):
     with np.load(here / "w" / "walk.npz") as file: np.testing.assert_allclose(file["z"][[0, -1]], [z[1], bundle.z[2]], atol=1e-4)
     assert main(["walk", "three.npy:0", "--attribute", "Male=-1:1", "--frames", "3", "--out", "w"]) == 0
     assert main(["walk", "me.jpg", "me.jpg", "--straight", "--no-align", "--frames", "2", "--out", "w"]) == 0
+    (here / "page.json").write_text(json.dumps({"z": [bundle.z[1].tolist()]}))
+    assert main(["walk", "page.json", "three.npy:1", "--frames", "2", "--out", "w"]) == 0
+    with np.load(here / "w" / "walk.npz") as file: np.testing.assert_allclose(*file["z"], atol=1e-4)
     directions_of(bundle).save(here / "own.npz")
     assert main(["edit", "me.jpg", "--directions", "own.npz", "--attribute", "Smiling=2", "--keep", "Male, Young", "--keep", "Bald", "--out", "o"]) == 0
     with np.load(here / "o" / "edit.npz") as file:
