@@ -18,7 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # as the workers have it
+import numpy as np  # noqa: E402
 
 SHARD = 250_000
 

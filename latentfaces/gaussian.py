@@ -142,7 +142,10 @@ class LatentGaussian(MomentsMixin, BaseEstimator):
             Float64.
         """
         points = checked_points(self, z)
-        return np.concatenate([white for _, white in _whitened_blocks(self, points)])
+        white = np.empty((len(points), self.rank_))
+        for rows, block in _whitened_blocks(self, points):
+            white[rows] = block
+        return white
 
     def unwhiten(self, white, scale=1.0) -> np.ndarray:
         """z-vectors from coordinates along the axes: the way back from `whiten`.
@@ -232,10 +235,11 @@ def normal_log_density(squared, n_components: int) -> np.ndarray:
 
 # %% ../nbs/07_gaussian.ipynb #3f32041a
 def _whitened_blocks(gaussian, points):
-    "Slices of rows, and whitened coordinates of these rows."
-    whitening = gaussian.axes_.T / gaussian.std_
+    "Slices of rows, and whitened coordinates of these rows, until the next are asked for."
+    whitening, memory = gaussian.axes_.T / gaussian.std_, None
     for rows, block in centred_blocks(points, gaussian.mean_):
-        yield rows, block @ whitening
+        memory = block @ whitening if memory is None else np.matmul(block, whitening, out=memory[: len(block)])
+        yield rows, memory
 
 # %% ../nbs/07_gaussian.ipynb #4deb35d2
 def radius_law(latent_dim: int, n_points: int | None = None, new: bool = False):

@@ -26,6 +26,8 @@ def _block_rows(latent_dim):
 def centred_blocks(points: np.ndarray, mean):
     """Centred float64 blocks of rows, with their slices: a whole copy would double the memory.
 
+    All blocks lie in the same memory, one after the other: fresh memory can cost as much time as the mathematics.
+
     Parameters
     ----------
     points : array of shape (n_points, latent_dim)
@@ -38,11 +40,12 @@ def centred_blocks(points: np.ndarray, mean):
     rows : slice
         Which rows the block holds.
     block : array of shape (n_rows, latent_dim)
-        These rows less the mean, in float64.
+        These rows less the mean, in float64, until the next block is asked for.
     """
-    mean = np.asarray(mean, np.float64)
-    for rows in batches(len(points), _block_rows(points.shape[1])):
-        yield rows, points[rows] - mean
+    mean, most = np.asarray(mean, np.float64), _block_rows(points.shape[1])
+    memory = np.empty((min(most, len(points)), points.shape[1]))
+    for rows in batches(len(points), most):
+        yield rows, np.subtract(points[rows], mean, out=memory[: rows.stop - rows.start])
 
 # %% ../nbs/00a_moments.ipynb #72a5a8b7
 class _Part(NamedTuple):
@@ -104,16 +107,16 @@ def _part_of_points(points, origin):
     if len(points) <= len(origin):
         return _part_of(points - origin, origin)
     total = np.zeros(len(origin))
-    products = np.zeros(2 * origin.shape)
+    products, product = np.zeros(2 * origin.shape), np.empty(2 * origin.shape)
     for _, rows in centred_blocks(points, origin):
         total += rows.sum(axis=0)
-        products += rows.T @ rows
+        products += np.matmul(rows.T, rows, out=product)
     shift = total / len(points)
     scatter = products - np.outer(total, total) / len(points)
     if (total * shift <= 1e4 * np.diag(scatter)).all():
         return _Part(len(points), origin, shift, scatter)
     # The origin is more than a hundred standard deviations away, where the difference of two products loses digits.
-    return reduce(_merged, (_part_of(rows, origin) for _, rows in centred_blocks(points, origin)))
+    return reduce(_merged, (_part_of(rows.copy(), origin) for _, rows in centred_blocks(points, origin)))
 
 # %% ../nbs/00a_moments.ipynb #81857d86
 class _MomentsInFiles:

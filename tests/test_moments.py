@@ -1,5 +1,6 @@
 "Moments: against NumPy, merged parts against the whole, far from the origin, files; and all that derives from them, learned from parts."
 import io
+import sys
 
 import numpy as np
 import pandas as pd
@@ -73,6 +74,15 @@ def test_blocks_cover_all_rows_once():
     for rows, block in centred_blocks(z, 1.0): whole[rows] = block
     assert np.array_equal(whole, z - 1.0) and block.dtype == np.float64 and len(block) < len(z)
     assert np.allclose(Moments().partial_fit(z).covariance, np.cov(z.T.astype(float)), rtol=1e-12)
+
+
+def test_blocks_smaller_than_the_width_do_not_overwrite_one_another(monkeypatch):
+    module = sys.modules[Moments.__module__]
+    monkeypatch.setattr(module, "_block_rows", lambda latent_dim: 3)
+    z = np.random.default_rng(0).normal(size=(20, 8)) + 1e6
+    part = module._part_of_points(z, np.zeros(8))  # so far away rows are kept until there are enough of them
+    np.testing.assert_allclose(part.scatter / 19, np.cov(z.T), rtol=1e-8)
+    np.testing.assert_allclose(LatentGaussian().fit(z).whiten(z[::-1])[::-1], LatentGaussian().fit(z).whiten(z))
 
 
 @pytest.mark.parametrize("n", [3000, 9])
