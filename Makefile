@@ -30,7 +30,7 @@ test-web: .venv/.done
 	LATENTFACES_WEB=1 $(BIN)/python -m pytest -q -rs -s tests/test_explorer_web.py
 
 test-slow: .venv/.done
-	@echo "== ten million latent vectors (10 GB in the folder for temporary files, removed afterwards), two processes, one of them killed: about half an hour"
+	@echo "== ten million latent vectors (10 GB in the folder for temporary files, removed afterwards), two processes, one of them killed: about ten minutes"
 	LATENTFACES_SLOW=1 $(BIN)/python -m pytest -q -s tests/test_distributed.py -k slow
 
 # The lower bounds of settings.ini, as they stand: analysis, samplers, bundles and generation without Keras; then a short training.
