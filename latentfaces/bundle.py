@@ -647,10 +647,9 @@ def _check_folder(folder):
         raise NotADirectoryError(f"expected a bundle's folder, got the file {folder}: {advice}")
     known = {*_FILES_OF[1], *_FILES_OF[2], "config.json"}
     if not any((folder / name).is_file() for name in known):
-        raise FileNotFoundError(
-            f"expected a bundle's folder, got {folder}, which holds none: "
-            "give the folder that `latentfaces train` wrote"
-        )
+        shards = any(folder.glob("*.npy"))
+        advice = "`summarise` takes shards" if shards else "give the folder that `latentfaces train` wrote"
+        raise FileNotFoundError(f"expected a bundle's folder, got {folder}, which holds none: {advice}")
 
 
 def _check_complete(folder, names):

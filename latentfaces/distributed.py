@@ -367,6 +367,23 @@ class _KeptSummary(Moments):
         result[self.variance > 0] = values
         return result
 
+# %% ../nbs/15_distributed.ipynb #bbb9aeff
+def _drawn_columns(summary):
+    "The random draw as the second pass looks at points."
+    plan = _Plan(LatentGaussian(shrinkage=0).fit(summary), np.flatnonzero(summary.variance > 0), {})
+    _, _, columns = _columns(plan, summary.draw)
+    return columns
+
+
+def _place_tails(values, shares, drawn, places, below):
+    "Put what drawn values say where a quantile lies beyond the grid, whose border the first and last places enclose."
+    low, high = places[:2].mean(), places[-2:].mean()
+    under, over = shares < below[0], shares > below[-1]
+    if under.any() and (tail := drawn[drawn < low]).size:
+        values[under] = np.quantile(tail, shares[under] / below[0])
+    if over.any() and (tail := drawn[drawn >= high]).size:
+        values[over] = np.quantile(tail, (shares[over] - below[-1]) / (1 - below[-1]))
+
 # %% ../nbs/15_distributed.ipynb #4c318fb5
 class Summary(_KeptSummary):
     """What is known of many z-points after two passes: their moments, histograms, lengths, and a random draw.
@@ -398,6 +415,7 @@ class Summary(_KeptSummary):
     """
 
     seconds = None
+    _whole = None  # with the components that never vary
 
     def partial_fit(self, z, y=None):
         """Refused with TypeError: histograms cannot follow when the mean moves.
@@ -423,6 +441,7 @@ class Summary(_KeptSummary):
         if varies.all():
             return self
         result, part = copy(self), self._part
+        result._whole = self
         square = None if part.scatter is None else part.scatter[np.ix_(varies, varies)]
         rows = None if part.rows is None else part.rows[:, varies]
         result._part = part._replace(origin=part.origin[varies], shift=part.shift[varies], scatter=square, rows=rows)
@@ -451,7 +470,8 @@ class Summary(_KeptSummary):
     def quantiles(self, shares, of: str = "components") -> np.ndarray:
         """Values below which these shares of the points lie, exact but for one step of the histograms.
 
-        A step is `components.step * components.spread`, 0.014 standard deviations for 10 million normal points.
+        A step is `components.step * components.spread`, 0.014 standard deviations for 10 million normal points. Values
+        farther than six spreads from the middle are those of the random draw; how many lie there is counted.
 
         Parameters
         ----------
@@ -466,13 +486,24 @@ class Summary(_KeptSummary):
         array of shape (n, n_shares)
             In the unit of z.
         """
-        values = getattr(self, check_choice("of", of, _KINDS)).quantiles(shares)
+        values = self._quantiles(check_choice("of", of, _KINDS), shares)
         if of == "axes":
             return values
         if of == "lengths":
             return np.where(np.asarray(shares) == 1, self.longest[:, None], np.minimum(values, self.longest[:, None]))
-        constant = np.repeat(self.low[:, None], values.shape[1], axis=1)
-        return np.clip(self._of_all(values, constant), self.low[:, None], self.high[:, None])
+        low, high = self.low[:, None], self.high[:, None]
+        values = np.clip(self._of_all(values, np.repeat(low, values.shape[1], axis=1)), low, high)
+        return np.where(np.asarray(shares) == 0, low, np.where(np.asarray(shares) == 1, high, values))
+
+    def _quantiles(self, of, shares):
+        histograms = getattr(self, of)
+        values, (places, below) = histograms.quantiles(shares), histograms.shares_below()
+        if min(shares) >= below[:, 0].max() and max(shares) <= below[:, -1].min():
+            return values
+        columns = _drawn_columns(self._whole or self)[of].T
+        for row, column, at, found in zip(values, columns, places, below):
+            _place_tails(row, np.asarray(shares, float), column, at, found)
+        return values
 
 # %% ../nbs/15_distributed.ipynb #c45ea562
 @contextmanager
@@ -649,7 +680,7 @@ def summarise(source, n_sample: int = 100_000, scheduler=None, random_state=0, p
         z-points of shape (n_points, latent_dim), a .npy file of them, or a folder of such files, which are taken in the
         order of their names.
     n_sample : int
-        Size of the random draw; all points where these are fewer.
+        Size of the random draw, at least 100; all points where these are fewer.
     scheduler : str, Client or Cluster, optional
         Where Dask's scheduler is, such as "tcp://10.0.0.1:8786"; without it this process works alone. Workers read
         files themselves, so these must lie where all machines see them.
@@ -671,7 +702,7 @@ def summarise(source, n_sample: int = 100_000, scheduler=None, random_state=0, p
     """
     shards = _shards(source)
     n_points = _check_shards(shards)
-    n_sample = min(check_count("n_sample", n_sample, 2), n_points)
+    n_sample = min(check_count("n_sample", n_sample, 100), n_points)
     rng = random_generator(random_state)
     rows = np.sort(rng.choice(n_points, n_sample, replace=False, shuffle=False))
     pieces = list(_pieces(shards))

@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.special import erf
 
 from .core import as_array, as_numbers, check_choice, check_count, check_latents, check_positive
-from .moments import Moments, as_moments, centred_blocks
+from .moments import Moments, as_moments, centred_blocks, single_points
 
 # %% ../nbs/05_distributions.ipynb #48a5e4b3
 _FWHM_PER_SIGMA = np.sqrt(8 * np.log(2))  # full width at half maximum of a Gaussian
@@ -509,6 +509,7 @@ def matching_bound(z) -> float:
         b, in the unit of z.
     """
     if isinstance(z, Moments):
+        single_points(z)  # moments alone know nothing of radii
         typical, latent_dim = float(z.quantiles([0.5], "lengths")[1, 0]), z.latent_dim
     else:
         typical, latent_dim = float(np.median(radii(check_latents(z)))), np.shape(z)[1]

@@ -296,16 +296,20 @@ def _test_of_axes(gaussian, points, most=10_000):
     return stats.normaltest(gaussian.whiten(points[:: -(-len(points) // most)]))
 
 # %% ../nbs/07_gaussian.ipynb #617aeff4
+def _check_enough(n_points, rank):
+    least = max(20, rank + 2)
+    if n_points < least:
+        raise ValueError(
+            f"normality cannot be judged from {n_points} z-points that vary in {rank} dimensions: "
+            f"it takes at least {least}"
+        )
+
+
 def _fit_for_tests(z):
     "Points, their unshrunk Gaussian, the squared lengths and the law they follow if the points are normal."
     points = check_latents(z)
     gaussian = LatentGaussian(shrinkage=0).fit(points)
-    least = max(20, gaussian.rank_ + 2)
-    if len(points) < least:
-        raise ValueError(
-            f"normality cannot be judged from {len(points)} z-points that vary in "
-            f"{gaussian.rank_} dimensions: it takes at least {least}"
-        )
+    _check_enough(len(points), gaussian.rank_)
     return points, gaussian, gaussian.mahalanobis(points) ** 2, radius_law(gaussian.rank_, len(points))
 
 # %% ../nbs/07_gaussian.ipynb #ccee24fa
@@ -376,6 +380,7 @@ def _normality(gaussian, n_points, ks, squared_variance, shape, p):
 def _normality_of_summary(summary):
     "The same of more points than one wants to look at again; only the tests of axes are those of its random draw."
     gaussian = LatentGaussian(shrinkage=0).fit(summary)
+    _check_enough(summary.count, gaussian.rank_)
     law = radius_law(gaussian.rank_, summary.count)
     places, below = summary.lengths.shares_below()
     ks = abs(below[0] - law.cdf(np.maximum(places[0], 0) ** 2)).max()

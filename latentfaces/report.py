@@ -96,7 +96,8 @@ def _read_array(path):
             raise ValueError(problem) from error
     if len(arrays) != 1:
         names = ", ".join(arrays) or "nothing"
-        raise ValueError(f"expected an array called z in {path}, got {names}: name the latent vectors z")
+        advice = "read a summary with Summary.load" if "draw" in arrays else "name the latent vectors z"
+        raise ValueError(f"expected an array called z in {path}, got {names}: {advice}")
     if rest:
         problem = f"{rest:,} bytes more after the first: write one array to a file"
         raise ValueError(f"expected a single array in {path}, got {problem}")
@@ -850,9 +851,9 @@ def _of_summary(summary):
     varies = summary.variance > 0
     constant = int(np.sum(~varies))
     notes = [
-        "Means, covariances, axes, correlations, half widths, lengths, skewness, kurtosis and the samplers that need "
-        f"no single points were learned from all {summary.count:,} points; everything else from a uniform random draw of "
-        f"{len(summary.draw):,} of them."
+        "Means, covariances, axes, correlations, half widths, lengths, skewness and kurtosis along the axes, and the "
+        f"samplers that need no single points were learned from all {summary.count:,} points; everything else, skewness "
+        f"and kurtosis of the components among it, from a uniform random draw of {len(summary.draw):,} of them."
     ]
     if constant:
         of = f"{constant:,} of {len(varies):,} components are constant (dead units, say)"

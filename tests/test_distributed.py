@@ -26,7 +26,7 @@ from latentfaces.bundle import images_for, load_bundle
 from latentfaces.cli import main
 from latentfaces.correlations import correlation_matrix
 from latentfaces.distributed import Summary, encode_shards, sample_shards, summarise
-from latentfaces.distributions import DensityHistograms, component_statistics, half_widths, origin_position
+from latentfaces.distributions import DensityHistograms, component_statistics, half_widths, matching_bound, origin_position
 from latentfaces.gaussian import LatentGaussian, normality
 from latentfaces.moments import Moments
 from latentfaces.pca import LatentPCA
@@ -101,14 +101,44 @@ def test_quantiles_are_right_within_one_step(summary, of):
     assert inside.mean() > 0.9 and (off <= grid.step * grid.spread[:, None] + gap)[inside].all()
 
 
+@pytest.mark.parametrize("of", ["components", "axes", "lengths"])
+def test_quantiles_beyond_the_grid_are_those_of_the_draw(of):
+    z = np.random.default_rng(3).standard_t(2.5, (20_000, 6))
+    z[:, 5] = 3  # distances from the origin know it
+    gaussian, shares = LatentGaussian(shrinkage=0).fit(z), [0, 0.0002, 0.5, 0.9, 0.999, 0.9999, 1]
+    lengths = np.column_stack([gaussian.mahalanobis(z), np.linalg.norm(z, axis=1)])
+    values = {"components": z, "axes": LatentPCA().fit(z).transform(z)[:, :5], "lengths": lengths}[of]
+    found, true = quietly(z, n_sample=20_000), np.quantile(values, shares, axis=0).T
+    wide = np.max([true[:, -2], getattr(found, of)._ends()[1].max() + 0 * true[:, -2]], axis=0)
+    assert (wide == true[:, -2]).mean() > 0.6  # there is something beyond the grid
+    # between two points of the data a quantile is a matter of taste
+    least, most = (np.quantile(values, np.clip(np.add(shares, by / 20_000), 0, 1), axis=0).T for by in (-2, 2))
+    grid, of_draw = getattr(found, of), found.quantiles(shares, of)
+    step = grid.step * (grid.spread[:, None] if of != "components" else np.append(grid.spread, 0)[:, None])
+    assert ((of_draw >= least - step) & (of_draw <= most + step))[:, 1:].all()
+    if of != "components": np.testing.assert_array_equal(found.without_constants().quantiles(shares, of), found.quantiles(shares, of))
+    if of == "components": np.testing.assert_array_equal(found.quantiles([0, 1]), np.transpose([z.min(axis=0), z.max(axis=0)]))
+    np.testing.assert_allclose(np.mean(make_sampler("radius").fit(found).radii_ ** 2), 5, rtol=0.1)
+
+
+def test_what_few_points_cannot_tell():
+    with pytest.raises(ValueError, match="^normality cannot be judged from 10 z-points[^\n]+at least 20$"): normality(quietly(Z[:10]))
+    with pytest.raises(ValueError, match="^n_sample must be a whole number of at least 100[^\n]+$"): quietly(Z, n_sample=99)
+
+
+def test_the_report_says_what_takes_shards_and_summaries(shards, summary, tmp_path):
+    with pytest.raises(FileNotFoundError, match="^expected a bundle's folder, got [^\n]+: `summarise` takes shards$"): latent_report(shards)
+    with pytest.raises(ValueError, match="^expected an array called z in [^\n]+: read a summary with Summary.load$"): latent_report(summary.save(tmp_path / "s.npz"))
+
+
 def test_the_draw_is_uniform_and_does_not_depend_on_the_shards(summary, shards):
     np.testing.assert_array_equal(summary.draw, Z[summary.rows])
     assert len(np.unique(summary.rows)) == 500 and same(summary, quietly(shards))
     np.testing.assert_array_equal(quietly(Z).rows, summary.rows)
     assert not np.array_equal(quietly(shards, random_state=1).rows, summary.rows)
-    hits = np.zeros(20)
-    for seed in range(400): hits[quietly(Z[:20, :2], n_sample=5, random_state=seed).rows] += 1
-    assert stats.chisquare(hits).pvalue > 0.001 and hits.sum() == 2000
+    hits = np.zeros(400)
+    for seed in range(200): hits[quietly(Z[:400, :2], n_sample=100, random_state=seed).rows] += 1
+    assert stats.chisquare(hits).pvalue > 0.001 and hits.sum() == 20_000
 
 
 def test_all_points_are_drawn_where_they_are_few():
@@ -192,6 +222,7 @@ def test_a_summary_adds_up_to_moments(summary):
 
 
 def test_moments_alone_are_no_points():
+    with pytest.raises(TypeError, match="^expected z-points, got Moments[^\n]+$"): matching_bound(Moments().partial_fit(Z))
     with pytest.raises(TypeError, match="^expected z-points, got Moments[^\n]+$"): make_sampler("blend").fit(Moments().partial_fit(Z))
 
 
