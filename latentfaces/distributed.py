@@ -45,6 +45,17 @@ from .distributions import DensityHistograms, radii
 from .gaussian import LatentGaussian
 from .moments import Moments
 
+# %% ../nbs/15_distributed.ipynb #93f4fad4
+@contextmanager
+def _reading(path):
+    "Raise what the system raises meanwhile in one sentence."
+    try:
+        yield
+    except OSError as error:
+        raise type(error)(
+            f"expected a .npy file that can be read in {path}, got {str(error.strerror).lower()}: mend it or take it away"
+        ) from error
+
 # %% ../nbs/15_distributed.ipynb #c5f66896
 @dataclass(frozen=True)
 class _Stored:
@@ -58,7 +69,8 @@ class _Stored:
     def __getitem__(self, rows):
         start, stop, _ = rows.indices(self.shape[0])
         numbers, before = (stop - start) * self.shape[1], start * self.shape[1] * self.dtype.itemsize
-        found = np.fromfile(self.path, self.dtype, numbers, offset=self.offset + before)
+        with _reading(self.path):
+            found = np.fromfile(self.path, self.dtype, numbers, offset=self.offset + before)
         if len(found) < numbers:
             raise ValueError(f"expected {self.shape[0]:,} rows in {self.path}, got fewer: it was cut while it was read")
         return found.reshape(-1, self.shape[1])
@@ -75,14 +87,12 @@ _HEADERS[3, 0] = _HEADERS[2, 0]  # it differs in letters of the names of columns
 # %% ../nbs/15_distributed.ipynb #9d36f193
 def _stored(path):
     "What the header of a .npy file says; raises ValueError or an OSError, in one sentence, for a file that is no good."
-    if not path.is_file():
-        raise FileNotFoundError(f"expected a .npy file in {path}, got a folder or a link to nothing: take it away")
     try:
-        with open(path, "rb") as file:
+        with _reading(path), open(path, "rb") as file:
             shape, columns_first, dtype = _HEADERS[np.lib.format.read_magic(file)](file)
             found = _Stored(os.path.abspath(path), file.tell(), dtype, shape)
-    except OSError as error:
-        raise type(error)(f"expected a .npy file that can be read, got {error.strerror} for {path}: mend it") from error
+    except OSError:
+        raise
     except Exception as error:  # a damaged header raises nearly anything
         raise ValueError(
             f"expected an array that numpy.save wrote in {path}, got something else: keep other files elsewhere"
@@ -119,8 +129,8 @@ def _shards(source):
     "What can be read of a source, by name, not read yet; raises ValueError or an OSError, in one sentence."
     if isinstance(source, (str, os.PathLike)):
         path = expand_path(source)
-        files = sorted(path.glob("*.npy")) if path.is_dir() else [path]
-        if not files or not files[0].exists():
+        files = sorted(path.glob("*.npy")) if os.path.isdir(path) else [path]
+        if not files or not os.path.exists(path):
             raise FileNotFoundError(f"expected a .npy file, or a folder of them, got {path}: check the path")
         return {file.name: _stored(file) for file in files}
     if hasattr(source, "to_delayed") and hasattr(source, "rechunk"):
