@@ -726,8 +726,8 @@ def summarise(source, n_sample: int = 100_000, scheduler=None, random_state=0, p
 
     The first finds moments, extremes and the random draw, the second the histograms. The result is the same for any
     number of workers, and for other shards of the same points it differs by rounding. Raises ValueError, TypeError,
-    RuntimeError or an OSError (for what cannot be read, ConnectionError), in one sentence; shards of different widths, damaged ones, and
-    what workers lack before anything is read, NaN with its shard and row in the first pass.
+    RuntimeError or an OSError (for what cannot be read, ConnectionError), in one sentence; shards of
+    different widths, damaged ones, and what workers lack before anything is read, NaN with its shard and row in the first pass.
 
     Parameters
     ----------
