@@ -53,7 +53,8 @@ def _reading(path):
         yield
     except OSError as error:
         raise type(error)(
-            f"expected a .npy file that can be read in {path}, got {str(error.strerror).lower()}: mend it or take it away"
+            f"expected a .npy file that can be read in {path}, got {str(error.strerror).lower()}: mend it or "
+            "take it away"
         ) from error
 
 # %% ../nbs/15_distributed.ipynb #c5f66896
@@ -542,9 +543,9 @@ def _check_scheduler(address, security):
         ) from error
     except OSError as error:
         cause = error.__cause__ or error
-        reason = getattr(cause.__cause__ or cause, "strerror", None)
+        reason = getattr(cause.__cause__ or cause, "strerror", None) or "silence"
         raise ConnectionError(
-            f"expected a scheduler at {address}, got no answer within {_ANSWER} seconds{f' ({reason})' if reason else ''}: "
+            f"expected a scheduler at {address}, got no answer within {_ANSWER} seconds ({reason.lower()}): "
             "check the address, or start one with `dask scheduler`"
         ) from error
     except Exception as error:  # Dask raises nearly anything for what is no address
@@ -726,8 +727,8 @@ def summarise(source, n_sample: int = 100_000, scheduler=None, random_state=0, p
 
     The first finds moments, extremes and the random draw, the second the histograms. The result is the same for any
     number of workers, and for other shards of the same points it differs by rounding. Raises ValueError, TypeError,
-    RuntimeError or an OSError (for what cannot be read, ConnectionError), in one sentence; shards of
-    different widths, damaged ones, and what workers lack before anything is read, NaN with its shard and row in the first pass.
+    RuntimeError or an OSError (for what cannot be read, ConnectionError), in one sentence; shards of different widths,
+    damaged ones, and what workers lack before anything is read, NaN with its shard and row in the first pass.
 
     Parameters
     ----------
