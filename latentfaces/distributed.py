@@ -6,16 +6,19 @@
 __all__ = ['Summary', 'summarise', 'sample_shards', 'encode_shards']
 
 # %% ../nbs/15_distributed.ipynb #d29bbea6
+import asyncio
 import hashlib
 import io
 import json
+import logging
+import math
 import mmap
 import os
 import time
 import warnings
 import zlib
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from copy import copy, deepcopy
 from dataclasses import dataclass
@@ -42,6 +45,18 @@ from .distributions import DensityHistograms, radii
 from .gaussian import LatentGaussian
 from .moments import Moments
 
+# %% ../nbs/15_distributed.ipynb #93f4fad4
+@contextmanager
+def _reading(path):
+    "Raise what the system raises meanwhile in one sentence."
+    try:
+        yield
+    except OSError as error:
+        raise type(error)(
+            f"expected a .npy file that can be read in {path}, got {str(error.strerror).lower()}: mend it or "
+            "take it away"
+        ) from error
+
 # %% ../nbs/15_distributed.ipynb #c5f66896
 @dataclass(frozen=True)
 class _Stored:
@@ -55,7 +70,8 @@ class _Stored:
     def __getitem__(self, rows):
         start, stop, _ = rows.indices(self.shape[0])
         numbers, before = (stop - start) * self.shape[1], start * self.shape[1] * self.dtype.itemsize
-        found = np.fromfile(self.path, self.dtype, numbers, offset=self.offset + before)
+        with _reading(self.path):
+            found = np.fromfile(self.path, self.dtype, numbers, offset=self.offset + before)
         if len(found) < numbers:
             raise ValueError(f"expected {self.shape[0]:,} rows in {self.path}, got fewer: it was cut while it was read")
         return found.reshape(-1, self.shape[1])
@@ -67,21 +83,25 @@ class _Stored:
 
 # %% ../nbs/15_distributed.ipynb #10b2ccf1
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+_HEADERS[3, 0] = _HEADERS[2, 0]  # it differs in letters of the names of columns, which tables of numbers do not have
 
 # %% ../nbs/15_distributed.ipynb #9d36f193
 def _stored(path):
-    "What the header of a .npy file says; raises ValueError, in one sentence, for a file that is none or not whole."
-    with open(path, "rb") as file:
-        try:
+    "What the header of a .npy file says; raises ValueError or an OSError, in one sentence, for a file that is no good."
+    try:
+        with _reading(path), open(path, "rb") as file:
             shape, columns_first, dtype = _HEADERS[np.lib.format.read_magic(file)](file)
-        except (ValueError, KeyError) as error:
-            raise ValueError(
-                f"expected an array that numpy.save wrote in {path}, got something else: keep other files elsewhere"
-            ) from error
-        found = _Stored(os.path.abspath(path), file.tell(), dtype, shape)
+            found = _Stored(os.path.abspath(path), file.tell(), dtype, shape)
+    except OSError:
+        raise
+    except Exception as error:  # a damaged header raises nearly anything
+        raise ValueError(
+            f"expected an array that numpy.save wrote in {path}, got something else: keep other files elsewhere"
+        ) from error
     if columns_first and len(shape) == 2:
         raise ValueError(f"expected row behind row in {path}, got columns: save numpy.ascontiguousarray of it")
-    if path.stat().st_size < found.offset + int(np.prod(shape)) * dtype.itemsize:
+    ends = found.offset + math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or (path.stat().st_size < ends and not dtype.hasobject):  # objects are of any length
         raise ValueError(f"expected an array of shape {shape} in {path}, got a file that ends before: write it again")
     return found
 
@@ -107,17 +127,19 @@ def _chunks(array):
 
 # %% ../nbs/15_distributed.ipynb #d46756a6
 def _shards(source):
-    "What can be read of a source, by name, not read yet; raises ValueError or FileNotFoundError, in one sentence."
+    "What can be read of a source, by name, not read yet; raises ValueError or an OSError, in one sentence."
     if isinstance(source, (str, os.PathLike)):
         path = expand_path(source)
-        files = sorted(path.glob("*.npy")) if path.is_dir() else [path]
-        if not files or not files[0].exists():
+        files = sorted(path.glob("*.npy")) if os.path.isdir(path) else [path]
+        if not files or not os.path.exists(path):
             raise FileNotFoundError(f"expected a .npy file, or a folder of them, got {path}: check the path")
         return {file.name: _stored(file) for file in files}
     if hasattr(source, "to_delayed") and hasattr(source, "rechunk"):
         return _chunks(source)
     whole = isinstance(source, np.memmap) and isinstance(source.base, mmap.mmap) and source.filename is not None
-    if whole and source.ndim == 2 and source.flags.c_contiguous:
+    # what was written into a copy-on-write map is not in its file
+    if whole and source.mode != "c" and source.ndim == 2 and source.flags.c_contiguous:
+        source.flush()
         path = os.path.abspath(source.filename)
         return {os.path.basename(path): _Stored(path, source.offset, source.dtype, source.shape)}
     return {"the array": as_array(source, "z-points")}
@@ -508,12 +530,80 @@ class Summary(_KeptSummary):
 # %% ../nbs/15_distributed.ipynb #c45ea562
 @contextmanager
 def _as_current(client):
-    "A client that Dask asks meanwhile, and that takes arrays in memory without a warning."
+    "A client that Dask asks meanwhile, that takes arrays in memory without a warning, and prints nothing of its own."
     quietly = {"distributed.admin.large-graph-warning-threshold": "1TB"}
-    with client.as_current(), import_extra("dask").config.set(quietly):
-        yield
+    log = logging.getLogger("distributed.client")
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # what it reports is raised here
+    try:
+        with client.as_current(), import_extra("dask").config.set(quietly):
+            yield
+    finally:
+        log.setLevel(level)
 
 # %% ../nbs/15_distributed.ipynb #d2137768
+_ANSWER = 5  # seconds for an answer
+
+
+async def _identity(address, security):
+    "What whoever listens at an address says of itself; Dask's client would wait for ever where that is no scheduler."
+    distributed = import_extra("distributed")
+    scheme, _ = distributed.comm.parse_address(address)
+    if scheme in ("tcp", "tls", "ws", "wss"):
+        host, port = distributed.comm.get_address_host_port(address)
+        if not host or not 0 < port < 65_536:
+            raise ValueError("it needs the name of a machine and a port from 1 to 65535")
+    keys = security.get_connection_args("client")
+    async with distributed.rpc(address, timeout=_ANSWER, connection_args=keys) as there:
+        return await asyncio.wait_for(there.identity(), _ANSWER + 1)
+
+# %% ../nbs/15_distributed.ipynb #06de3669
+def _check_scheduler(address, security):
+    "Raise ValueError or ConnectionError, in one sentence, where no scheduler answers."
+    if address.startswith(("tls://", "wss://")) and not security.get_connection_args("client").get("ssl_context"):
+        raise ValueError(
+            f"expected keys for {address}, got none: name them in Dask's configuration, under distributed.comm.tls"
+        )
+    try:
+        with ThreadPoolExecutor(1) as thread:  # in a notebook this one has a loop already
+            kind = thread.submit(asyncio.run, _identity(address, security)).result()["type"]
+    except TimeoutError as error:
+        raise ConnectionError(
+            f"expected a scheduler at {address}, got something that does not answer like one: take the address that "
+            "`dask scheduler` printed, not the one of its dashboard"
+        ) from error
+    except OSError as error:
+        cause = error.__cause__ or error
+        reason = getattr(cause.__cause__ or cause, "strerror", None) or "silence"
+        raise ConnectionError(
+            f"expected a scheduler at {address}, got no answer within {_ANSWER} seconds ({reason.lower()}): "
+            "check the address, or start one with `dask scheduler`"
+        ) from error
+    except Exception as error:  # Dask raises nearly anything for what is no address
+        raise ValueError(
+            f"expected the address of a scheduler, such as tcp://10.0.0.1:8786, got {address!r} ({error}): take the "
+            "one that `dask scheduler` printed"
+        ) from error
+    if kind != "Scheduler":
+        raise ConnectionError(f"expected a scheduler at {address}, got a {kind.lower()}: take the scheduler's address")
+
+# %% ../nbs/15_distributed.ipynb #b569fdc1
+@contextmanager
+def _to_the_end(client):
+    "Raise ConnectionError, in one sentence, for whatever Dask raises where the scheduler is lost meanwhile."
+    from distributed.comm import CommClosedError
+
+    try:
+        yield
+    except (Exception, asyncio.CancelledError) as error:
+        lost = isinstance(error, (CancelledError, asyncio.CancelledError, CommClosedError))
+        if not lost and client.status == "running":
+            raise
+        raise ConnectionError(
+            "expected a scheduler until the end, got none any more: start one, and begin again"
+        ) from error
+
+# %% ../nbs/15_distributed.ipynb #be280890
 @contextmanager
 def _connected(scheduler):
     "A client of Dask's, which is closed afterwards if it was made here; None where this process works alone."
@@ -522,19 +612,16 @@ def _connected(scheduler):
         return
     distributed = import_extra("distributed")
     if isinstance(scheduler, distributed.Client):
-        with _as_current(scheduler):
+        with _as_current(scheduler), _to_the_end(scheduler):
             yield scheduler
         return
-    address = getattr(scheduler, "scheduler_address", scheduler)
+    address, security = getattr(scheduler, "scheduler_address", scheduler), getattr(scheduler, "security", None)
     if not isinstance(address, str):
         raise TypeError(f"expected the address of a scheduler, such as tcp://10.0.0.1:8786, got {scheduler!r:.80}")
-    try:
-        client = distributed.Client(address, timeout=5, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise ConnectionError(
-            f"expected a scheduler at {address}, got no answer within 5 seconds: start one with `dask scheduler`"
-        ) from error
-    with client, _as_current(client):
+    address = address.strip()
+    _check_scheduler(address, security or distributed.Security())
+    client = distributed.Client(address, timeout=_ANSWER, set_as_default=False, security=security)
+    with _as_current(client), client, _to_the_end(client):
         yield client
 
 # %% ../nbs/15_distributed.ipynb #0e0250c1
@@ -612,7 +699,7 @@ def _result(client, future):
             ) from error
         raise error
     if future.status != "finished":
-        raise ConnectionError("expected a scheduler until the end, got none any more: start one, and begin again")
+        raise CancelledError  # which `_to_the_end` puts into words
     return future
 
 # %% ../nbs/15_distributed.ipynb #e94fb9ec
@@ -671,8 +758,8 @@ def summarise(source, n_sample: int = 100_000, scheduler=None, random_state=0, p
 
     The first finds moments, extremes and the random draw, the second the histograms. The result is the same for any
     number of workers, and for other shards of the same points it differs by rounding. Raises ValueError, TypeError,
-    FileNotFoundError, ConnectionError or RuntimeError, in one sentence; shards of different widths, damaged ones, and
-    what workers lack before anything is read, NaN with its shard and row in the first pass.
+    RuntimeError or an OSError (for what cannot be read, ConnectionError), in one sentence; shards of different widths,
+    damaged ones, and what workers lack before anything is read, NaN with its shard and row in the first pass.
 
     Parameters
     ----------

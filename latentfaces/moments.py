@@ -174,7 +174,7 @@ class _MomentsInFiles:
         Parameters
         ----------
         path : str or path
-            A file that `Moments.save` wrote.
+            A file that `save` of this class wrote.
 
         Returns
         -------
@@ -182,12 +182,12 @@ class _MomentsInFiles:
         """
         path = expand_path(path)
         if path.is_dir() or not path.exists():
-            raise FileNotFoundError(f"expected a file that Moments.save wrote, got {path}, which is not there")
+            raise FileNotFoundError(f"expected a file that {cls.__name__}.save wrote, got {path}, which is not there")
         try:
             return cls.from_arrays(read_arrays(path))
         except Exception as error:  # a damaged zip raises nearly anything
             raise ValueError(
-                f"expected a file that Moments.save wrote, got {path}, which is none, or damaged"
+                f"expected a file that {cls.__name__}.save wrote, got {path}, which is none, or damaged"
             ) from error
 
 # %% ../nbs/00a_moments.ipynb #4daa40a7

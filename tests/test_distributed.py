@@ -1,4 +1,5 @@
 "Beyond one machine: the summary of shards against the whole, whoever makes it; what samplers, normality and the report learn from it; drawing and encoding into shards; and what goes wrong."
+import gc
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -213,7 +215,7 @@ def test_a_summary_is_kept_whole(summary, tmp_path):
     np.testing.assert_array_equal(EllipticSampler().fit(kept).half_widths_, EllipticSampler().fit(summary).half_widths_)
     np.testing.assert_array_equal(normality(kept).kurtosis, normality(summary).kurtosis)
     Moments().partial_fit(Z).save(tmp_path / "m.npz")
-    with pytest.raises(ValueError, match="^expected a file [^\n]+$"): Summary.load(tmp_path / "m.npz")
+    with pytest.raises(ValueError, match="^expected a file that Summary.save wrote[^\n]+$"): Summary.load(tmp_path / "m.npz")
 
 
 def test_a_summary_adds_up_to_moments(summary):
@@ -317,6 +319,101 @@ def test_a_scheduler_that_is_not_there_is_one_sentence(shards):
     with pytest.raises(TypeError, match="^expected the address[^\n]+$"): quietly(shards, scheduler=5)
 
 
+def refused(error, said, scheduler):
+    begun = time.monotonic()
+    with pytest.raises(error, match=f"^expected [^\n]*{said}[^\n]*$"): quietly(Z[:100], scheduler=scheduler)
+    gc.collect()  # where half a client would wait ten seconds, and print a traceback
+    assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize("address, said", [
+    ("127.0.0.1", r"got '127.0.0.1' \(missing port"), ("nonsense", r"\(missing port"), ("", r"\(missing port"), ("http://a:1", r"\(unknown address scheme 'http'"), ("tcp://a:b", "'b'"),
+    ("tcp://127.0.0.1:99999", "a port from 1 to 65535"), ("tcp://:8786", "the name of a machine"), ("tcp://a..b:1", "label empty"), ("tcp://::1:80", "brackets"),
+    ("tls://127.0.0.1:8786", "keys for tls://127.0.0.1:8786, got none"), ("wss://127.0.0.1:1", "keys for wss"), ("inproc://1/2/3", "inproc address")])
+def test_what_is_no_address_is_one_sentence_at_once(address, said, capfd):
+    refused(ValueError, said, address)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_answers_but_is_no_scheduler_is_one_sentence(cluster, monkeypatch, capfd):
+    monkeypatch.setattr(distributed, "_ANSWER", 0.3)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        refused(ConnectionError, "got something that does not answer like one", f"tcp://127.0.0.1:{silent.getsockname()[1]}")
+    refused(ConnectionError, "got no answer within 0.3 seconds", "tcp://127.0.0.1:1")
+    refused(ConnectionError, "got a (worker|nanny)", next(iter(cluster.scheduler_info["workers"])))
+    assert capfd.readouterr() == ("", "")
+
+
+MORTAL = """
+import asyncio
+import os
+import latentfaces.distributed
+from distributed import Scheduler, Worker
+
+async def work():
+    async with Scheduler(host="127.0.0.1", port=0, dashboard=False) as scheduler, Worker(scheduler.address, nthreads=1, dashboard=False):
+        print(os.getpid(), scheduler.address, flush=True)
+        await scheduler.finished()
+
+for _ in range(3):
+    if not os.fork(): asyncio.run(work())  # what takes long is to import all that
+for _ in range(3): os.wait()
+"""
+
+
+@pytest.fixture(scope="module")
+def mortals():
+    "Processes with a scheduler and a worker each, which die one by one."
+    parent = subprocess.Popen([sys.executable, "-c", MORTAL], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    alive = [parent.stdout.readline().split() for _ in range(3)]
+    yield alive
+    for pid, _ in alive: os.kill(int(pid), signal.SIGKILL)
+    parent.kill()
+    parent.communicate()
+
+
+@pytest.fixture
+def mortal(mortals): return mortals.pop()[1]
+
+
+def fatally(work, when):
+    "A task that kills the process which does it, scheduler and all."
+    def kill(*args):
+        if when(args): os.kill(os.getpid(), signal.SIGKILL)
+        return work(*args)
+    return kill
+
+
+LOST = "expected a scheduler until the end, got none any more: start one, and begin again"
+
+
+def test_a_scheduler_that_dies_in_the_second_pass_is_one_sentence(shards, mortal, small_pieces, monkeypatch, capfd):
+    monkeypatch.setattr(distributed, "_second_look", fatally(distributed._second_look, lambda args: any(start > 2000 for _, start in args[1])))
+    with pytest.raises(ConnectionError, match=f"^{LOST}$"): quietly(shards, scheduler=mortal)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_scheduler_that_dies_while_vectors_are_drawn_is_one_sentence(summary, mortal, tmp_path, monkeypatch):
+    monkeypatch.setattr(distributed, "_write_vectors", fatally(distributed._write_vectors, lambda args: args[0].start == 20_000))
+    with Client(mortal, set_as_default=False) as client, pytest.raises(ConnectionError, match=f"^{LOST}$"):
+        sample_shards(make_sampler("gaussian").fit(summary), 100_000, tmp_path / "out", scheduler=client, shard_size=1000, progress=False)
+
+
+def test_a_scheduler_that_dies_while_images_are_encoded_is_one_line(some_faces, tiny_bundle, mortal, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(distributed, "_encode_shard", fatally(distributed._encode_shard, lambda args: args[0].number == 3))
+    monkeypatch.setattr("latentfaces.distributed.encode_shards", partial(encode_shards, shard_size=5))
+    assert main(["encode", "--data", str(some_faces), "--bundle", str(tiny_bundle.path), "--quiet", "--out", str(tmp_path / "out"), "--scheduler", mortal]) == 2
+    assert capfd.readouterr().err == f"latentfaces: {LOST}\n"
+
+
+def test_what_a_task_raises_is_raised_while_the_scheduler_lives(tmp_path, cluster):
+    "Not taken for a lost scheduler."
+    np.save(tmp_path / "z.npy", Z)
+    with Client(cluster, set_as_default=False) as client, pytest.raises(ZeroDivisionError), distributed._connected(client): client.submit(lambda: 1 / 0).result()
+
+
 def test_a_scheduler_without_workers_is_one_sentence(shards):
     with LocalCluster(n_workers=0, protocol="tcp://", dashboard_address=":0", processes=False) as empty:
         with pytest.raises(RuntimeError, match="^expected workers at tcp[^\n]+got none[^\n]+dask worker tcp[^\n]+$"): quietly(shards, scheduler=empty)
@@ -369,7 +466,7 @@ def broken(folder, **shards):
     ({"a": Z, "b": Z[:, :5]}, ValueError, "one width, got 12 components in a.npy and 5 in b.npy"),
     ({"a": Z, "b": Z[0]}, ValueError, r"got \(12,\) in b.npy"), ({"a": Z, "b": Z > 0}, TypeError, "bool in b.npy"),
     ({"a": Z.astype(complex)}, TypeError, "complex"), ({"a": Z, "b": np.asfortranarray(Z)}, ValueError, "b.npy, got columns"), ({"a": Z[:1]}, ValueError, "at least 2 z-points, got 1"),
-    ({"a": Z, "b": np.array(["x"])}, ValueError, r"in b.npy|<U1 in b"), ({}, FileNotFoundError, "a folder of them")])
+    ({"a": Z, "b": np.array(["x"])}, ValueError, r"in b.npy|<U1 in b"), ({"a": Z, "b": np.full((99, 99), None)}, TypeError, "real numbers, got object in b.npy"), ({}, FileNotFoundError, "a folder of them")])
 def test_bad_shards_are_one_sentence_before_any_work(shards, error, said, tmp_path, monkeypatch):
     monkeypatch.setattr(distributed, "_merged", None)
     with pytest.raises(error, match=f"^expected [^\n]*{said}[^\n]*$"): quietly(broken(tmp_path, **shards))
@@ -382,8 +479,42 @@ def test_damaged_files_are_one_sentence_before_any_work(tmp_path):
     (tmp_path / "b.npy").write_text("text")
     with pytest.raises(ValueError, match="^expected an array that numpy.save wrote in [^\n]+b.npy[^\n]+$"): quietly(tmp_path)
     with pytest.raises(FileNotFoundError, match="^expected a .npy file, or a folder[^\n]+$"): quietly(tmp_path / "nowhere")
+    for header in (b"{'shape': (2, 3)", b"((((" * 1000, b"[]", b"{'descr': ('',), 'fortran_order': False, 'shape': (2, 3), }", b"\xff"):
+        (tmp_path / "b.npy").write_bytes(np.lib.format.magic(1, 0) + len(header).to_bytes(2, "little") + header)
+        with pytest.raises(ValueError, match="^expected an array that numpy.save wrote in [^\n]+b.npy[^\n]+$"): quietly(tmp_path)
+    for shape in ((-1, 12), (2**40, 2**40)):
+        with open(tmp_path / "b.npy", "wb") as file: np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        with pytest.raises(ValueError, match="^expected an array of shape [^\n]+b.npy, got a file that ends before[^\n]+$"): quietly(tmp_path)
     with pytest.raises(ValueError, match="^expected a dask.array of known size[^\n]+$"): quietly(da.from_array(Z)[da.from_array(Z)[:, 0] > 0])
     with pytest.raises(ValueError, match="same point"): quietly(np.ones((10, 3)))
+
+
+@pytest.mark.parametrize("make, error, said", [
+    (lambda path: path.mkdir(), IsADirectoryError, "is a directory"), (lambda path: path.symlink_to("nowhere"), FileNotFoundError, "no such file or directory"), (lambda path: path.symlink_to(path), OSError, "too many levels")])
+@pytest.mark.parametrize("name", ["0.npy", "b.npy"])
+def test_what_cannot_be_read_is_one_sentence_before_any_work(name, make, error, said, tmp_path):
+    make(broken(tmp_path, a=Z) / name)
+    with pytest.raises(error, match=f"^expected a .npy file that can be read in [^\n]+{name}, got {said}[^\n]+$"): quietly(tmp_path)
+
+
+def test_a_file_that_goes_while_it_is_read_is_one_sentence(tmp_path, monkeypatch):
+    plan = distributed._plan
+    monkeypatch.setattr(distributed, "_plan", lambda *args: (tmp_path / "a.npy").unlink() or plan(*args))
+    with pytest.raises(FileNotFoundError, match="^expected a .npy file that can be read in [^\n]+a.npy, got no such file or directory: [^\n]+$"): quietly(broken(tmp_path, a=Z))
+
+
+def test_headers_of_all_versions_are_read(tmp_path):
+    for version in ((1, 0), (2, 0), (3, 0)):
+        with open(tmp_path / "z.npy", "wb") as file: np.lib.format.write_array(file, Z, version)
+        np.testing.assert_array_equal(quietly(tmp_path).draw, quietly(Z).draw)
+
+
+def test_what_was_written_into_a_map_counts(tmp_path):
+    np.save(tmp_path / "z.npy", Z)
+    for mode in ("c", "r+"):
+        changed = np.load(tmp_path / "z.npy", mmap_mode=mode)
+        changed += 100
+        np.testing.assert_allclose(quietly(changed).mean, Z.mean(axis=0) + 100, rtol=1e-4)
 
 
 def test_nan_in_one_shard_of_a_thousand(tmp_path, cluster):
