@@ -296,6 +296,14 @@ def _contents(path):
             found[name] = size, stamp
     return dict(sorted(found.items())), rejected
 
+
+def _stamp(files):
+    "A text that changes with name, size, time or checksum of any file."
+    digest = hashlib.sha256()
+    for name, (size, stamp) in files.items():
+        digest.update(f"{name}\0{size}\0{stamp}\0".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
 # %% ../nbs/01_images.ipynb #538e89ea
 _TAIL = 2**25  # bytes of a zip that are looked at
 _SAMPLED = 64  # files of a folder that are looked into
@@ -370,14 +378,6 @@ def _listing(path):
     if len(items) < len(matches):
         items = {name: name for name in matches}
     return _Listing(dict(sorted(items.items())), n_bytes, rejected, CELEBA_CROP, stamp)
-
-
-def _stamp(files):
-    "A text that changes with name, size, time or checksum of any file."
-    digest = hashlib.sha256()
-    for name, (size, stamp) in files.items():
-        digest.update(f"{name}\0{size}\0{stamp}\0".encode(errors="surrogateescape"))
-    return digest.hexdigest()
 
 
 def _first_ratio(path, names):
