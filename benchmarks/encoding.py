@@ -76,7 +76,7 @@ def main():
                 start, before = time.perf_counter(), sum(client.run(time.process_time).values())
                 n = encode_shards(many, folder / f"many{workers}", **how).n_vectors
                 seconds, used = time.perf_counter() - start, sum(client.run(time.process_time).values()) - before
-                print(f"{n:,} pictures, {workers} process{"es" * (workers > 1)}: {seconds:.1f} s, {n / seconds:,.0f} a second; processor time of the workers {1000 * used / n:.1f} ms a picture; the greatest worker {max(client.run(peak).values()):.2f} GB; load {os.getloadavg()[0]:.1f}", flush=True)
+                print(f"{n:,} pictures, {workers} process{'es' * (workers > 1)}: {seconds:.1f} s, {n / seconds:,.0f} a second; processor time of the workers {1000 * used / n:.1f} ms a picture; the greatest worker {max(client.run(peak).values()):.2f} GB; load {os.getloadavg()[0]:.1f}", flush=True)
 
 
 if __name__ == "__main__": main()

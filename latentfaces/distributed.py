@@ -142,7 +142,7 @@ def _lost(folder, name, n_shards):
     return [shard for shard in shards if not there.issuperset(shard.replace(".npy", end) for end in ends)]
 
 # %% ../nbs/15_distributed.ipynb #91d0a83a
-def _check_whole(folder, files):
+def _check_finished(folder, files):
     "Raise ValueError for the folder of a run in which shards are missing, or other arrays lie beside them."
     for name in _WRITERS:
         about = _about(folder / name)
@@ -162,7 +162,7 @@ def _shards(source):
     if isinstance(source, (str, os.PathLike)):
         path = expand_path(source)
         files = sorted(path.glob("*.npy")) if path.is_dir() else [path]
-        _check_whole(path, files)
+        _check_finished(path, files)
         if not files or not files[0].exists():
             raise FileNotFoundError(f"expected a .npy file, or a folder of them, got {path}: check the path")
         return {file.name: _stored(file) for file in files}
