@@ -876,8 +876,9 @@ def sample_shards(
 ) -> Path:
     """Draw vectors of any number into a folder of .npy shards: the same ones for any number of workers or shards.
 
-    Raises NotFittedError, ValueError, TypeError, FileExistsError, ConnectionError or RuntimeError, in one sentence.
-    What an interrupted run left is written again; a folder of other shards, or of another draw, is refused.
+    What an interrupted run left is written again; a folder of other shards, or of another draw, is refused. Raises
+    NotFittedError, ValueError, TypeError, FileExistsError, FileNotFoundError, ConnectionError or RuntimeError, in one
+    sentence.
 
     Parameters
     ----------
