@@ -1127,10 +1127,10 @@ def image_size(bundle) -> int:
     return bundle.config["size"] if "size" in bundle.config else bundle.decode(bundle.z[:1]).shape[1]
 
 
-def _alignment_for(bundle, source):
+def _alignment_for(bundle, source, usual=None):
     "Are images to be aligned for a bundle? As its own were; for CelebA's frame, all but CelebA's and drawn ones."
     framed = frame_of(bundle)
-    return framed and default_crop(source) != CELEBA_CROP if framed is True else framed
+    return framed and (usual or default_crop(source)) != CELEBA_CROP if framed is True else framed
 
 
 def frame_of(bundle):
@@ -1159,7 +1159,7 @@ def encoder_of(content: bytes, latent_dim: int) -> Bundle:
     return Bundle(np.zeros((1, latent_dim)), encoder=Network(content))
 
 
-def framing_for(bundle, source, align: bool = True) -> dict:
+def framing_for(bundle, source, align: bool = True, usual: float = None) -> dict:
     """What `load_images` is told of a source's images, so that they are framed as a bundle's own.
 
     Parameters
@@ -1170,14 +1170,16 @@ def framing_for(bundle, source, align: bool = True) -> dict:
         One source, as for `load_images`.
     align : bool
         As for `images_for`.
+    usual : float, optional
+        What `default_crop` says, for who knows it: without it, it is asked where it is needed.
 
     Returns
     -------
     dict
         The size, the crop, and what finds the faces.
     """
-    sought = _alignment_for(bundle, source)
-    crop = bundle.config.get("crop") if align or not sought else default_crop(source)
+    sought = _alignment_for(bundle, source, usual)
+    crop = bundle.config.get("crop") if align or not sought else usual or default_crop(source)
     return {"size": image_size(bundle), "crop": crop, "align": align and sought}
 
 

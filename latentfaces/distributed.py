@@ -7,6 +7,7 @@ __all__ = ['Summary', 'summarise', 'sample_shards', 'encode_shards']
 
 # %% ../nbs/15_distributed.ipynb #d29bbea6
 import asyncio
+import errno
 import hashlib
 import io
 import json
@@ -14,6 +15,8 @@ import logging
 import math
 import mmap
 import os
+import platform
+import secrets
 import time
 import warnings
 import zlib
@@ -125,12 +128,61 @@ def _chunks(array):
     shapes = [(size, array.shape[1]) for size in sizes]
     return {f"block {i}": _Chunk(one, array.dtype, shape) for i, (one, shape) in enumerate(zip(delayed, shapes))}
 
+# %% ../nbs/15_distributed.ipynb #378aa65c
+_WRITERS = {
+    "encoding.json": "an encoding",
+    "sampling.json": "a drawing",
+}  # what they say of themselves, and who they are
+
+# %% ../nbs/15_distributed.ipynb #8413d1d8
+def _shard_name(number):
+    return f"z-{number:06}.npy"
+
+# %% ../nbs/15_distributed.ipynb #0e566df3
+def _about(file):
+    "What a run wrote of itself, None where there is nothing; raises ValueError, in one sentence, for something else."
+    try:
+        about = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValueError:
+        about = None
+    if not isinstance(about, dict) or not isinstance(about.get("shards"), int):
+        raise ValueError(
+            f"expected what {_WRITERS[file.name]} wrote in {file}, got something else: choose another folder"
+        )
+    return about
+
+# %% ../nbs/15_distributed.ipynb #f9bd9fd8
+def _lost(folder, name, n_shards):
+    "Shards of a run that are not in its folder; of encoded ones only both files together count."
+    there = set(os.listdir(folder))
+    ends = (".npy", ".json") if name == "encoding.json" else (".npy",)
+    shards = map(_shard_name, range(n_shards))
+    return [shard for shard in shards if not there.issuperset(shard.replace(".npy", end) for end in ends)]
+
+# %% ../nbs/15_distributed.ipynb #91d0a83a
+def _check_finished(folder, files):
+    "Raise ValueError for the folder of a run in which shards are missing, or other arrays lie beside them."
+    for name in _WRITERS:
+        about = _about(folder / name)
+        if about is None:
+            continue
+        if lost := _lost(folder, name, about["shards"]):
+            raise ValueError(
+                f"expected {about['shards']:,} shards in {folder}, got {about['shards'] - len(lost):,}: what wrote them "
+                "was begun and not finished, run the same command again"
+            )
+        if others := {file.name for file in files} - {_shard_name(number) for number in range(about["shards"])}:
+            raise ValueError(f"expected shards alone in {folder}, got {min(others)} too: keep other files elsewhere")
+
 # %% ../nbs/15_distributed.ipynb #d46756a6
 def _shards(source):
     "What can be read of a source, by name, not read yet; raises ValueError or an OSError, in one sentence."
     if isinstance(source, (str, os.PathLike)):
         path = expand_path(source)
         files = sorted(path.glob("*.npy")) if os.path.isdir(path) else [path]
+        _check_finished(path, files)
         if not files or not os.path.exists(path):
             raise FileNotFoundError(f"expected a .npy file, or a folder of them, got {path}: check the path")
         return {file.name: _stored(file) for file in files}
@@ -628,7 +680,7 @@ def _connected(scheduler):
 def _on_a_worker(files, folder):
     "The version of this package, and which files or folders are missing."
     missing = [path for path, size in files if not os.path.exists(path) or os.path.getsize(path) != size]
-    missing += [folder] if folder and not os.access(folder, os.W_OK) else []
+    missing += [str(folder.path)] if folder and not folder.is_here() else []
     return _version(), missing
 
 # %% ../nbs/15_distributed.ipynb #19c61f90
@@ -846,25 +898,95 @@ def _vectors(sampler, seed, start, stop):
         parts.append(drawn[max(0, start - first) : stop - first].astype(np.float32))
     return np.concatenate(parts)
 
+# %% ../nbs/15_distributed.ipynb #612c7ce7
+class _Folder(NamedTuple):
+    "The folder of a run, and the file in it by which every machine knows it."
+
+    path: Path
+    name: str  # of the file
+    content: str
+
+    def is_here(self):
+        "Is this folder what this machine sees at the path, and can it write there?"
+        try:
+            seen = (self.path / self.name).read_text(encoding="utf-8")
+        except OSError:
+            return False
+        return seen == self.content and os.access(self.path, os.W_OK)
+
+    def check(self):
+        "Raise FileNotFoundError, in one sentence, where it is not."
+        if not self.is_here():
+            raise FileNotFoundError(
+                f"expected {self.path} to be the same for all workers, got one at {platform.node()} that sees another "
+                "folder or none: put it where all machines share it"
+            )
+
+    def write(self, name, write):
+        "Write a file into it."
+        self.check()
+        replace_file(self.path / name, write)
+
 # %% ../nbs/15_distributed.ipynb #1d615b1b
-def _write_vectors(rows, path, sampler, seed):
+def _write_vectors(rows, name, folder, sampler, seed):
     "Write a shard."
+    folder.check()
     vectors = _vectors(sampler, seed, rows.start, rows.stop)
-    replace_file(path, lambda file: np.save(file, vectors))
+    folder.write(name, lambda file: np.save(file, vectors))
     return len(vectors)
 
-# %% ../nbs/15_distributed.ipynb #9261ba8a
-def _shard_name(number):
-    return f"z-{number:06}.npy"
-
 # %% ../nbs/15_distributed.ipynb #d6fa59df
-def _check_only(folder, names):
-    "Raise FileExistsError for a folder with .npy files under other names: they would pass for shards of this source."
-    others = sorted({path.name for path in folder.glob("*.npy")} - set(names))
+def _check_alone(folder):
+    "Raise FileExistsError for a folder with arrays or with what another run wrote: one of both would be lost."
+    others = [path.name for kind in ("*.npy", "z-*.json", *_WRITERS) for path in folder.glob(kind)]
     if others:
         raise FileExistsError(
-            f"expected a folder for shards alone, got {folder} with {others[0]}: choose another folder"
+            f"expected a folder for shards alone, got {folder} with {min(others)}: choose another folder"
         )
+
+# %% ../nbs/15_distributed.ipynb #ef9fd819
+def _check_same(folder, found, recipe):
+    "Raise FileExistsError for the folder of another run."
+    other = [name for name in recipe if found.get(name) != recipe[name]]
+    if other:
+        raise FileExistsError(
+            f"expected a folder of the same {', '.join(other)}, got {folder}, which was begun with others: "
+            "choose another folder"
+        )
+
+# %% ../nbs/15_distributed.ipynb #8d86c602
+def _begin(client, folder, name, recipe, n_shards):
+    "The folder, marked as that of a run, or found marked so; what cannot be used by all workers stays as it was."
+    file, is_new = folder / name, not folder.exists()
+    found = _about(file)
+    if found is None:
+        _check_alone(folder)
+        mark = json.dumps(recipe | {"shards": n_shards, "mark": secrets.token_hex(8)}, indent=1)
+        replace_file(file, lambda opened: opened.write(mark.encode()))
+    else:
+        _check_same(folder, found, recipe)
+    marked = _Folder(folder, name, file.read_text(encoding="utf-8"))
+    try:
+        if client is not None:
+            _check_workers(client, folder=marked)
+    except Exception:
+        if found is None:
+            file.unlink()
+        if is_new:
+            folder.rmdir()
+        raise
+    return marked
+
+# %% ../nbs/15_distributed.ipynb #c93e3bf8
+def _check_written(folder, n_shards):
+    "Raise FileNotFoundError where shards that were written are not in the folder."
+    begun = time.monotonic()
+    while lost := _lost(folder.path, folder.name, n_shards):
+        if time.monotonic() - begun > _PATIENCE:
+            raise FileNotFoundError(
+                f"expected {n_shards:,} shards in {folder.path}, got none called {lost[0]}: run the same command again"
+            )
+        time.sleep(0.5)
 
 # %% ../nbs/15_distributed.ipynb #1ab310e9
 def sample_shards(
@@ -872,8 +994,9 @@ def sample_shards(
 ) -> Path:
     """Draw vectors of any number into a folder of .npy shards: the same ones for any number of workers or shards.
 
-    Raises NotFittedError, ValueError, TypeError, FileExistsError, ConnectionError or RuntimeError, in one sentence.
-    What an interrupted run left is written again.
+    What an interrupted run left is written again; a folder of other shards, or of another draw, is refused. Raises
+    NotFittedError, ValueError, TypeError, FileExistsError, FileNotFoundError, ConnectionError or RuntimeError, in one
+    sentence.
 
     Parameters
     ----------
@@ -882,7 +1005,7 @@ def sample_shards(
     n_samples : int
         How many vectors.
     out : str or path
-        The folder; it may hold no other .npy files.
+        The folder; it may hold no other shards.
     random_state : None, int, Generator or RandomState
         Seed of all streams.
     scheduler : str, Client or Cluster, optional
@@ -900,22 +1023,26 @@ def sample_shards(
     check_is_fitted(sampler, msg="this %(name)s has not been fitted yet: call fit(z) before sample_shards")
     parts = list(batches(check_count("n_samples", n_samples), check_count("shard_size", shard_size)))
     seed = int(random_generator(random_state).integers(2**63))
-    folder = check_output(expand_path(out) / _shard_name(0)).parent.absolute()
-    files = [folder / _shard_name(number) for number in range(len(parts))]
-    _check_only(folder, [file.name for file in files])
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = check_output(expand_path(out) / "sampling.json").parent.absolute()
+    first = hashlib.sha256(_vectors(sampler, seed, 0, min(n_samples, _STREAM))).hexdigest()
+    recipe = {"sampler and seed": first, "number of vectors": int(n_samples), "shard size": int(shard_size)}
     with _connected(scheduler) as client, progress_bar(None, "drawing", len(parts), " shards", progress) as bar:
-        told = sampler
         if client is not None:
-            _check_workers(client, folder=str(folder))
-            told = client.submit(_same, sampler, pure=False)
-        jobs = ((part, file, told, seed) for part, file in zip(parts, files))
+            _check_workers(client)
+        marked = _begin(client, folder, "sampling.json", recipe, len(parts))
+        told = sampler if client is None else client.submit(_same, sampler, pure=False)
+        jobs = ((part, _shard_name(i), marked, told, seed) for i, part in enumerate(parts))
         _merged(client, _write_vectors, _add, jobs, bar)
+        _check_written(marked, len(parts))
     return folder
 
 # %% ../nbs/15_distributed.ipynb #2d0ab766
 def _add(a, b):
     return a + b
+
+# %% ../nbs/15_distributed.ipynb #af1b00e4
+# What a system says when a disk or a network fails, as images are left out with it: at another time it may go well
+_PASSING = {os.strerror(code).lower() for code in errno.errorcode}
 
 # %% ../nbs/15_distributed.ipynb #326dd223
 class _Job(NamedTuple):
@@ -928,6 +1055,7 @@ class _Job(NamedTuple):
     size: int
     crop: object
     align: object
+    stamp: str  # changes with any image of the zip or folder
 
     def kept(self, folder):
         "What the .json file of a shard says, if both files are there, belong together and hold these images."
@@ -935,8 +1063,9 @@ class _Job(NamedTuple):
         try:
             about = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
             known = sorted([*about["names"], *about["skipped"]]) == sorted(self.names)
-            return about if known and about["crc32"] == zlib.crc32(file.read_bytes()) else None
-        except (OSError, ValueError, KeyError, TypeError):  # TypeError: it is JSON of another kind
+            whole = known and about["crc32"] == zlib.crc32(file.read_bytes())
+            return about if whole and _PASSING.isdisjoint(about["skipped"].values()) else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # the last two: JSON of another kind
             return None
 
 # %% ../nbs/15_distributed.ipynb #46c29223
@@ -945,72 +1074,66 @@ def _encode_shard(job, folder, network):
     from latentfaces.bundle import encoder_of
     from latentfaces.images import decode_some
 
-    images, failed = decode_some(job.path, job.items, job.size, job.crop, job.align)
-    z = encoder_of(*network).encode(images)
-    content, file = io.BytesIO(), folder / _shard_name(job.number)
+    folder.check()
+    parts, failed, encoder = [], {}, encoder_of(*network)
+    for images, bad in decode_some(job.path, job.items, job.size, job.crop, job.align):
+        parts.append(encoder.encode(images))
+        failed |= bad
+    z, name_of = np.concatenate(parts), dict(zip(job.items, job.names))
+    return len(z), _write_shard(job.number, z, name_of, failed, folder)
+
+# %% ../nbs/15_distributed.ipynb #57bfd32a
+def _write_shard(number, z, name_of, failed, folder):
+    "Write both files of a shard; {name: why not} of the images that are not in it."
+    content, file = io.BytesIO(), _shard_name(number)
     np.save(content, z)
-    name_of = dict(zip(job.items, job.names))
     about = {
         "names": [name for item, name in name_of.items() if item not in failed],
         "skipped": {name_of[item]: reason for item, reason in failed.items()},
         "crc32": zlib.crc32(content.getbuffer()),
     }
-    replace_file(file, lambda opened: opened.write(content.getbuffer()))
-    replace_file(file.with_suffix(".json"), lambda opened: opened.write(json.dumps(about).encode()))
-    return len(z), about["skipped"]
+    words = (folder.path / file).with_suffix(".json")
+    words.unlink(missing_ok=True)
+    folder.write(file, lambda opened: opened.write(content.getbuffer()))
+    folder.write(words.name, lambda opened: opened.write(json.dumps(about).encode()))
+    return about["skipped"]
 
 # %% ../nbs/15_distributed.ipynb #5c8f824d
 def _jobs(bundle, sources, align, shard_size):
     "The images of every shard, and the other files of the sources with why they are left out."
     from latentfaces.bundle import distinct_names, framing_for
-    from latentfaces.images import CELEBA_CROP, default_crop, list_images
+    from latentfaces.images import CELEBA_CROP, list_images
 
+    if not sources:
+        raise ValueError("expected a source of images, got an empty list: name a zip or folder")
     listed = [list_images(source) for source in sources]
-    names = distinct_names([np.array(list(items)) for _, items, _ in listed], sources)
+    names = [list(items) for _, items, *_ in listed]
+    names = names[0] if len(names) == 1 else distinct_names([np.array(some) for some in names], sources).tolist()
     jobs, rejected, start = [], {}, 0
-    for source, (path, items, others) in zip(sources, listed):
-        framing = framing_for(bundle, source, align)
+    for source, (path, items, others, usual, stamp) in zip(sources, listed):
+        framing = framing_for(bundle, source, align, usual)
         if framing["crop"] is None:
-            framing["crop"] = CELEBA_CROP if framing["align"] else default_crop(source)
-        inside, called = list(items.values()), names[start : start + len(items)].tolist()
+            framing["crop"] = CELEBA_CROP if framing["align"] else usual
+        inside, called = list(items.values()), names[start : start + len(items)]
         for part in batches(len(inside), shard_size):
-            jobs.append(_Job(len(jobs), path.absolute(), inside[part], called[part], **framing))
+            jobs.append(_Job(len(jobs), path.absolute(), inside[part], called[part], **framing, stamp=stamp))
         start += len(items)
         rejected |= others
     return jobs, rejected
 
-# %% ../nbs/15_distributed.ipynb #e371b483
-def _check_recipe(folder, recipe):
-    "Write what a run is about into its folder; raise FileExistsError where that is about another one."
-    file = folder / "encoding.json"
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        _check_only(folder, [])
-        replace_file(file, lambda opened: opened.write(json.dumps(recipe, indent=1).encode()))
-        return
-    except ValueError as error:
-        raise ValueError(
-            f"expected what an encoding wrote in {file}, got something else: choose another folder"
-        ) from error
-    other = [name for name in recipe if found.get(name) != recipe[name]]
-    if other:
-        raise FileExistsError(
-            f"expected a folder of the same {', '.join(other)}, got {folder}, which was begun with others: "
-            "choose another folder"
-        )
-
 # %% ../nbs/15_distributed.ipynb #a4f8956e
 def _recipe(bundle, jobs, shard_size):
     "What must be the same when a run goes on."
+    from latentfaces.images import _ALIGNMENT
+
     digest, framings = hashlib.sha256(), []
     for job in jobs:
         digest.update("".join(f"{name}\0" for name in job.names).encode(errors="surrogateescape"))
-        framing = [job.size, job.crop, job.align]
+        framing = [job.size, job.crop, job.align, _ALIGNMENT if job.align else 0, job.stamp]
         framings += [] if framing in framings[-1:] else [framing]
     digest.update(json.dumps(framings).encode())
     network = hashlib.sha256(bundle.encoder.content).hexdigest()
-    return {"encoder": network, "images and framing": digest.hexdigest(), "shard size": shard_size}
+    return {"encoder": network, "images and framing": digest.hexdigest(), "shard size": int(shard_size)}
 
 # %% ../nbs/15_distributed.ipynb #59bd6a72
 def _encode_all(client, jobs, folder, network):
@@ -1059,6 +1182,16 @@ def _check_faces_of(found, failed, sources, folder):
             "drawn faces, pets and what is framed already pass align=False (on the command line --no-align)"
         )
 
+# %% ../nbs/15_distributed.ipynb #6226b5a1
+def _check_encoder(bundle):
+    "Raise TypeError, in one sentence, for what is no bundle, or has an encoder that cannot be sent."
+    from latentfaces.networks import Network
+
+    if not hasattr(bundle, "encoder"):
+        raise TypeError(f"expected a bundle, got {bundle!r:.80}: pass what load_bundle gives")
+    if not isinstance(bundle.encoder, Network):
+        raise TypeError("expected a bundle whose encoder is an ONNX network, got a function: save the bundle first")
+
 # %% ../nbs/15_distributed.ipynb #af31b2b7
 def encode_shards(
     source, out, bundle=None, align: bool = True, scheduler=None, shard_size: int = 4096, progress: bool = True
@@ -1066,7 +1199,8 @@ def encode_shards(
     """Encode images of any number into a folder of .npy shards, which `summarise` reads; a second start goes on.
 
     Raises FileNotFoundError, FileExistsError, ValueError, TypeError, ConnectionError or RuntimeError, in one sentence.
-    Images that cannot be read are named in skipped.txt in the folder.
+    Images that cannot be read are named in skipped.txt in the folder; where a disk or a network was the reason, a
+    second start tries them again.
 
     Parameters
     ----------
@@ -1091,44 +1225,52 @@ def encode_shards(
         Named tuple: `folder`, `n_vectors`, `latent_dim`, `n_shards`, and `skipped`, {name: why it was not read}.
     """
     from latentfaces.bundle import load_bundle
-    from latentfaces.networks import Network
 
     bundle = load_bundle(None) if bundle is None else bundle
-    if not isinstance(bundle.encoder, Network):
-        raise TypeError("expected a bundle whose encoder is an ONNX network, got a function: save the bundle first")
+    _check_encoder(bundle)
     folder = check_output(expand_path(out) / "encoding.json").parent.absolute()
     sources = list(source) if isinstance(source, (list, tuple)) else [source]
     check_count("shard_size", shard_size)
     with _connected(scheduler) as client:
         jobs, rejected = _jobs(bundle, sources, align, shard_size)
-        folder.mkdir(parents=True, exist_ok=True)
         if client is not None:
             firsts = {job.path: job for job in reversed(jobs)}.values()
             files = [job.path if job.path.is_file() else job.path / job.items[0] for job in firsts]
-            _check_workers(client, [*map(str, files)], str(folder))
-        _check_recipe(folder, _recipe(bundle, jobs, shard_size))
-        return _all_shards(client, bundle, jobs, rejected, folder, sources, progress)
+            _check_workers(client, [*map(str, files)])
+        marked = _begin(client, folder, "encoding.json", _recipe(bundle, jobs, shard_size), len(jobs))
+        found = _all_shards(client, bundle, jobs, rejected, marked, sources, progress)
+        _check_written(marked, len(jobs))
+        return found
+
+# %% ../nbs/15_distributed.ipynb #b3bd1cf2
+def _missing(jobs, folder, skipped):
+    "Jobs that are not done, and how many vectors the others gave; the images that these skipped go to `skipped`."
+    missing, n_vectors = [], 0
+    for job in jobs:
+        about = job.kept(folder)
+        if about is None:
+            missing.append(job)
+        else:
+            n_vectors += len(about["names"])
+            skipped.update(about["skipped"])
+    return missing, n_vectors
 
 # %% ../nbs/15_distributed.ipynb #7b63b592
 def _all_shards(client, bundle, jobs, skipped, folder, sources, progress):
     "Encode what is missing; what was written, with what had been before."
-    kept = {job.number: job.kept(folder) for job in jobs}
-    missing = [job for job in jobs if kept[job.number] is None]
-    n_there = sum(len(job.names) for job in jobs if kept[job.number])
-    n_vectors = 0
-    for about in filter(None, kept.values()):
-        n_vectors += len(about["names"])
-        skipped = skipped | about["skipped"]
-    bar = progress_bar(None, "encoding", sum(len(job.names) for job in jobs), " images", progress, initial=n_there)
+    missing, n_vectors = _missing(jobs, folder.path, skipped)
+    n_all, n_left = (sum(len(job.names) for job in some) for some in (jobs, missing))
+    bar = progress_bar(None, "encoding", n_all, " images", progress, initial=n_all - n_left)
     network = bundle.encoder.content, bundle.latent_dim
     with bar, warnings.catch_warnings(action="ignore"):
         for job, (n, failed) in zip(missing, _encode_all(client, missing, folder, network)):
             n_vectors += n
-            skipped = skipped | failed
+            skipped.update(failed)
             bar.update(len(job.names))
             if job.number == 0:
-                _check_faces_of(n, failed, sources, folder)
+                _check_faces_of(n, failed, sources, folder.path)
+    (folder.path / "skipped.txt").unlink(missing_ok=True)
     if skipped:
         lines = "".join(f"{name}\t{reason}\n" for name, reason in sorted(skipped.items()))
-        replace_file(folder / "skipped.txt", lambda file: file.write(lines.encode(errors="backslashreplace")))
-    return Encoded(folder, n_vectors, bundle.latent_dim, len(jobs), skipped)
+        folder.write("skipped.txt", lambda file: file.write(lines.encode(errors="backslashreplace")))
+    return Encoded(folder.path, n_vectors, bundle.latent_dim, len(jobs), skipped)

@@ -296,6 +296,14 @@ def _contents(path):
             found[name] = size, stamp
     return dict(sorted(found.items())), rejected
 
+
+def _stamp(files):
+    "A text that changes with name, size, time or checksum of any file."
+    digest = hashlib.sha256()
+    for name, (size, stamp) in files.items():
+        digest.update(f"{name}\0{size}\0{stamp}\0".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
 # %% ../nbs/01_images.ipynb #538e89ea
 _TAIL = 2**25  # bytes of a zip that are looked at
 _SAMPLED = 64  # files of a folder that are looked into
@@ -354,21 +362,22 @@ class _Listing(NamedTuple):
     n_bytes: int  # of all the files
     rejected: dict  # name: why it was left out
     crop: float
+    stamp: str  # changes with any image
 
 
 def _listing(path):
     "The images in a zip or folder; of CelebA those that are named as CelebA's, by their bare names where these differ."
     files, rejected = _contents(path)
-    n_bytes = sum(size for size, _ in files.values())
+    n_bytes, stamp = sum(size for size, _ in files.values()), _stamp(files)
     matches = {name: match for name in files if (match := _CELEBA_NAME.search(name))}
     ratio = _first_ratio(path, list(files)) if len(matches) > len(files) / 2 else 0
     if abs(ratio * 218 / CELEBA_WIDTH - 1) > 0.02:
-        return _Listing({name: name for name in files}, n_bytes, rejected, CELEBA_WIDTH)
+        return _Listing({name: name for name in files}, n_bytes, rejected, CELEBA_WIDTH, stamp)
     rejected |= {name: "not named like 000001.jpg" for name in files if name not in matches}
     items = {match[1].lower(): name for name, match in matches.items()}
     if len(items) < len(matches):
         items = {name: name for name in matches}
-    return _Listing(dict(sorted(items.items())), n_bytes, rejected, CELEBA_CROP)
+    return _Listing(dict(sorted(items.items())), n_bytes, rejected, CELEBA_CROP, stamp)
 
 
 def _first_ratio(path, names):
@@ -407,6 +416,8 @@ def _decode_chunk(path, items, how, file, start):
                 image, n_faces = _decoded(_read(source, item), *how)
                 pixels.append(image.tobytes())
                 several += [item] * (n_faces > 1)
+            except MemoryError:  # which says nothing about the file
+                raise
             except Exception as error:
                 failed[item] = _reason(error)
     checksums, pixels = [zlib.crc32(image) for image in pixels], b"".join(pixels)
@@ -422,13 +433,17 @@ _CHUNK = 256  # images that a process decodes at a time
 _WORTH_PROCESSES = 10_000_000  # bytes of files
 
 
+def _n_at_once(size):
+    "Images that are decoded at a time: of very large ones fewer, for the sake of memory."
+    return max(1, min(_CHUNK, 2**24 // size**2))
+
+
 def _decode_all(path, items, how, file, n_jobs):
     "Yield where the pixels of some items begin and the result of `_decode_chunk`, in order, as they come."
     from joblib import Parallel, delayed  # only who decodes images needs it
 
     size = how[0]
-    n = max(1, min(_CHUNK, 2**24 // size**2))  # of very large images fewer, for the sake of memory
-    chunks = {_HEADER + rows.start * size**2 * 3: items[rows] for rows in batches(len(items), n)}
+    chunks = {_HEADER + rows.start * size**2 * 3: items[rows] for rows in batches(len(items), _n_at_once(size))}
     path, file = path.absolute(), file and os.path.abspath(file)  # a process may have begun in another folder
     stopped = []
 
@@ -741,6 +756,10 @@ def list_images(source) -> tuple:
         Names of the images, sorted, and what they are called there.
     rejected : dict
         Names of other files, and why they are left out.
+    crop : float
+        The one that `default_crop` gives.
+    stamp : str
+        Changes with the name, the size, and the time of change (in a zip the checksum) of any image.
     """
     if drawn_count(source) is not None:
         raise ValueError(f"expected a folder or zip of images, got {source}: those are drawn in memory")
@@ -749,11 +768,11 @@ def list_images(source) -> tuple:
         listing = _listing(path)
     if not listing.items:
         raise FileNotFoundError(_nothing_found(path, listing.rejected))
-    return path, listing.items, listing.rejected
+    return path, listing.items, listing.rejected, listing.crop, listing.stamp
 
 
-def decode_some(path, items, size: int, crop, align) -> tuple:
-    """Some images of a source, decoded in this thread.
+def decode_some(path, items, size: int, crop, align):
+    """Yield some images of a source, decoded in this thread, a few at a time.
 
     Parameters
     ----------
@@ -764,16 +783,17 @@ def decode_some(path, items, size: int, crop, align) -> tuple:
     size, crop, align
         As for `load_images`, with a crop that is not None.
 
-    Returns
-    -------
+    Yields
+    ------
     images : array of shape (n_images, size, size, 3)
         uint8, of those that could be read.
     failed : dict
         The others, and why.
     """
     how = (size, _checked_crop(crop), _checked_align(align))
-    pixels, _, failed, _ = _decode_chunk(path, items, how, None, 0)
-    return np.frombuffer(pixels, np.uint8).reshape(-1, size, size, 3), failed
+    for rows in batches(len(items), _n_at_once(size)):
+        pixels, _, failed, _ = _decode_chunk(path, items[rows], how, None, 0)
+        yield np.frombuffer(pixels, np.uint8).reshape(-1, size, size, 3), failed
 
 # %% ../nbs/01_images.ipynb #70753d2b
 def load_images(

@@ -1,14 +1,20 @@
 "Beyond one machine: the summary of shards against the whole, whoever makes it; what samplers, normality and the report learn from it; drawing and encoding into shards; and what goes wrong."
+import errno
 import gc
+import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import tracemalloc
+import zipfile
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +27,7 @@ from distributed import Client, LocalCluster
 
 import latentfaces
 import latentfaces.distributed as distributed
+import latentfaces.images as images_module
 import latentfaces.report
 from clouds import cloud
 from conftest import KEPT
@@ -557,6 +564,64 @@ def test_drawing_into_a_folder_of_something_else_is_refused(summary, tmp_path):
     with pytest.raises(Exception, match="not been fitted"): sample_shards(make_sampler("gaussian"), 10, tmp_path / "x")
 
 
+def test_a_second_draw_goes_into_a_folder_of_its_own(summary, tmp_path):
+    sampler = make_sampler("gaussian").fit(summary)
+    one = read(sample_shards(sampler, 100, tmp_path, 1, shard_size=30, progress=False))
+    (tmp_path / "z-000001.npy").unlink()
+    np.testing.assert_array_equal(read(sample_shards(sampler, 100, tmp_path, 1, shard_size=30, progress=False)), one)
+    for seed, n, size, other in ((2, 100, 30, "sampler and seed"), (1, 90, 30, "number of vectors"), (1, 100, 40, "shard size")):
+        with pytest.raises(FileExistsError, match=f"^expected a folder of the same [^\n]*{other}[^\n]+$"): sample_shards(sampler, n, tmp_path, seed, shard_size=size, progress=False)
+    with pytest.raises(FileExistsError, match="the same sampler and seed"): sample_shards(make_sampler("elliptic").fit(summary), 100, tmp_path, 1, shard_size=30, progress=False)
+    np.testing.assert_array_equal(read(tmp_path), one)
+
+
+@pytest.mark.parametrize("name", ["encoding.json", "z-000000.json", "z-000000.npy"])
+def test_a_draw_never_goes_over_encoded_shards(summary, name, tmp_path):
+    (tmp_path / name).write_text("kept")
+    with pytest.raises(FileExistsError, match=f"^expected a folder for shards alone, got [^\n]+{name}[^\n]+$"): sample_shards(make_sampler("gaussian").fit(summary), 10, tmp_path)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_nothing_is_made_before_the_scheduler_answers(summary, some_faces, tiny_bundle, tmp_path, monkeypatch):
+    def nobody(scheduler): raise ConnectionError
+    monkeypatch.setattr(distributed, "_connected", nobody)
+    for make in (partial(sample_shards, make_sampler("gaussian").fit(summary), 10), partial(encode_shards, some_faces, bundle=tiny_bundle)):
+        with pytest.raises(ConnectionError): make(out=tmp_path / "out", progress=False)
+        assert not (tmp_path / "out").exists()
+
+
+HERE = Path("/proc/self/cwd")  # one path, and another folder for every process that has another working directory
+
+
+@pytest.mark.skipif(not HERE.exists(), reason="needs Linux")
+def test_a_folder_of_the_same_name_on_every_machine_is_refused(summary, some_faces, tiny_bundle, cluster, tmp_path, monkeypatch):
+    "Workers see a folder that they could write to, and it is not the one that the client sees."
+    monkeypatch.chdir(tmp_path)
+    for make in (partial(sample_shards, make_sampler("gaussian").fit(summary), 10), partial(encode_shards, some_faces, bundle=tiny_bundle)):
+        for out, there in ((HERE, {"faces"}), (HERE / "new", {"faces"})):
+            with pytest.raises(FileNotFoundError, match="^expected /proc/self/cwd[^\n]* to be the same for all workers, got one at tcp[^\n]+all machines share$"): make(out=out, scheduler=cluster, progress=False)
+            assert {path.name for path in tmp_path.iterdir()} == there
+
+
+def test_who_comes_later_and_sees_another_folder_writes_nothing(summary, some_faces, tiny_bundle, tmp_path):
+    marked = distributed._begin(None, tmp_path / "out", "encoding.json", {}, 1)
+    job, network = distributed._jobs(tiny_bundle, [some_faces], True, 100)[0][0], (tiny_bundle.encoder.content, 4)
+    for path in ("out", "elsewhere"):
+        if path == "out": (tmp_path / "out" / "encoding.json").write_text(marked.content + " ")
+        other = marked._replace(path=tmp_path / path)
+        for work in (lambda: distributed._encode_shard(job, other, network), lambda: distributed._write_vectors(slice(0, 9), "z-000000.npy", other, make_sampler("gaussian").fit(summary), 1),
+                     lambda: other.write("z-000000.npy", lambda file: file.write(b"z"))):
+            with pytest.raises(FileNotFoundError, match="^expected [^\n]+ to be the same for all workers, got one at [^\n]+all machines share it$"): work()
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file() and path.parent != some_faces) == ["encoding.json"] and not (tmp_path / "elsewhere").exists()
+
+
+def test_shards_that_do_not_arrive_are_named(summary, some_faces, tiny_bundle, tmp_path, monkeypatch):
+    monkeypatch.setattr(distributed, "_PATIENCE", 0)
+    monkeypatch.setattr(distributed._Folder, "write", lambda *args: None)
+    for make in (partial(sample_shards, make_sampler("gaussian").fit(summary), 10), partial(encode_shards, some_faces, bundle=tiny_bundle)):
+        with pytest.raises(FileNotFoundError, match="^expected 1 shards in [^\n]+, got none called z-000000.npy[^\n]+$"): make(out=tmp_path / make.func.__name__, progress=False)
+
+
 @pytest.fixture
 def some_faces(face_folder, tmp_path):
     folder = tmp_path / "faces"
@@ -605,13 +670,186 @@ def test_a_second_start_goes_on(some_faces, tiny_bundle, tmp_path, monkeypatch):
     with pytest.raises(FileExistsError, match="^expected a folder of the same images and framing[^\n]+$"): encode_shards(some_faces, out, **options)
 
 
+def test_other_images_under_the_same_names_are_refused(some_faces, tiny_bundle, tmp_path):
+    others = tmp_path / "others"
+    shutil.copytree(some_faces, others)
+    out, options = tmp_path / "out", dict(bundle=tiny_bundle, progress=False)
+    encode_shards(some_faces, out, **options)
+    same = (some_faces / "003.png").read_bytes()
+    zips = [tmp_path / "a.zip", tmp_path / "b.zip"]
+    for number, path in enumerate(zips):
+        with zipfile.ZipFile(path, "w") as archive: archive.writestr(zipfile.ZipInfo("a.bmp", (2020, 1, 1, 0, 0, 0)), bmp(number))
+    encode_shards(zips[0], tmp_path / "zip", **options)
+    for path in others.iterdir(): os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
+    (some_faces / "003.png").write_bytes(same[::-1])
+    for source, place in ((some_faces, out), (others, out), (zips[1], tmp_path / "zip")):
+        with pytest.raises(FileExistsError, match="^expected a folder of the same images and framing, got [^\n]+$"): encode_shards(source, place, **options)
+
+
+def bmp(value):
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16), (value, 0, 0)).save(file, "BMP")
+    return file.getvalue()
+
+
+def test_the_way_in_which_faces_are_found_belongs_to_a_run(some_faces, tiny_bundle, monkeypatch):
+    jobs, _ = distributed._jobs(tiny_bundle, [some_faces], True, 10)
+    for align in ("cascade", None):
+        of_one = [job._replace(align=align) for job in jobs]
+        before = distributed._recipe(tiny_bundle, of_one, 10)
+        with monkeypatch.context() as patch:
+            patch.setattr(images_module, "_ALIGNMENT", -1)
+            assert (distributed._recipe(tiny_bundle, of_one, 10) == before) == (align is None)
+
+
+def test_images_that_a_disk_did_not_give_are_tried_again(some_faces, tiny_bundle, tmp_path, monkeypatch):
+    for name in ("020.png", "021.png"): (some_faces / name).unlink()
+    options = dict(out=tmp_path / "out", bundle=tiny_bundle, shard_size=10, progress=False)
+    read_one, begun, whole = images_module._read, [], distributed._encode_shard
+
+    def fails(error, source, item):
+        if item == "013.png": raise error
+        return read_one(source, item)
+    with monkeypatch.context() as patch:
+        patch.setattr(images_module, "_read", partial(fails, MemoryError()))
+        with pytest.raises(MemoryError): encode_shards(some_faces, **options)
+        assert not (tmp_path / "out" / "z-000001.npy").exists()
+        patch.setattr(images_module, "_read", partial(fails, OSError(errno.EIO, os.strerror(errno.EIO))))
+        found = encode_shards(some_faces, **options)
+    assert found.skipped == {"013.png": "input/output error"} and found.n_vectors == 47 and (tmp_path / "out" / "skipped.txt").exists()
+    monkeypatch.setattr(distributed, "_encode_shard", lambda job, *rest: begun.append(job.number) or whole(job, *rest))
+    found = encode_shards(some_faces, **options)
+    assert found.skipped == {} and found.n_vectors == 48 and begun == [1] and not (tmp_path / "out" / "skipped.txt").exists()
+
+
+def test_folders_that_are_not_finished_are_no_source(some_faces, tiny_bundle, summary, tmp_path):
+    encode_shards(some_faces, tmp_path / "e", tiny_bundle, shard_size=20, progress=False)
+    sample_shards(make_sampler("gaussian").fit(summary), 100, tmp_path / "s", shard_size=50, progress=False)
+    assert quietly(tmp_path / "e").count == 48 and quietly(tmp_path / "s").count == 100
+    for lost in ("e/z-000002.npy", "e/z-000001.json", "s/z-000001.npy"):
+        (tmp_path / lost).rename(tmp_path / "aside")
+        with pytest.raises(ValueError, match="^expected [23] shards in [^\n]+, got [12]: what wrote them was begun and not finished, run the same command again$"): quietly((tmp_path / lost).parent)
+        (tmp_path / "aside").rename(tmp_path / lost)
+    np.save(tmp_path / "e" / "mine.npy", Z)
+    with pytest.raises(ValueError, match="^expected shards alone in [^\n]+, got mine.npy too[^\n]+$"): quietly(tmp_path / "e")
+    (tmp_path / "s" / "sampling.json").write_text("[]")
+    with pytest.raises(ValueError, match="^expected what a drawing wrote in [^\n]+sampling.json[^\n]+$"): quietly(tmp_path / "s")
+
+
+def test_the_old_words_go_before_the_new_vectors(some_faces, tiny_bundle, tmp_path, monkeypatch):
+    "Else an end between the two would leave vectors beside the names of others."
+    options = dict(out=tmp_path / "out", bundle=tiny_bundle, shard_size=30, progress=False)
+    encode_shards(some_faces, **options)
+    (tmp_path / "out" / "z-000001.npy").write_bytes(b"damaged")
+    write = distributed._Folder.write
+
+    def ends(self, name, content):
+        if name.endswith(".json"): raise KeyboardInterrupt
+        write(self, name, content)
+    monkeypatch.setattr(distributed._Folder, "write", ends)
+    with pytest.raises(KeyboardInterrupt): encode_shards(some_faces, **options)
+    with pytest.raises(ValueError, match="begun and not finished"): quietly(tmp_path / "out")
+
+
+def test_a_source_is_listed_once(some_faces, tiny_bundle, monkeypatch):
+    bundle, listed, whole = latentfaces.Bundle(tiny_bundle.z, encoder=tiny_bundle.encoder, config={"size": 16, "crop": 140}), [], images_module._listing
+    monkeypatch.setattr(images_module, "_listing", lambda path: listed.append(path) or whole(path))
+    for align in (True, False):
+        jobs, _ = distributed._jobs(bundle, [some_faces], align, 10)
+        assert [(job.crop, bool(job.align)) for job in jobs] == 5 * [(140, True) if align else (178, False)]
+    assert len(listed) == 2
+
+
+def test_little_is_kept_of_an_image(tiny_bundle, tmp_path, monkeypatch):
+    "Names of 28 characters, and one long name, which must not cost all others its length."
+    n, size = 20_000, 1000
+    names = [f"people/portrait-{i:08}.jpg" for i in range(n - 1)] + ["long" * 250]
+    monkeypatch.setattr(images_module, "list_images", lambda source: (tmp_path, {name: name for name in names}, {}, 178, "stamp"))
+    tracemalloc.start()
+    jobs, _ = distributed._jobs(tiny_bundle, [tmp_path], True, size)
+    assert len(jobs) == n / size and max(tracemalloc.get_traced_memory()) < 120 * n
+    for job in jobs:
+        about = {"names": job.names, "skipped": {}, "crc32": 0}
+        (tmp_path / f"z-{job.number:06}.npy").touch()
+        (tmp_path / f"z-{job.number:06}.json").write_text(json.dumps(about))
+    tracemalloc.reset_peak()
+    before = tracemalloc.get_traced_memory()[0]
+    assert distributed._missing(jobs, tmp_path, {}) == ([], n) and tracemalloc.get_traced_memory()[1] - before < 400 * size
+    tracemalloc.stop()
+
+
+def test_few_images_are_in_memory_at_a_time(some_faces, tiny_bundle, tmp_path, monkeypatch):
+    for name in ("020.png", "021.png"): (some_faces / name).unlink()
+    images, _ = images_for(tiny_bundle, some_faces, progress=False)
+    whole, counts = images_module._decode_chunk, []
+    monkeypatch.setattr(images_module, "_CHUNK", 7)
+    monkeypatch.setattr(images_module, "_decode_chunk", lambda path, items, *rest: counts.append(len(items)) or whole(path, items, *rest))
+    found = encode_shards(some_faces, tmp_path / "out", tiny_bundle, progress=False)
+    assert max(counts) == 7 and sum(counts) == 48 and found.n_shards == 1
+    np.testing.assert_allclose(read(tmp_path / "out"), tiny_bundle.encode(images), atol=1e-6)
+
+
+def contents(folder): return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "encoding.json"}
+
+
+def test_a_worker_is_killed_while_it_encodes(some_faces, tiny_bundle, cluster, tmp_path, monkeypatch):
+    options = dict(bundle=tiny_bundle, shard_size=5, progress=False)
+    alone = encode_shards(some_faces, tmp_path / "alone", **options)
+    monkeypatch.setattr(distributed, "_encode_shard", slowly(distributed._encode_shard))
+    with Client(cluster, set_as_default=False) as client:
+        before = set(client.run(os.getpid).values())
+        thread = kill_soon(client, 0.7)
+        found = encode_shards(some_faces, tmp_path / "out", scheduler=client, **options)
+        assert not thread.is_alive()  # or it would have been killed behind the work
+        client.wait_for_workers(2, timeout=30)
+        assert len(before & set(client.run(os.getpid).values())) == 1
+    assert found[1:] == alone[1:] and contents(tmp_path / "out") == contents(tmp_path / "alone")
+
+
+SLOW_CLIENT = """
+import sys, time
+import latentfaces.distributed as distributed
+import latentfaces.images as images_module
+
+whole = distributed._encode_shard
+
+def slow(*args):
+    time.sleep(0.3)
+    return whole(*args)
+
+distributed._encode_shard = slow
+if __name__ == "__main__":
+    faces, out, bundle, *scheduler = sys.argv[1:]
+    from latentfaces.bundle import load_bundle
+    distributed.encode_shards(faces, out, load_bundle(bundle), scheduler=scheduler and scheduler[0] or None, shard_size=4, progress=False)
+"""
+
+
+def test_a_client_is_killed_and_started_again(some_faces, tiny_bundle, cluster, tmp_path):
+    options = dict(bundle=tiny_bundle, shard_size=4, progress=False)
+    alone = encode_shards(some_faces, tmp_path / "alone", **options)
+    for scheduler in ([], [cluster.scheduler_address]):
+        out = tmp_path / f"out{len(scheduler)}"
+        client = subprocess.Popen([sys.executable, "-c", SLOW_CLIENT, some_faces, out, tiny_bundle.path, *scheduler])
+        until = time.monotonic() + 60
+        while not (out / "z-000002.json").exists() and time.monotonic() < until: time.sleep(0.02)
+        client.kill()
+        assert client.wait() == -signal.SIGKILL and len([*out.glob("z-*.json")]) < alone.n_shards
+        found = encode_shards(some_faces, out, scheduler=(scheduler or [None])[0], **options)
+        assert found[1:] == alone[1:] and contents(out) == contents(tmp_path / "alone")
+
+
 def test_folders_that_hold_something_else_are_refused(some_faces, tiny_bundle, tmp_path):
     np.save(tmp_path / "mine.npy", Z)
     with pytest.raises(FileExistsError, match="^expected a folder for shards alone[^\n]+$"): encode_shards(some_faces, tmp_path, tiny_bundle, progress=False)
     with pytest.raises(ValueError, match="^expected a folder or zip of images, got synthetic:20[^\n]+$"): encode_shards("synthetic:20", tmp_path / "x", tiny_bundle)
     (tmp_path / "y").mkdir()
-    (tmp_path / "y" / "encoding.json").write_text("{")
-    with pytest.raises(ValueError, match="^expected what an encoding wrote [^\n]+$"): encode_shards(some_faces, tmp_path / "y", tiny_bundle)
+    for text in ("{", "[]", "{}"):
+        (tmp_path / "y" / "encoding.json").write_text(text)
+        with pytest.raises(ValueError, match="^expected what an encoding wrote [^\n]+$"): encode_shards(some_faces, tmp_path / "y", tiny_bundle)
+    with pytest.raises(ValueError, match="^expected a source of images, got an empty list[^\n]+$"): encode_shards([], tmp_path / "x", tiny_bundle)
+    with pytest.raises(TypeError, match="^expected a bundle, got 'path'[^\n]+$"): encode_shards(some_faces, tmp_path / "x", "path")
+    assert not (tmp_path / "x").exists()
     with pytest.raises(TypeError, match="^expected a bundle whose encoder is an ONNX network[^\n]+$"):
         encode_shards(some_faces, tmp_path / "x", latentfaces.Bundle(tiny_bundle.z, encoder=lambda x: np.zeros((len(x), 4)), decoder=tiny_bundle.decode))
 

@@ -42,6 +42,7 @@ SOURCES = {
         "benchmarks/sampling.py",
         "benchmarks/peers.py",
         "benchmarks/shards.py",
+        "benchmarks/encoding.py",
     ),
 }
 
