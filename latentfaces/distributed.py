@@ -694,7 +694,7 @@ def _check_workers(client, files=(), folder=None):
     "Raise RuntimeError or FileNotFoundError, in one sentence, for workers that could not do it."
     address = client.scheduler.address
     try:
-        client.wait_for_workers(1, timeout=5)
+        client.wait_for_workers(1, timeout=_ANSWER)
     except TimeoutError as error:
         raise RuntimeError(
             f"expected workers at {address}, got none: start some with `dask worker {address}`"

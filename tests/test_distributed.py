@@ -316,7 +316,8 @@ def test_a_worker_is_killed_and_the_result_is_the_same(shards, cluster, small_pi
     assert same(found, alone)
 
 
-def test_a_scheduler_that_is_not_there_is_one_sentence(shards):
+def test_a_scheduler_that_is_not_there_is_one_sentence(shards, monkeypatch):
+    monkeypatch.setattr(distributed, "_ANSWER", 1)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -421,7 +422,8 @@ def test_what_a_task_raises_is_raised_while_the_scheduler_lives(tmp_path, cluste
     with Client(cluster, set_as_default=False) as client, pytest.raises(ZeroDivisionError), distributed._connected(client): client.submit(lambda: 1 / 0).result()
 
 
-def test_a_scheduler_without_workers_is_one_sentence(shards):
+def test_a_scheduler_without_workers_is_one_sentence(shards, monkeypatch):
+    monkeypatch.setattr(distributed, "_ANSWER", 1)
     with LocalCluster(n_workers=0, protocol="tcp://", dashboard_address=":0", processes=False) as empty:
         with pytest.raises(RuntimeError, match="^expected workers at tcp[^\n]+got none[^\n]+dask worker tcp[^\n]+$"): quietly(shards, scheduler=empty)
 
