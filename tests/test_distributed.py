@@ -362,11 +362,13 @@ from distributed import Scheduler, Worker
 
 async def work():
     async with Scheduler(host="127.0.0.1", port=0, dashboard=False) as scheduler, Worker(scheduler.address, nthreads=1, dashboard=False):
-        print(os.getpid(), scheduler.address, flush=True)
+        print(scheduler.address, flush=True)
         await scheduler.finished()
 
 for _ in range(3):
-    if not os.fork(): asyncio.run(work())  # what takes long is to import all that
+    if not os.fork():  # what takes long is to import all that
+        asyncio.run(work())
+        os._exit(0)
 for _ in range(3): os.wait()
 """
 
@@ -374,16 +376,14 @@ for _ in range(3): os.wait()
 @pytest.fixture(scope="module")
 def mortals():
     "Processes with a scheduler and a worker each, which die one by one."
-    parent = subprocess.Popen([sys.executable, "-c", MORTAL], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    alive = [parent.stdout.readline().split() for _ in range(3)]
-    yield alive
-    for pid, _ in alive: os.kill(int(pid), signal.SIGKILL)
-    parent.kill()
-    parent.communicate()
+    parent = subprocess.Popen([sys.executable, "-c", MORTAL], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
+    with parent:
+        yield [parent.stdout.readline().strip() for _ in range(3)]
+        os.killpg(parent.pid, signal.SIGKILL)  # whoever is left
 
 
 @pytest.fixture
-def mortal(mortals): return mortals.pop()[1]
+def mortal(mortals): return mortals.pop()
 
 
 def fatally(work, when):
