@@ -1159,7 +1159,7 @@ def encoder_of(content: bytes, latent_dim: int) -> Bundle:
     return Bundle(np.zeros((1, latent_dim)), encoder=Network(content))
 
 
-def framing_for(bundle, source, align: bool = True, usual: float = None) -> dict:
+def framing_for(bundle, source, align: bool = True, usual: float | None = None) -> dict:
     """What `load_images` is told of a source's images, so that they are framed as a bundle's own.
 
     Parameters

@@ -129,10 +129,8 @@ def _chunks(array):
     return {f"block {i}": _Chunk(one, array.dtype, shape) for i, (one, shape) in enumerate(zip(delayed, shapes))}
 
 # %% ../nbs/15_distributed.ipynb #378aa65c
-_WRITERS = {
-    "encoding.json": "an encoding",
-    "sampling.json": "a drawing",
-}  # what they say of themselves, and who they are
+# What runs write of themselves into their folders, and what they are
+_WRITERS = {"encoding.json": "an encoding", "sampling.json": "a drawing"}
 
 # %% ../nbs/15_distributed.ipynb #8413d1d8
 def _shard_name(number):
@@ -565,9 +563,9 @@ class Summary(_KeptSummary):
             return values
         if of == "lengths":
             return np.where(np.asarray(shares) == 1, self.longest[:, None], np.minimum(values, self.longest[:, None]))
-        low, high = self.low[:, None], self.high[:, None]
+        low, high, shares = self.low[:, None], self.high[:, None], np.asarray(shares)
         values = np.clip(self._of_all(values, np.repeat(low, values.shape[1], axis=1)), low, high)
-        return np.where(np.asarray(shares) == 0, low, np.where(np.asarray(shares) == 1, high, values))
+        return np.where(shares == 0, low, np.where(shares == 1, high, values))
 
     def _quantiles(self, of, shares):
         histograms = getattr(self, of)

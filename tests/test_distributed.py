@@ -887,6 +887,9 @@ def test_the_report_says_what_came_from_the_draw(summary, whole, monkeypatch):
         a, b = full.tables[section].loc[keys, ["value", "low", "high"]].to_numpy(float), same_draw.tables[section].loc[keys, ["value", "low", "high"]].to_numpy(float)
         np.testing.assert_allclose(b, a, rtol=1e-3, atol=1e-5, err_msg=section)
         np.testing.assert_allclose(report.tables[section].loc[keys, "value"].to_numpy(float), a[:, 0], rtol=0.03, atol=1e-5, err_msg=section)
+    of_draw = component_statistics(summary.draw)[["skewness", "excess_kurtosis"]]  # as the note says
+    assert any("skewness and kurtosis of the components among it" in note for note in report.notes)
+    np.testing.assert_allclose(report.tables["distributions"].loc[list(of_draw), "value"].to_numpy(float), of_draw.median(), rtol=1e-6)
     np.testing.assert_allclose(component_statistics(Z)[["mean"]].median(), report.tables["distributions"].loc["mean", "value"], rtol=1e-5)
 
 
